@@ -1,0 +1,1 @@
+"""Batch segmentation on Kubeflow Pipelines: the graph, its steps and the report."""

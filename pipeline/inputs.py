@@ -1,0 +1,145 @@
+"""Which images a run is about, and which prompts belong to each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from pipeline.parameters import RunError, RunParameters
+from pipeline.storage import SCHEME, Folder, LocalFolder, StorageError, open_folder
+from serving.sam.errors import ImageError, PromptError
+from serving.sam.images import SUFFIXES, read_size
+from serving.sam.prompts import Prompt, parse_prompts_file
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class InputImage:
+    """One image to segment.
+
+    Attributes:
+        name: its name in the output, unique in the run.
+        folder: where it lies.
+        file: its name below ``folder``.
+        prompts: what to segment; empty for everything.
+    """
+
+    name: str
+    folder: Folder
+    file: str
+    prompts: tuple[Prompt, ...] = ()
+
+
+def find_images(parameters: RunParameters) -> list[InputImage]:
+    """Return the images of a run with their prompts, by name.
+
+    Folders are searched for files with an image's suffix, subfolders too; hidden files and the
+    run's own output are left out. A file that is named itself is taken whatever its suffix.
+
+    Raises:
+        RunError: an input is missing or holds no image, or the prompts file is missing.
+        PromptError: a prompt is wrong, outside its image or for an unknown file.
+        StorageError: an input cannot be listed.
+    """
+    found: list[InputImage] = []
+    taken: set[str] = set()
+    for place in parameters.inputs:
+        images = _images_of(place, parameters.output)
+        if not images:
+            raise RunError(
+                f"{place}: no images found; expected files ending in {', '.join(SUFFIXES)}"
+            )
+        for folder, file in images:
+            name = _unique_name(folder, file, taken)
+            taken.add(name)
+            found.append(InputImage(name=name, folder=folder, file=file))
+    found.sort(key=lambda image: image.name)
+    return _with_prompts(found, parameters.prompts) if parameters.prompts else found
+
+
+def _images_of(place: str, output: str) -> list[tuple[Folder, str]]:
+    folder = open_folder(place)
+    if isinstance(folder, LocalFolder):
+        if folder.path.is_file():
+            return [(LocalFolder(folder.path.parent), folder.path.name)]
+        if not folder.path.is_dir():
+            raise RunError(f"{place}: no such file or folder")
+    elif PurePosixPath(place).suffix.lower() in SUFFIXES:
+        parent, _, name = place.rpartition("/")
+        holder = open_folder(parent)
+        if not holder.exists(name):
+            raise RunError(f"{place}: no such object")
+        return [(holder, name)]
+    skipped = _output_below(folder, output)
+    return [
+        (folder, file.name)
+        for file in folder.files()
+        if PurePosixPath(file.name).suffix.lower() in SUFFIXES
+        and not (skipped and file.name.startswith(skipped))
+    ]
+
+
+def _output_below(folder: Folder, output: str) -> str:
+    """The part of a folder that is the run's own output, or an empty string."""
+    own = open_folder(output).uri.rstrip("/") + "/"
+    whole = folder.uri.rstrip("/") + "/"
+    return own.removeprefix(whole) if own.startswith(whole) else ""
+
+
+def _unique_name(folder: Folder, file: str, taken: set[str]) -> str:
+    if file not in taken:
+        return file
+    name = f"{PurePosixPath(folder.uri).name}/{file}"
+    number = 2
+    while name in taken:
+        name = f"{PurePosixPath(folder.uri).name}-{number}/{file}"
+        number += 1
+    return name
+
+
+def _read_text(place: str) -> str:
+    try:
+        if place.startswith(SCHEME):
+            parent, _, name = place.rpartition("/")
+            content = open_folder(parent).read_bytes(name)
+        else:
+            content = Path(place).expanduser().read_bytes()
+    except (OSError, StorageError) as error:
+        raise RunError(f"prompts file {place}: {error}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RunError(f"prompts file {place}: not UTF-8 text ({error})") from error
+
+
+def _with_prompts(images: Sequence[InputImage], place: str) -> list[InputImage]:
+    wanted = parse_prompts_file(_read_text(place))
+    by_name: dict[str, list[int]] = {}
+    for number, image in enumerate(images):
+        for key in {image.name, PurePosixPath(image.name).name}:
+            by_name.setdefault(key, []).append(number)
+    result = list(images)
+    for name, prompts in wanted.items():
+        numbers = by_name.get(name, [])
+        if not numbers:
+            some = ", ".join(image.name for image in images[:3])
+            raise PromptError(
+                f"prompts[{name!r}]: no such image among the {len(images)} inputs ({some}...)"
+            )
+        if len(numbers) > 1 and images[numbers[0]].name != name:
+            both = " and ".join(images[number].name for number in numbers[:2])
+            raise PromptError(f"prompts[{name!r}]: the name fits {both}; give the longer name")
+        number = next((n for n in numbers if images[n].name == name), numbers[0])
+        _check_inside(images[number], prompts)
+        result[number] = dataclasses.replace(images[number], prompts=prompts)
+    return result
+
+
+def _check_inside(image: InputImage, prompts: tuple[Prompt, ...]) -> None:
+    try:
+        width, height = read_size(image.folder.read_bytes(image.file), image.name)
+    except (ImageError, StorageError):  # a bad image is a failed row, not an error of its prompts
+        return
+    for number, prompt in enumerate(prompts):
+        place = f"prompts[{image.name!r}]" + (f"[{number}]" if len(prompts) > 1 else "")
+        prompt.check_inside(width, height, place)

@@ -1,0 +1,108 @@
+"""Run the graph on this machine: Kubeflow's local runner, one process for each step."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.definition import define_pipeline
+from pipeline.manifest import ERROR, read_json
+from pipeline.parameters import RunError, RunParameters
+from pipeline.storage import WORK, LocalFolder, StorageError, open_folder
+from pipeline.task import OWNER_VARIABLE
+
+_LOCK = ".run.lock"
+
+
+class StepError(Exception):
+    """A step of the run failed.
+
+    Attributes:
+        kind: the class of the step's error; empty where the step left no word.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def run_locally(parameters: RunParameters, log: IO[str]) -> dict[str, Any]:
+    """Run the pipeline here, wait for its end, and return the summary of ``write-report``.
+
+    Args:
+        parameters: what to do.
+        log: receives everything that Kubeflow and the steps print.
+
+    Raises:
+        RunError: another run is using the same output.
+        StepError: a step failed; its own message where it left one.
+    """
+    from kfp import local
+
+    with _only_one(parameters.output), tempfile.TemporaryDirectory(prefix="sam-kfp-") as scratch:
+        open_folder(parameters.output).delete_folder(WORK)  # what a killed run left half-done
+        root = Path(scratch)
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(root / "outputs"),
+            workspace_root=str(root / "workspace"),
+        )
+        earlier = os.environ.get(OWNER_VARIABLE)
+        os.environ[OWNER_VARIABLE] = str(os.getpid())
+        try:
+            # Kubeflow's runner prints its log and the steps' output to standard output.
+            with contextlib.redirect_stdout(log), warnings.catch_warnings():
+                # Display names are for the console of a real Kubeflow.
+                warnings.filterwarnings("ignore", message=".*no effect in the current local")
+                task = define_pipeline()(parameters=parameters.to_json())
+        except RuntimeError as error:
+            raise _step_error(parameters, error) from error
+        finally:
+            _restore(OWNER_VARIABLE, earlier)
+        summary: dict[str, Any] = json.loads(task.output)
+        return summary
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _step_error(parameters: RunParameters, error: RuntimeError) -> StepError:
+    with contextlib.suppress(StorageError, ValueError):
+        output = open_folder(parameters.output)
+        if output.exists(ERROR):
+            detail = read_json(output, ERROR)
+            return StepError(detail["kind"], detail["message"])
+    return StepError("", str(error))
+
+
+@contextlib.contextmanager
+def _only_one(output: str) -> Iterator[None]:
+    """Hold the output for one run; the lock goes with the process, however it ends."""
+    folder = open_folder(output)
+    if not isinstance(folder, LocalFolder):
+        yield  # buckets have no locks; two runs over one output repeat work but lose none
+        return
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        file = (folder.path / _LOCK).open("w")
+    except OSError as error:
+        raise StorageError(f"{folder.path}: {error.strerror or error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"{output}: another run is writing here; wait for it or choose another output"
+            ) from error
+        yield

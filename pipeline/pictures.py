@@ -1,0 +1,112 @@
+"""Masks as pictures: all of them on the image, and each of the best alone."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from serving.sam.images import RgbImage
+from serving.sam.masks import MaskRecord, decode_mask
+
+OVERLAY_SIDE = 1600
+SEGMENT_SIDE = 640
+_PNG_COMPRESSION = 4  # half the time of Pillow's default for 3 % more bytes
+
+
+def mask_colour(number: int) -> tuple[int, int, int]:
+    """The RGB colour of the n-th mask; neighbours in the list are far apart in hue."""
+    hue = (number * 0.61803398875 + 0.58) % 1
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75 if number % 2 else 0.95, 1.0)
+    return int(red * 255), int(green * 255), int(blue * 255)
+
+
+def fit_inside(image: RgbImage, longest: int) -> RgbImage:
+    """Scale an image down, never up, so that its longer side is at most ``longest`` pixels."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    if scale == 1.0:
+        return image
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _fit_mask(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    if mask.shape == shape[:2]:
+        return mask
+    scaled = cv2.resize(
+        mask.astype(np.uint8) * 255, (shape[1], shape[0]), interpolation=cv2.INTER_AREA
+    )
+    return np.asarray(scaled > 127)
+
+
+def _outline(
+    canvas: RgbImage, mask: NDArray[np.bool_], colour: tuple[int, int, int], width: int
+) -> None:
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(canvas, contours, -1, colour, width, cv2.LINE_AA)
+
+
+def draw_overlay(image: RgbImage, records: Sequence[MaskRecord]) -> RgbImage:
+    """All masks on the image, the large below the small, each in its own colour with an outline.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        records: masks of the same size.
+
+    Returns:
+        (h, w, 3) uint8 RGB, at most 1600 pixels a side.
+    """
+    canvas = fit_inside(image, OVERLAY_SIDE).copy()
+    width = max(1, round(max(canvas.shape[:2]) / 500))
+    order = sorted(range(len(records)), key=lambda number: -records[number]["area"])
+    for number in order:
+        mask = _fit_mask(decode_mask(records[number]["segmentation"]), canvas.shape)
+        colour = mask_colour(number)
+        canvas[mask] = (canvas[mask] * 0.5 + np.array(colour) * 0.5).astype(np.uint8)
+        _outline(canvas, mask, colour, width)
+    return canvas
+
+
+def draw_segments(image: RgbImage, records: Sequence[MaskRecord], most: int) -> Iterator[RgbImage]:
+    """The image itself, then each of the first ``most`` masks alone: tinted, the rest faded.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        records: masks of the same size, best first.
+        most: how many masks to show.
+
+    Yields:
+        (h, w, 3) uint8 RGB, at most 640 pixels a side.
+    """
+    small = fit_inside(image, SEGMENT_SIDE)
+    yield small
+    grey = small.mean(axis=2, keepdims=True)
+    faded = (grey * 0.35 + 255 * 0.62).astype(np.uint8).repeat(3, axis=2)
+    width = max(1, round(max(small.shape[:2]) / 250))
+    for number, record in enumerate(records[:most]):
+        mask = _fit_mask(decode_mask(record["segmentation"]), small.shape)
+        colour = mask_colour(number)
+        canvas = faded.copy()
+        canvas[mask] = (small[mask] * 0.72 + np.array(colour) * 0.28).astype(np.uint8)
+        _outline(canvas, mask, colour, width)
+        yield canvas
+
+
+def encode_png(image: RgbImage) -> bytes:
+    """The image as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=_PNG_COMPRESSION)
+    return buffer.getvalue()
+
+
+def encode_webp(image: RgbImage, longest: int) -> bytes:
+    """The image as a small WebP file, for a page."""
+    buffer = io.BytesIO()
+    Image.fromarray(fit_inside(image, longest)).save(buffer, "WEBP", quality=76, method=2)
+    return buffer.getvalue()

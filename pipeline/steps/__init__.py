@@ -1,0 +1,1 @@
+"""The steps of the pipeline as ordinary functions; components are thin shells around them."""

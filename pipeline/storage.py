@@ -1,0 +1,288 @@
+"""Files in a local folder or a Cloud Storage bucket, by one small interface.
+
+Cloud Storage is reached with the official client, which retries what is worth retrying and honours
+``STORAGE_EMULATOR_HOST``. A write is all or nothing on both sides: a bucket's object appears when
+its upload is complete, a local file when its finished copy is renamed into place.
+"""
+
+from __future__ import annotations
+
+import abc
+import base64
+import dataclasses
+import functools
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from google.cloud import storage as gcs
+
+SCHEME = "gs://"
+WORK = ".run"  # inside a run's output: plans, progress and half-written files
+
+
+class StorageError(Exception):
+    """A place cannot be read or written; the message names it and the reason."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a listing.
+
+    Attributes:
+        name: its path below the folder, with forward slashes.
+        size_bytes: its length.
+    """
+
+    name: str
+    size_bytes: int
+
+
+class Folder(abc.ABC):
+    """A place that holds files; names are relative, with forward slashes."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @abc.abstractmethod
+    def files(self, prefix: str = "") -> Iterator[StoredFile]:
+        """All files whose name begins with ``prefix``, in subfolders too, by name."""
+
+    @abc.abstractmethod
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+
+    @abc.abstractmethod
+    def read_bytes(self, name: str) -> bytes:
+        """A file's content; StorageError where it cannot be read."""
+
+    @abc.abstractmethod
+    def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
+        """Create or replace a file, all or nothing."""
+
+    @abc.abstractmethod
+    def write_from(self, name: str, path: Path, content_type: str) -> None:
+        """Move a finished local file to this place, all or nothing."""
+
+    @abc.abstractmethod
+    def download(self, name: str, path: Path) -> None:
+        """Copy a file, of any size, to a local path."""
+
+    @abc.abstractmethod
+    def delete_folder(self, name: str) -> None:
+        """Remove a subfolder with everything in it; a missing one is no error."""
+
+    @abc.abstractmethod
+    def digest(self, name: str) -> str:
+        """The content's digest as ``md5:<hex>`` (``crc32c:<base64>`` of a composite object)."""
+
+    @abc.abstractmethod
+    def uri_of(self, name: str) -> str:
+        """The full path or ``gs://`` URI of a file."""
+
+
+def _safe(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise StorageError(f"{name!r}: expected a name below the folder")
+    return path
+
+
+class LocalFolder(Folder):
+    """A folder on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.path = path
+
+    def _path(self, name: str) -> Path:
+        return self.path / _safe(name)
+
+    def files(self, prefix: str = "") -> Iterator[StoredFile]:
+        """Hidden files and folders are left out."""
+        for parent, folders, names in os.walk(self.path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(parent, name)
+                relative = path.relative_to(self.path).as_posix()
+                if relative.startswith(prefix) and not name.startswith(".") and path.is_file():
+                    yield StoredFile(relative, path.stat().st_size)
+
+    def exists(self, name: str) -> bool:
+        return self._path(name).is_file()
+
+    def read_bytes(self, name: str) -> bytes:
+        try:
+            return self._path(name).read_bytes()
+        except OSError as error:
+            raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+
+    def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
+        partial = self._partial()
+        try:
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+        self.write_from(name, partial, content_type)
+
+    def write_from(self, name: str, path: Path, content_type: str) -> None:
+        target = self._path(name)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.replace(target)
+            except OSError:  # another file system: bring it here first, then rename
+                partial = self._partial()
+                partial.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, partial)
+                partial.replace(target)
+                path.unlink()
+        except OSError as error:
+            raise StorageError(f"{target}: {error.strerror or error}") from error
+
+    def _partial(self) -> Path:
+        return self.path / WORK / "partial" / f"{os.getpid()}-{os.urandom(6).hex()}"
+
+    def download(self, name: str, path: Path) -> None:
+        try:
+            shutil.copyfile(self._path(name), path)
+        except OSError as error:
+            raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+
+    def delete_folder(self, name: str) -> None:
+        try:
+            shutil.rmtree(self._path(name))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+
+    def digest(self, name: str) -> str:
+        try:
+            with self._path(name).open("rb") as file:
+                return "md5:" + hashlib.file_digest(file, _md5).hexdigest()
+        except OSError as error:
+            raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+
+    def uri_of(self, name: str) -> str:
+        return str(self._path(name))
+
+
+def _md5() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)  # Cloud Storage's own content digest
+
+
+class BucketFolder(Folder):
+    """A folder of a Cloud Storage bucket, ``gs://bucket/path``."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri.rstrip("/"))
+        bucket, _, path = uri.removeprefix(SCHEME).partition("/")
+        if not bucket:
+            raise StorageError(f"{uri!r}: expected gs://bucket/folder")
+        self._bucket = _client().bucket(bucket)
+        self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+
+    def _blob(self, name: str) -> gcs.Blob:
+        return self._bucket.blob(self._prefix + str(_safe(name)))
+
+    def files(self, prefix: str = "") -> Iterator[StoredFile]:
+        with _translated(self.uri):
+            for blob in self._bucket.list_blobs(prefix=self._prefix + prefix):
+                name = blob.name.removeprefix(self._prefix)
+                hidden = any(part.startswith(".") for part in name.split("/"))
+                if name and not name.endswith("/") and not hidden:
+                    yield StoredFile(name, int(blob.size or 0))
+
+    def exists(self, name: str) -> bool:
+        with _translated(self.uri_of(name)):
+            return bool(self._blob(name).exists())
+
+    def read_bytes(self, name: str) -> bytes:
+        with _translated(self.uri_of(name)):
+            return bytes(self._blob(name).download_as_bytes())
+
+    def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
+        with _translated(self.uri_of(name)):
+            self._blob(name).upload_from_string(content, content_type=content_type)
+
+    def write_from(self, name: str, path: Path, content_type: str) -> None:
+        with _translated(self.uri_of(name)):
+            self._blob(name).upload_from_filename(str(path), content_type=content_type)
+        path.unlink()
+
+    def download(self, name: str, path: Path) -> None:
+        with _translated(self.uri_of(name)):
+            self._blob(name).download_to_filename(str(path))
+
+    def delete_folder(self, name: str) -> None:
+        with _translated(self.uri_of(name)):
+            for blob in self._bucket.list_blobs(prefix=f"{self._prefix}{_safe(name)}/"):
+                blob.delete()
+
+    def digest(self, name: str) -> str:
+        with _translated(self.uri_of(name)):
+            blob = self._blob(name)
+            blob.reload()
+            if blob.md5_hash:
+                return "md5:" + base64.b64decode(blob.md5_hash).hex()
+            return f"crc32c:{blob.crc32c}"
+
+    def uri_of(self, name: str) -> str:
+        return f"{self.uri}/{_safe(name)}"
+
+
+class _translated:
+    """Turn what the client raises into a StorageError that names the place."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        from google.api_core.exceptions import GoogleAPICallError, RetryError
+        from google.auth.exceptions import GoogleAuthError
+        from requests.exceptions import RequestException
+
+        if isinstance(error, GoogleAPICallError):
+            raise StorageError(f"{self._place}: {error.message}") from error
+        if isinstance(error, RetryError | GoogleAuthError | RequestException):
+            raise StorageError(f"{self._place}: {error}") from error
+
+
+@functools.cache
+def _client() -> gcs.Client:
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud import storage
+
+    try:
+        return storage.Client()
+    except DefaultCredentialsError as error:
+        raise StorageError(
+            "no Google Cloud credentials on this machine; run "
+            "'gcloud auth application-default login', or use local folders"
+        ) from error
+
+
+def open_folder(place: str) -> Folder:
+    """Return the folder of a local path or a ``gs://`` URI; nothing is created or looked up.
+
+    Raises:
+        StorageError: the URI names no bucket, or no credentials are found for one.
+    """
+    if place.startswith(SCHEME):
+        return BucketFolder(place)
+    if "://" in place:
+        raise StorageError(f"{place!r}: expected a local path or a gs:// URI")
+    return LocalFolder(Path(place).expanduser().absolute())

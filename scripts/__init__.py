@@ -1,0 +1,1 @@
+"""What an operator types: the ``sam-vertex`` command line and its tools."""

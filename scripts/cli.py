@@ -1,0 +1,27 @@
+"""``sam-vertex``: the list of commands an operator types; each is a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from scripts import checkpoint, run
+
+app = typer.Typer(
+    name="sam-vertex",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Segment thousands of images with Segment Anything, here or on Google Cloud.",
+    epilog="Example: sam-vertex run photos/ --output out/",
+)
+app.command("run", epilog=run.EXAMPLES)(run.run)
+app.add_typer(checkpoint.app, name="checkpoint")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

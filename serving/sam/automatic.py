@@ -1,0 +1,131 @@
+"""Settings of automatic masks: everything ``SamAutomaticMaskGenerator`` takes, validated."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from serving.sam.errors import ParameterError
+from serving.sam.images import RgbImage
+from serving.sam.masks import MaskRecord
+from serving.sam.torchvision_ops import ensure_torchvision_ops
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
+Grid = tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AutomaticSettings:
+    """How masks are made without prompts; names and defaults are the official generator's.
+
+    Attributes:
+        points_per_side: points a side of the grid that is laid over the image; ``None`` with
+            ``point_grids``.
+        points_per_batch: points that run through the mask decoder together; costs memory only.
+        pred_iou_thresh: masks the model itself rates lower are dropped, 0-1.
+        stability_score_thresh: masks that change more with the cut-off are dropped, 0-1.
+        stability_score_offset: how far the cut-off is moved for that, in logits.
+        box_nms_thresh: of two masks whose boxes overlap more (IoU), the better one stays, 0-1.
+        crop_n_layers: also run on 2**i x 2**i crops of the image for each layer i.
+        crop_nms_thresh: like ``box_nms_thresh``, between crops, 0-1.
+        crop_overlap_ratio: how far crops overlap, as a share of the image's shorter side.
+        crop_n_points_downscale_factor: layer i uses points_per_side divided by this to the i.
+        point_grids: for each crop layer the points themselves, (x, y) in 0-1 of the crop.
+        min_mask_region_area: holes and islands smaller than this many pixels are removed.
+
+    Raises:
+        ParameterError: a value outside its range.
+
+    Source: ``segment_anything.SamAutomaticMaskGenerator`` 1.0.
+    """
+
+    points_per_side: int | None = 32
+    points_per_batch: int = 64
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    point_grids: tuple[Grid, ...] | None = None
+    min_mask_region_area: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("points_per_side", 1, 256),
+            ("points_per_batch", 1, 65536),
+            ("crop_n_layers", 0, 4),
+            ("crop_n_points_downscale_factor", 1, 256),
+            ("min_mask_region_area", 0, 2**31),
+        ):
+            value = getattr(self, name)
+            if name == "points_per_side" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ParameterError(
+                    f"{name}: expected a whole number from {low} to {high}, got {value!r}"
+                )
+        for name, upper in (
+            ("pred_iou_thresh", 1.0),
+            ("stability_score_thresh", 1.0),
+            ("stability_score_offset", 100.0),
+            ("box_nms_thresh", 1.0),
+            ("crop_nms_thresh", 1.0),
+            ("crop_overlap_ratio", 1.0),
+        ):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or not 0 <= value <= upper:
+                raise ParameterError(
+                    f"{name}: expected a number from 0 to {upper:g}, got {value!r}"
+                )
+        self._check_grids()
+
+    def _check_grids(self) -> None:
+        if (self.points_per_side is None) == (self.point_grids is None):
+            raise ParameterError("give exactly one of points_per_side and point_grids")
+        if self.point_grids is None:
+            return
+        if len(self.point_grids) <= self.crop_n_layers:
+            raise ParameterError(
+                f"point_grids: expected {self.crop_n_layers + 1} grids, one for the image and one "
+                f"for each crop layer, got {len(self.point_grids)}"
+            )
+        for number, grid in enumerate(self.point_grids):
+            if not grid or any(len(p) != 2 or not all(0 <= v <= 1 for v in p) for p in grid):
+                raise ParameterError(
+                    f"point_grids[{number}]: expected points (x, y) from 0 to 1, at least one"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting by name, as plain JSON."""
+        return dataclasses.asdict(self)
+
+
+def generate_masks(sam: Sam, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
+    """Return the masks of everything in the image, best first, as the official generator does.
+
+    Args:
+        sam: the network, in evaluation mode.
+        image: (H, W, 3) uint8 RGB.
+        settings: thresholds and grid.
+
+    Returns:
+        Records with ``segmentation`` as COCO RLE and SAM's own keys; empty where nothing passes.
+    """
+    ensure_torchvision_ops()
+    from segment_anything import SamAutomaticMaskGenerator
+
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    if settings.point_grids is not None:
+        values["point_grids"] = [np.array(grid, dtype=float) for grid in settings.point_grids]
+    generator = SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **values)
+    records = cast("list[MaskRecord]", generator.generate(image))
+    return sorted(records, key=lambda record: -record["predicted_iou"])

