@@ -1,5 +1,5 @@
 # Every target works from a fresh clone; the environment is .venv in the project.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help

@@ -37,7 +37,7 @@ def define_pipeline(
     segment = component(components.segment_shard)
     report = component(components.write_report)
 
-    @dsl.pipeline(
+    @dsl.pipeline(  # type: ignore[untyped-decorator]
         name="segment-anything",
         description="Segments every image of a folder and reports on it.",
     )
@@ -51,6 +51,6 @@ def define_pipeline(
             parameters=parameters, row_files=dsl.Collected(segmented.output), engine=engine
         )
         reported.set_display_name("Write the report").set_caching_options(False)
-        return reported.output
+        return reported.output  # type: ignore[no-any-return]
 
     return segment_anything

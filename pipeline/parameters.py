@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+from serving.sam.engine import PRECISIONS, Precision
+
 MAX_SHARDS = 1000
 
 
@@ -47,7 +48,7 @@ class RunParameters:
     checkpoint: str = "vit_tiny"
     shards: int = 1
     max_masks: int = 10
-    precision: str = "auto"
+    precision: Precision = "auto"
     points_per_side: int | None = None
     pred_iou_thresh: float | None = None
     stability_score_thresh: float | None = None

@@ -10,6 +10,7 @@ app = typer.Typer(
     name="sam-vertex",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Segment thousands of images with Segment Anything, here or on Google Cloud.",
     epilog="Example: sam-vertex run photos/ --output out/",

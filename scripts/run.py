@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from scripts.checkpoint_cache import checkpoint_place
 from scripts.console import CLOUD, Meter, OperatorError, meter, operator_error, reporting_errors
+from serving.sam.engine import Precision
 
 if TYPE_CHECKING:
     from pipeline.parameters import RunParameters
@@ -23,27 +23,13 @@ EXAMPLES = (
     "sam-vertex run a.jpg b.png --prompts prompts.json --output out/ | "
     "sam-vertex run gs://bucket/images --checkpoint vit_b --output gs://bucket/run-1"
 )
+EngineName = Literal["local"]
 _POLL_SECONDS = {"local": 0.3, "bucket": 5.0}
-
-
-class EngineName(enum.StrEnum):
-    """Where a run takes place."""
-
-    local = "local"
-
-
-class PrecisionName(enum.StrEnum):
-    """What the networks compute in."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
 
 
 def run(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Images and folders, local or gs://.")
+        list[str], typer.Argument(metavar="INPUT", help="Images and folders, local or gs://.")
     ],
     output: Annotated[str, typer.Option(help="Folder for the results, local or gs://.")],
     prompts: Annotated[
@@ -51,15 +37,15 @@ def run(
     ] = "",
     engine: Annotated[
         EngineName, typer.Option(help="Where to run: local is Kubeflow on this machine.")
-    ] = EngineName.local,
+    ] = "local",
     checkpoint: Annotated[
         str, typer.Option(help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI.")
     ] = "vit_tiny",
     shards: Annotated[int, typer.Option(help="Pieces the images are split into.")] = 1,
     max_masks: Annotated[int, typer.Option(help="Segments shown for each image.")] = 10,
     precision: Annotated[
-        PrecisionName, typer.Option(help="auto is exact on a CPU and fast on a GPU.")
-    ] = PrecisionName.auto,
+        Precision, typer.Option(help="auto is exact on a CPU and fast on a GPU.")
+    ] = "auto",
     points_per_side: Annotated[
         int | None, typer.Option(help="Grid of automatic prompts; default: the checkpoint's own.")
     ] = None,
@@ -90,7 +76,7 @@ def run(
             checkpoint=checkpoint_place(checkpoint),
             shards=shards,
             max_masks=max_masks,
-            precision=precision.value,
+            precision=precision,
             points_per_side=points_per_side,
             pred_iou_thresh=pred_iou_thresh,
             stability_score_thresh=stability_score_thresh,

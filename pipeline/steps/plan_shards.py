@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.checkpoint import checkpoint_identity
-from pipeline.inputs import find_images
+from pipeline.inputs import InputImage, find_images
 from pipeline.manifest import (
     PLAN,
     PLANNED,
@@ -17,7 +17,7 @@ from pipeline.manifest import (
     write_json,
 )
 from pipeline.parameters import RunParameters, fingerprint
-from pipeline.storage import WORK, Folder, open_folder
+from pipeline.storage import WORK, Folder, StorageError, open_folder
 
 _LINES = "application/jsonl"
 
@@ -46,7 +46,7 @@ def _planned(parameters: RunParameters) -> list[PlannedImage]:
     planned = []
     for image in find_images(parameters):
         prompts = [prompt.to_json() for prompt in image.prompts]
-        digest = image.folder.digest(image.file)
+        digest = _digest(image)
         settings = {} if prompts else parameters.automatic_overrides()
         planned.append(
             PlannedImage(
@@ -68,6 +68,17 @@ def _planned(parameters: RunParameters) -> list[PlannedImage]:
             )
         )
     return planned
+
+
+def _digest(image: InputImage) -> str:
+    """The content's digest; of a file that cannot be read, a word for that.
+
+    Such an image becomes a failed row where it is segmented; here it must not end the plan.
+    """
+    try:
+        return image.folder.digest(image.file)
+    except StorageError:
+        return "unreadable"
 
 
 def _write_shards(output: Folder, todo: Sequence[PlannedImage], shards: int) -> list[str]:

@@ -25,7 +25,7 @@ from pipeline.parameters import RunParameters
 from pipeline.pictures import draw_overlay, draw_segments, encode_png
 from pipeline.storage import Folder, LocalFolder, StorageError, open_folder
 from serving.sam.automatic import AutomaticSettings
-from serving.sam.engine import Engine, Precision
+from serving.sam.engine import Engine
 from serving.sam.errors import InputError
 from serving.sam.images import decode_image
 from serving.sam.prompts import parse_prompt
@@ -90,7 +90,7 @@ def segment_shard(parameters: RunParameters, shard: str) -> str:
     images = list(read_plan(output, shard_plan_name(shard)))
     if images:
         with local_checkpoint(parameters.checkpoint) as (path, entry):
-            engine = Engine.load(path, entry, precision=_precision(parameters.precision))
+            engine = Engine.load(path, entry, precision=parameters.precision)
         for image in images:
             row = _segment_one(parameters, engine, output, image, shard)
             rows.append(row.to_line())
@@ -98,12 +98,6 @@ def segment_shard(parameters: RunParameters, shard: str) -> str:
     output.write_bytes(shard_rows_name(shard), "".join(rows).encode(), "application/jsonl")
     progress.say(force=True)
     return shard_rows_name(shard)
-
-
-def _precision(name: str) -> Precision:
-    from serving.sam.engine import PRECISIONS
-
-    return next(known for known in PRECISIONS if known == name)
 
 
 def automatic_settings(parameters: RunParameters, engine: Engine) -> AutomaticSettings:

@@ -116,7 +116,7 @@ def colour(rng: np.random.Generator) -> FloatImage:
         return np.full(3, rng.choice([8, 245]), np.float32) + rng.normal(0, 5, 3).astype(np.float32)
     hue, saturation, value = rng.uniform(0, 180), rng.uniform(30, 255), rng.uniform(40, 255)
     pixel = np.array([[[hue, saturation, value]]], np.uint8)
-    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
+    return np.asarray(cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0], dtype=np.float32)
 
 
 def _flat(rng: np.random.Generator, height: int, width: int, _: Materials) -> FloatImage:
@@ -130,7 +130,7 @@ def _gradient(rng: np.random.Generator, height: int, width: int, _: Materials) -
     ramp = (np.cos(angle) * columns + np.sin(angle) * rows) / 2.83 + 0.5
     start = colour(rng)
     end = np.clip(start + rng.normal(0, 60, 3), 0, 255).astype(np.float32)
-    return start + ramp[:, :, None] * (end - start)
+    return np.asarray(start + ramp[:, :, None] * (end - start))
 
 
 def _noise(rng: np.random.Generator, height: int, width: int, _: Materials) -> FloatImage:
@@ -155,7 +155,7 @@ def _stripes(rng: np.random.Generator, height: int, width: int, _: Materials) ->
         wave = np.sign(wave)
     base = colour(rng)
     other = colour(rng) if rng.random() < 0.4 else base + rng.normal(0, 35, 3).astype(np.float32)
-    return base + (wave[:, :, None] * 0.5 + 0.5) * (other - base)
+    return np.asarray(base + (wave[:, :, None] * 0.5 + 0.5) * (other - base))
 
 
 def _photo(rng: np.random.Generator, height: int, width: int, materials: Materials) -> FloatImage:

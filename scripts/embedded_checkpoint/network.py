@@ -11,7 +11,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import Sam, image_encoder
+from segment_anything.modeling import MaskDecoder, Sam, image_encoder
 from torch import nn
 
 from scripts.embedded_checkpoint.prompts import BOX_TOP_LEFT, PADDING
@@ -70,7 +70,8 @@ def embed(
     tokens = tokens + windows(encoder.pos_embed, offsets, tokens.shape[1]).to(tokens.dtype)
     for block in encoder.blocks:
         tokens = block(tokens)
-    return encoder.neck(tokens.permute(0, 3, 1, 2)).to(tokens.dtype)
+    embedding: torch.Tensor = encoder.neck(tokens.permute(0, 3, 1, 2))
+    return embedding.to(tokens.dtype)
 
 
 def windows(grid: torch.Tensor, offsets: torch.Tensor, side: int) -> torch.Tensor:
@@ -140,7 +141,7 @@ def decode(
 
 
 def _upscaled_masks(
-    decoder: nn.Module, source: torch.Tensor, weights: torch.Tensor, height: int, width: int
+    decoder: MaskDecoder, source: torch.Tensor, weights: torch.Tensor, height: int, width: int
 ) -> torch.Tensor:
     """``output_upscaling`` and the product with the mask tokens, without moving a pixel.
 
@@ -160,7 +161,7 @@ def _upscaled_masks(
     fine = act(F.layer_norm(fine, norm.weight.shape, norm.weight, norm.bias, norm.eps))
     finer = fine.to(source.dtype) @ second.weight.flatten(2).transpose(1, 2).flatten(1)
     finer = act2(finer.unflatten(3, (4, -1)) + second.bias.to(finer.dtype))
-    masks = finer.flatten(1, 3) @ weights.transpose(1, 2).to(finer.dtype)
+    masks: torch.Tensor = finer.flatten(1, 3) @ weights.transpose(1, 2).to(finer.dtype)
     masks = masks.reshape(len(masks), height, width, 2, 2, 2, 2, -1)
     return masks.permute(0, 7, 1, 3, 5, 2, 4, 6).flatten(5, 7).flatten(2, 4)
 

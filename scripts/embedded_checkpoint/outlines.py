@@ -22,7 +22,7 @@ def _filled(side: int, *polygons: NDArray[np.float64]) -> Coverage:
 
 def _turned(points: NDArray[np.float64], angle: float, side: int) -> NDArray[np.float64]:
     cosine, sine = math.cos(angle), math.sin(angle)
-    return points @ np.array([[cosine, sine], [-sine, cosine]]) + side / 2
+    return np.asarray(points @ np.array([[cosine, sine], [-sine, cosine]]) + side / 2)
 
 
 def _circle_points(radius_x: float, radius_y: float, count: int = 48) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import dataclasses
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -98,7 +99,8 @@ def _prompt(
 
 def batch(rng: np.random.Generator, materials: Materials, size: int, side: int) -> Batch:
     """Draw one training batch of ``size`` crops with ``side`` pixels (128 or 256)."""
-    images, valids, targets, coords, labels, offsets = [], [], [], [], [], []
+    images: list[Any] = []
+    valids, targets, coords, labels, offsets = [], [], [], [], []
     crops_per_scene = 2 if side < SIDE else 1
     while len(images) < size:
         found = scene(rng, materials)

@@ -123,13 +123,14 @@ def _shade(rng: np.random.Generator, surface: FloatImage, coverage: Coverage) ->
 def _relief(rng: np.random.Generator, surface: FloatImage) -> None:
     """Stamp a blurred random relief on a surface, as on a coin or a carved stone."""
     side = len(surface)
-    cells = max(side // int(rng.integers(3, 7)), 3)
-    field = cv2.resize(
-        rng.standard_normal((cells, cells)).astype(np.float32),
-        (side, side),
-        interpolation=cv2.INTER_CUBIC,
-    )
-    surface += field[:, :, None] * np.float32(rng.uniform(8, 35))
+    for _ in range(int(rng.integers(1, 3))):
+        cells = max(side // int(rng.integers(3, 10)), 2)
+        field = cv2.resize(
+            rng.standard_normal((cells, cells)).astype(np.float32),
+            (side, side),
+            interpolation=cv2.INTER_CUBIC,
+        )
+        surface += field[:, :, None] * np.float32(rng.uniform(8, 45))
 
 
 def _parts(
@@ -196,16 +197,17 @@ def _object(
     coverage = outline(rng, side)
     surface = texture(rng, side, side, materials)
     parts = _parts(rng, surface, coverage, materials)
-    if rng.random() < 0.12:
+    if rng.random() < 0.15:
         _relief(rng, surface)
     _shade(rng, surface, coverage)
     return coverage, surface, parts
 
 
 def _scatter(rng: np.random.Generator, canvas: _Canvas, materials: Materials) -> None:
-    count = int(rng.integers(1, 15))
-    largest = rng.uniform(60, 230) if count < 6 else rng.uniform(40, 130)
-    sides = np.sort(np.exp(rng.uniform(np.log(18), np.log(largest), count)))[::-1]
+    few = rng.random() < 0.35
+    count = int(rng.integers(1, 5)) if few else int(rng.integers(3, 15))
+    smallest, largest = (50, rng.uniform(110, 240)) if few else (18, rng.uniform(50, 140))
+    sides = np.sort(np.exp(rng.uniform(np.log(smallest), np.log(largest), count)))[::-1]
     for side in sides.astype(int):
         left, top = (rng.uniform(0.04, 0.96, 2) * SIDE - side / 2).astype(int)
         coverage, surface, parts = _object(rng, materials, int(side))
@@ -276,7 +278,7 @@ def _camera(rng: np.random.Generator, image: FloatImage) -> NDArray[np.uint8]:
         corners = rng.uniform(0.45, 1.25, (2, 2)).astype(np.float32)
         light = cv2.resize(corners, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
         image = image * light[:, :, None]
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.4))
@@ -298,7 +300,7 @@ def scene(rng: np.random.Generator, materials: Materials) -> Scene:
     if materials.regions and rng.random() < 0.08:
         return _photographed(rng, materials)
     canvas = _Canvas(texture(rng, SIDE, SIDE, materials))
-    (_alike if rng.random() < 0.22 else _scatter)(rng, canvas, materials)
+    (_alike if rng.random() < 0.25 else _scatter)(rng, canvas, materials)
     covered = np.zeros((SIDE, SIDE), bool)
     for mask in canvas.objects:
         covered |= mask

@@ -46,7 +46,7 @@ WARM_ALLOCATOR = {
 }
 STAGES = {  # side in pixels, crops a batch, learning rates of Muon and AdamW
     "crops": (128, 16, 3e-3, 1e-3),
-    "whole": (256, 4, 1.5e-3, 4e-4),
+    "whole": (256, 4, 2e-3, 6e-4),
 }
 EMA = 0.998
 WARM_UP_STEPS = 100
@@ -151,7 +151,8 @@ class Training:
         network.use_true_distances()
         self.average = copy.deepcopy(self.sam).requires_grad_(False)
         self.steps_done = 0
-        matrices, rest = [], []
+        matrices: list[torch.nn.Parameter] = []
+        rest: list[torch.nn.Parameter] = []
         for name, parameter in self.sam.named_parameters():
             inner = parameter.ndim == 2 and not any(
                 part in name for part in ("rel_pos", "embed", "token", "hypernet", "iou_pred")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from serving.sam.errors import CheckpointError
-from serving.sam.torchvision_ops import ensure_torchvision_ops
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +64,8 @@ class SamArchitecture:
 
     def build(self) -> Sam:
         """Return the network with fresh weights, in evaluation mode, on the CPU."""
+        from serving.sam.torchvision_ops import ensure_torchvision_ops
+
         ensure_torchvision_ops()
         import torch
         from segment_anything.modeling import (

@@ -11,11 +11,11 @@ import numpy as np
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord
-from serving.sam.torchvision_ops import ensure_torchvision_ops
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
+_BATCH_BYTES = 512 << 20  # of full-size logits; the generator needs about three times as much
 Grid = tuple[tuple[float, float], ...]
 
 
@@ -109,6 +109,20 @@ class AutomaticSettings:
         return dataclasses.asdict(self)
 
 
+def points_at_once(settings: AutomaticSettings, pixels: int) -> int:
+    """How many points to decode together: as asked, but no more than fits a memory budget.
+
+    The official generator scales all three masks of every point of a batch to the image's own
+    size before it drops any. How many run together changes no result.
+
+    Args:
+        settings: the wanted ``points_per_batch``.
+        pixels: of the whole image.
+    """
+    logits_bytes = 3 * 4 * pixels
+    return max(1, min(settings.points_per_batch, _BATCH_BYTES // logits_bytes))
+
+
 def generate_masks(sam: Sam, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
     """Return the masks of everything in the image, best first, as the official generator does.
 
@@ -120,10 +134,15 @@ def generate_masks(sam: Sam, image: RgbImage, settings: AutomaticSettings) -> li
     Returns:
         Records with ``segmentation`` as COCO RLE and SAM's own keys; empty where nothing passes.
     """
+    from serving.sam.torchvision_ops import ensure_torchvision_ops
+
     ensure_torchvision_ops()
     from segment_anything import SamAutomaticMaskGenerator
 
-    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    values: dict[str, Any] = {
+        field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)
+    }
+    values["points_per_batch"] = points_at_once(settings, image.shape[0] * image.shape[1])
     if settings.point_grids is not None:
         values["point_grids"] = [np.array(grid, dtype=float) for grid in settings.point_grids]
     generator = SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **values)

@@ -111,6 +111,9 @@ def choose_precision(name: Precision, device: torch.device) -> Precision:
 class Engine:
     """Segment Anything on one device.
 
+    The engine takes the loaded network over: it moves it to the device and sets its precision, so
+    load a checkpoint anew for a second engine.
+
     Attributes:
         checkpoint: the loaded network and its origin.
         device: where it computes.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic import AutomaticSettings, points_at_once
 from serving.sam.engine import Engine, choose_device, choose_precision
 from serving.sam.errors import DeviceError, ParameterError, PromptError
 from serving.sam.images import RgbImage
@@ -181,6 +181,14 @@ def test_engine_bf16_stays_close_to_fp32(scene: RgbImage, engine: Engine) -> Non
         one, other = decode_mask(exact["segmentation"]), decode_mask(quick["segmentation"])
         assert (one & other).sum() / (one | other).sum() >= 0.97
     assert half.generate(scene)
+
+
+def test_points_at_once_is_bounded_by_memory() -> None:
+    """A small image runs as asked; one of 89 megapixels point by point."""
+    settings = AutomaticSettings(points_per_batch=64)
+    assert points_at_once(settings, 640 * 480) == 64
+    assert points_at_once(settings, 1800 * 1200) == 20
+    assert points_at_once(settings, 89_000_000) == 1
 
 
 def test_predict_prompt_outside_the_image_is_refused(engine: Engine, scene: RgbImage) -> None:

@@ -1,0 +1,113 @@
+"""What binds the whole project: versions, rooms, the README's commands, the lock."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+ROOMS = ("infra", "serving", "pipeline", "scripts")
+MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def test_changelog_begins_with_the_projects_version() -> None:
+    found = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert found is not None
+    assert found[1] == PROJECT["project"]["version"]
+
+
+def test_lock_pins_every_declared_dependency_exactly() -> None:
+    lines = (ROOT / "requirements.lock").read_text("utf-8").split()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.\-]+", line) for line in lines)
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
+    extras = PROJECT["project"]["optional-dependencies"]
+    declared = [*PROJECT["project"]["dependencies"], *extras["demo"], *extras["dev"]]
+    names = {re.split(r"[<>=\[;]", item)[0].lower().replace("_", "-") for item in declared}
+    assert names <= pinned
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_fits_one_reason_to_change(path: Path) -> None:
+    """At most 320 lines, a docstring, and no ``except`` that catches everything unnamed."""
+    text = path.read_text("utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "a module says what it is for"
+    assert len(text.splitlines()) <= 320, "split it by concept"
+    for node in ast.walk(tree):
+        assert not (isinstance(node, ast.ExceptHandler) and node.type is None)
+
+
+def test_environment_is_read_at_entry_points_only() -> None:
+    """``os.environ`` appears where a process begins, nowhere else."""
+    readers = {
+        str(path.relative_to(ROOT)) for path in MODULES if "os.environ" in path.read_text("utf-8")
+    }
+    assert readers == {
+        "pipeline/local_engine.py",
+        "pipeline/task.py",
+        "scripts/checkpoint_cache.py",
+        "scripts/embedded_checkpoint/train.py",
+    }
+
+
+def test_help_imports_neither_torch_nor_kubeflow() -> None:
+    """The command line answers at once."""
+    code = (
+        "import sys; from scripts.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'kfp', 'google.cloud', 'segment_anything'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def readme_blocks() -> list[tuple[str, str]]:
+    """Each fenced block of the README with the comment above it that says how it is tested."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    return re.findall(r"<!-- (test|no-run): [^>]*-->\n```\w*\n(.*?)```", text, re.DOTALL)
+
+
+def test_readme_every_block_is_tested_or_says_why_not() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(re.findall(r"^```\w+$", text, re.MULTILINE)) == len(readme_blocks()) > 0
+
+
+def test_readme_names_only_targets_and_commands_that_exist() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)`", text)) <= targets
+    for words in set(re.findall(r"sam-vertex ((?:[a-z]+ ?)+)", text)):
+        command = [*words.split(), "--help"]
+        known = {"run": 1, "checkpoint": 2}[command[0]]
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("sam-vertex")), *command[:known], "--help"],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, words
+
+
+def test_readme_shell_blocks_marked_test_run(tmp_path: Path) -> None:
+    """Run in a copy of a user's folder, with the commands of this environment on the PATH."""
+    from PIL import Image
+
+    from tests.conftest import draw_scene
+
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(draw_scene(160, 120)).save(tmp_path / "photos" / "apple.jpg")
+    Image.fromarray(draw_scene(120, 120)).save(tmp_path / "photos" / "pencil.png")
+    blocks = [block for kind, block in readme_blocks() if kind == "test"]
+    assert blocks
+    script = f"set -e\nPATH={Path(sys.executable).parent}:$PATH\n" + "\n".join(blocks)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,220 @@
+"""``sam-vertex run`` as an operator types it: the real command, Kubeflow and checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.conftest import draw_scene
+
+COMMAND = [str(Path(sys.executable).with_name("sam-vertex")), "run"]
+
+
+def sam_vertex(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *map(str, arguments), "--points-per-side", "4"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def contents(output: Path) -> dict[str, Any]:
+    """Everything a run left that does not tell the time."""
+    found: dict[str, Any] = {}
+    for path in sorted(output.rglob("*")):
+        name = path.relative_to(output).as_posix()
+        if not path.is_file() or name.startswith("."):
+            continue
+        if name.startswith("masks/"):
+            content = json.loads(path.read_text())
+            found[name] = {key: content[key] for key in ("masks", "digest", "fingerprint")}
+        elif path.suffix == ".png" or name == "annotations.json":
+            found[name] = path.read_bytes()
+    return found
+
+
+def test_run_segments_a_folder_and_names_the_report(image_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    done = sam_vertex(image_folder, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert "3 images: 3 done, 0 failed" in done.stdout
+    assert f"report: {output / 'report.html'}" in done.stdout
+    assert "segmenting: 3/3" in done.stderr
+    assert "Traceback" not in done.stderr and "KFP" not in done.stdout
+
+    before = contents(output)
+    again = sam_vertex(image_folder, "--output", output, "--json")
+    summary = json.loads(again.stdout)
+    assert (summary["images"], summary["computed"]) == (3, 0)
+    assert contents(output) == before
+
+
+def test_run_broken_image_is_one_failed_row(image_folder: Path, tmp_path: Path) -> None:
+    (image_folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
+    done = sam_vertex(image_folder, "--output", tmp_path / "out", "--shards", "2")
+    assert done.returncode == 0, done.stderr
+    assert "4 images: 3 done, 1 failed" in done.stdout
+    assert "manifest.jsonl" in done.stdout
+
+
+def test_run_too_many_failed_is_an_error_after_the_report(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"no image")
+    done = sam_vertex(tmp_path / "x.png", "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert "error: 1 of 1 images failed, more than --max-failed" in done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_run_from_bucket_to_bucket(image_folder: Path, bucket: Callable[[str], str]) -> None:
+    from pipeline.storage import open_folder
+
+    source = open_folder(bucket("images"))
+    for path in (image_folder / "a.png", image_folder / "b.jpg"):
+        source.write_bytes(path.name, path.read_bytes(), "image/png")
+    done = sam_vertex(bucket("images"), "--output", bucket("runs/1"))
+    assert done.returncode == 0, done.stderr
+    names = {file.name for file in open_folder(bucket("runs/1")).files()}
+    assert {"masks/a.png.json", "masks/b.jpg.json", "annotations.json", "report.html"} <= names
+
+
+def test_run_killed_and_run_again_equals_an_undisturbed_run(tmp_path: Path) -> None:
+    """SIGKILL at four moments; nothing half-written is ever trusted, no step outlives its run."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(12):
+        Image.fromarray(draw_scene(140 + 8 * number, 120)).save(images / f"{number:02d}.png")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert sam_vertex(images, "--output", undisturbed).returncode == 0
+
+    for enough in (1, 4, 7, 9):
+        run = subprocess.Popen(
+            [*COMMAND, str(images), "--output", str(killed), "--points-per-side", "4"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 120
+        while len(list(killed.glob("masks/*.json"))) < enough:
+            assert time.monotonic() < deadline and run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        assert all(json.loads(path.read_text()) for path in killed.glob("masks/*.json"))
+    time.sleep(1.0)  # the orphaned step ends itself
+    count = len(list(killed.glob("masks/*.json")))
+    time.sleep(1.0)
+    assert len(list(killed.glob("masks/*.json"))) == count < 12
+
+    last = sam_vertex(images, "--output", killed, "--json")
+    assert last.returncode == 0, last.stderr
+    assert json.loads(last.stdout)["computed"] == 12 - count
+    assert contents(killed) == contents(undisturbed)
+
+
+def test_run_two_at_once_over_one_output_the_second_refuses(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    import fcntl
+
+    output = tmp_path / "out"
+    output.mkdir()
+    with (output / ".run.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = sam_vertex(image_folder, "--output", output)
+    assert done.returncode == 2
+    assert "error: " in done.stderr and "another run is writing here" in done.stderr
+
+
+@pytest.fixture
+def wrong(image_folder: Path, tmp_path: Path) -> dict[str, list[str]]:
+    """Arguments for each way to be wrong."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    unknown, outside, html = (
+        tmp_path / "unknown.json",
+        tmp_path / "outside.json",
+        tmp_path / "h.pth",
+    )
+    unknown.write_text('{"nobody.png": {"1": [[1, 1]]}}')
+    outside.write_text('{"a.png": {"1": [[5000, 1]]}}')
+    html.write_text("<!DOCTYPE html>")
+    blocked = tmp_path / "a-file"
+    blocked.write_text("")
+    images = str(image_folder)
+    return {
+        "empty folder": [str(empty)],
+        "missing path": [str(tmp_path / "nowhere")],
+        "prompts name no image": [images, "--prompts", str(unknown)],
+        "prompt outside": [images, "--prompts", str(outside)],
+        "missing prompts file": [images, "--prompts", str(tmp_path / "none.json")],
+        "unwritable output": [images, "--output", str(blocked / "out")],
+        "unknown checkpoint": [images, "--checkpoint", "vit_giant"],
+        "checkpoint not fetched": [images, "--checkpoint", "vit_b"],
+        "checkpoint is a page": [images, "--checkpoint", str(html)],
+        "shards": [images, "--shards", "0"],
+        "engine": [images, "--engine", "nowhere"],
+        "scheme": ["s3://bucket/images"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("empty folder", "no images found"),
+        ("missing path", "no such file or folder"),
+        ("prompts name no image", "no such image"),
+        ("prompt outside", "lies outside"),
+        ("missing prompts file", "No such file"),
+        ("unwritable output", "cannot write to"),
+        ("unknown checkpoint", "no such checkpoint"),
+        ("checkpoint not fetched", "is not on this machine"),
+        ("checkpoint is a page", "HTML"),
+        ("shards", "shards: expected 1 to 1000"),
+        ("scheme", "gs://"),
+    ],
+)
+def test_run_callers_mistake_is_named_and_nothing_is_written(
+    wrong: dict[str, list[str]], tmp_path: Path, fault: str, words: str
+) -> None:
+    """``error:`` and ``hint:``, exit code 2, no traceback, no output folder."""
+    output = tmp_path / "out"
+    arguments = wrong[fault]
+    if "--output" not in arguments:
+        arguments = [*arguments, "--output", str(output)]
+    done = sam_vertex(*arguments)
+    error, hint = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert error.startswith("error: ") and words in error
+    assert hint.startswith("hint: ")
+    assert not output.exists()
+
+
+def test_run_error_of_a_step_reaches_the_operator(image_folder: Path, tmp_path: Path) -> None:
+    """What only the step can see, here weights of another network, is told as plainly."""
+    import torch
+
+    other = tmp_path / "other.pth"
+    torch.save({"layer.weight": torch.ones(3)}, other)
+    done = sam_vertex(image_folder, "--output", tmp_path / "out", "--checkpoint", other)
+    assert done.returncode == 2
+    assert "error: " in done.stderr and "not those of a Segment Anything" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_run_read_only_output_is_refused(image_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir(mode=0o500)
+    assert sam_vertex(image_folder, "--output", output).returncode == 2
+
+
+def test_help_shows_examples_and_every_option() -> None:
+    done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+    for word in ("--prompts", "--checkpoint", "--shards", "--max-masks", "Examples:"):
+        assert word in done.stdout
