@@ -203,6 +203,14 @@ class Training:
         self.adamw.load_state_dict(state["adamw"])
         self.steps_done = state["steps_done"]
 
+    def start_from(self, path: Path) -> None:
+        """Take the weights of an exported checkpoint; the optimizers begin anew."""
+        weights = {
+            name: value.float() for name, value in torch.load(path, weights_only=True).items()
+        }
+        self.sam.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+
     def export(self, path: Path) -> None:
         """Write the averaged weights in fp16, as a plain state dict like the published files."""
         weights = {
@@ -227,6 +235,8 @@ def run(arguments: argparse.Namespace) -> None:
     training = Training()
     if state_path.exists():
         training.restore(state_path)
+    elif arguments.start_from:
+        training.start_from(arguments.start_from)
     if not begin_path.exists():
         begin_path.write_text(str(training.steps_done))
     first = int(begin_path.read_text())
@@ -273,6 +283,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True, help="length of the stage")
     parser.add_argument("--cooldown", type=float, default=0.25, help="share of falling rate")
     parser.add_argument("--floor", type=float, default=0.02, help="rate left at the stage's end")
+    parser.add_argument("--start-from", type=Path, help="an exported checkpoint to train further")
     parser.add_argument("--export", type=Path, help="write the averaged weights here at the end")
     arguments = parser.parse_args()
     if any(os.environ.get(name) != value for name, value in WARM_ALLOCATOR.items()):

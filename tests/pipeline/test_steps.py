@@ -290,7 +290,7 @@ def test_plan_shards_unreadable_image_becomes_a_failed_row(
     """As with a file whose permissions forbid reading it."""
     from pipeline.storage import LocalFolder
 
-    def forbidden(self: LocalFolder, name: str) -> Any:
+    def forbidden(self: LocalFolder, name: str) -> str:
         raise StorageError(f"{self.uri_of(name)}: Permission denied")
 
     with monkeypatch.context() as only_here:

@@ -1,0 +1,45 @@
+"""On a GPU the engine finds the masks that it finds on the CPU; the CPU twin is test_engine.py."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from serving.sam.checkpoints import CHECKPOINTS
+from serving.sam.engine import Engine, Precision
+from serving.sam.images import RgbImage
+from serving.sam.masks import MaskRecord, decode_mask
+from serving.sam.prompts import Prompt
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine"),
+]
+
+POINT = Prompt(points=((80.0, 95.0),), labels=(1,))
+BOX = Prompt(box_xyxy=(170.0, 30.0, 280.0, 125.0))
+
+
+def on_gpu(precision: Precision) -> Engine:
+    path = CHECKPOINTS["vit_tiny"].embedded_path
+    assert path is not None
+    return Engine.load(path, device="cuda", precision=precision)
+
+
+def overlap(one: MaskRecord, other: MaskRecord) -> float:
+    first, second = decode_mask(one["segmentation"]), decode_mask(other["segmentation"])
+    return float((first & second).sum() / max((first | second).sum(), 1))
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99), ("fp16", 0.97), ("bf16", 0.95)])
+def test_engine_on_a_gpu_agrees_with_the_cpu(
+    engine: Engine, scene: RgbImage, precision: Precision, least: float
+) -> None:
+    gpu = on_gpu(precision)
+    wanted = engine.segment(engine.embed(scene), [POINT, BOX])
+    found = gpu.segment(gpu.embed(scene), [POINT, BOX])
+    for one, other in zip(wanted, found, strict=True):
+        assert overlap(one, other) >= least
+    masks = engine.generate(scene)
+    matched = [max((overlap(m, o) for o in gpu.generate(scene)), default=0.0) for m in masks]
+    assert sum(value >= least for value in matched) >= 0.98 * len(masks)
