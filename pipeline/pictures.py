@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import io
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from serving.sam.masks import MaskRecord, decode_mask
 
 OVERLAY_SIDE = 1600
 SEGMENT_SIDE = 640
+_WHITE, _FOREGROUND, _BACKGROUND = (255, 255, 255), (20, 160, 60), (220, 30, 30)
 _PNG_COMPRESSION = 4  # half the time of Pillow's default for 3 % more bytes
 
 
@@ -55,6 +57,8 @@ def _outline(
 def draw_overlay(image: RgbImage, records: Sequence[MaskRecord]) -> RgbImage:
     """All masks on the image, the large below the small, each in its own colour with an outline.
 
+    Prompts are marked where masks have one.
+
     Args:
         image: (H, W, 3) uint8 RGB.
         records: masks of the same size.
@@ -70,7 +74,23 @@ def draw_overlay(image: RgbImage, records: Sequence[MaskRecord]) -> RgbImage:
         colour = mask_colour(number)
         canvas[mask] = (canvas[mask] * 0.5 + np.array(colour) * 0.5).astype(np.uint8)
         _outline(canvas, mask, colour, width)
+    for record in records:
+        if "prompt" in record:
+            _draw_prompt(canvas, record["prompt"], canvas.shape[1] / image.shape[1], width)
     return canvas
+
+
+def _draw_prompt(canvas: RgbImage, prompt: dict[str, Any], scale: float, width: int) -> None:
+    """Mark what the caller pointed at: a box, green points on the object, red ones beside it."""
+    if "box" in prompt:
+        x0, y0, x1, y1 = (round(value * scale) for value in prompt["box"])
+        cv2.rectangle(canvas, (x0, y0), (x1, y1), _WHITE, width + 2)
+        cv2.rectangle(canvas, (x0, y0), (x1, y1), _FOREGROUND, width)
+    for (x, y), label in zip(prompt.get("points", ()), prompt.get("labels", ()), strict=True):
+        centre = (round(x * scale), round(y * scale))
+        cv2.circle(canvas, centre, 3 * width + 2, _WHITE, -1, cv2.LINE_AA)
+        colour = _FOREGROUND if label else _BACKGROUND
+        cv2.circle(canvas, centre, 3 * width, colour, -1, cv2.LINE_AA)
 
 
 def draw_segments(image: RgbImage, records: Sequence[MaskRecord], most: int) -> Iterator[RgbImage]:

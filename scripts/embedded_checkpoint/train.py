@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
-import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -36,14 +34,10 @@ from scripts.embedded_checkpoint.prompts import (  # noqa: E402
     Batch,
     stream,
 )
+from serving.sam.allocator import keep_freed_memory  # noqa: E402
 from serving.sam.architectures import VIT_TINY  # noqa: E402
+from serving.sam.checkpoints import file_sha256  # noqa: E402
 
-# glibc hands every large tensor back to the kernel; keeping them is worth a factor of two here.
-WARM_ALLOCATOR = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "20000000000",
-    "MALLOC_TOP_PAD_": "67108864",
-}
 STAGES = {  # side in pixels, crops a batch, learning rates of Muon and AdamW
     "crops": (128, 16, 3e-3, 1e-3),
     "whole": (256, 4, 2e-3, 6e-4),
@@ -271,11 +265,13 @@ def run(arguments: argparse.Namespace) -> None:
     training.save(state_path)
     if arguments.export:
         training.export(arguments.export)
+        size, digest = arguments.export.stat().st_size, file_sha256(arguments.export)
+        print(f"{arguments.export}: size_bytes={size:_}, sha256={digest!r}")  # for the table
     print(f"stopped at step {training.steps_done}", flush=True)
 
 
 def main() -> None:
-    """Parse the command line; restart once with the allocator settings training needs."""
+    """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", type=Path, required=True, help="folder of the resumable state")
     parser.add_argument("--cutouts", type=Path, help="folder of RGBA .webp cut-outs")
@@ -286,12 +282,7 @@ def main() -> None:
     parser.add_argument("--start-from", type=Path, help="an exported checkpoint to train further")
     parser.add_argument("--export", type=Path, help="write the averaged weights here at the end")
     arguments = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in WARM_ALLOCATOR.items()):
-        os.environ.update(WARM_ALLOCATOR)
-        os.execv(
-            sys.executable,
-            [sys.executable, "-m", "scripts.embedded_checkpoint.train", *sys.argv[1:]],
-        )
+    keep_freed_memory()
     run(arguments)
 
 

@@ -9,7 +9,7 @@ import ctypes
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
-_LARGEST = 2**31 - 1
+_NEVER = -1
 _TOP_PAD_BYTES = 64 << 20
 
 
@@ -27,7 +27,7 @@ def keep_freed_memory() -> bool:
         return False
     settings = (
         (_M_MMAP_MAX, 0),
-        (_M_TRIM_THRESHOLD, _LARGEST),
+        (_M_TRIM_THRESHOLD, _NEVER),
         (_M_TOP_PAD, _TOP_PAD_BYTES),
     )
     results = [mallopt(name, value) for name, value in settings]

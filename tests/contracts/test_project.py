@@ -53,7 +53,6 @@ def test_environment_is_read_at_entry_points_only() -> None:
         "pipeline/local_engine.py",
         "pipeline/task.py",
         "scripts/checkpoint_cache.py",
-        "scripts/embedded_checkpoint/train.py",
     }
 
 

@@ -44,6 +44,16 @@ def test_draw_overlay_small_masks_stay_visible_on_large_ones(grey: RgbImage) -> 
         assert drawn[30, 30].tolist() != drawn[50, 60].tolist()
 
 
+def test_draw_overlay_marks_points_and_box_of_a_prompt(grey: RgbImage) -> None:
+    asked = record(60, 80, slice(0, 1), slice(0, 1))
+    asked["prompt"] = {"points": [[20, 30], [60, 30]], "labels": [1, 0], "box": [10, 5, 70, 50]}
+    drawn = draw_overlay(grey, [asked]).astype(int)
+    green, red = drawn[30, 20], drawn[30, 60]
+    assert green[1] > green[0] + 50
+    assert red[0] > red[1] + 50
+    assert (drawn[5, 40] != 100).any()
+
+
 def test_draw_segments_gives_the_image_then_at_most_so_many(grey: RgbImage) -> None:
     records = [record(60, 80, slice(n, n + 20), slice(10, 40)) for n in range(5)]
     pictures = list(draw_segments(grey, records, 3))
