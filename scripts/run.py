@@ -134,6 +134,7 @@ class _following:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
         self._started: tuple[float, int] | None = None
+        self._shown = -1
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -160,8 +161,9 @@ class _following:
         except (StorageError, ValueError, KeyError):  # the next look will do
             return
         seen = progress.done + progress.failed
-        if not progress.total:
+        if not progress.total or seen == self._shown:
             return
+        self._shown = seen
         if self._started is None and seen:
             self._started = (time.monotonic(), seen)
         note = f"{progress.masks} masks"

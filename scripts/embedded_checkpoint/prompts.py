@@ -81,9 +81,9 @@ def _prompt(
     rng: np.random.Generator, mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], tuple[int, int]]:
     side = len(mask)
-    if rng.random() < 0.38:
+    if rng.random() < 0.5:
         box = tight_box(mask)
-        if rng.random() < 0.6:
+        if rng.random() < 0.4:
             sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
             noise = rng.normal(0, 0.06, 4) * sides
             box = np.clip(box + np.clip(noise, -10, 10), 0, side - 1).astype(np.float32)
