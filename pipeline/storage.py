@@ -1,25 +1,19 @@
 """Files in a local folder or a Cloud Storage bucket, by one small interface.
 
-Cloud Storage is reached with the official client, which retries what is worth retrying and honours
-``STORAGE_EMULATOR_HOST``. A write is all or nothing on both sides: a bucket's object appears when
-its upload is complete, a local file when its finished copy is renamed into place.
+The bucket's side is in :mod:`pipeline.bucket`. A write is all or nothing on both sides: a bucket's
+object appears when its upload is complete, a local file when its finished copy is renamed into
+place.
 """
 
 from __future__ import annotations
 
 import abc
-import base64
 import dataclasses
-import functools
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from google.cloud import storage as gcs
 
 SCHEME = "gs://"
 WORK = ".run"  # inside a run's output: plans, progress and half-written files
@@ -73,6 +67,10 @@ class Folder(abc.ABC):
         """Copy a file, of any size, to a local path."""
 
     @abc.abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove a file; a missing one is no error."""
+
+    @abc.abstractmethod
     def delete_folder(self, name: str) -> None:
         """Remove a subfolder with everything in it; a missing one is no error."""
 
@@ -85,7 +83,8 @@ class Folder(abc.ABC):
         """The full path or ``gs://`` URI of a file."""
 
 
-def _safe(name: str) -> PurePosixPath:
+def safe_path(name: str) -> PurePosixPath:
+    """A file's name as a relative path; StorageError where it would lead outside."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise StorageError(f"{name!r}: expected a name below the folder")
@@ -100,7 +99,7 @@ class LocalFolder(Folder):
         self.path = path
 
     def _path(self, name: str) -> Path:
-        return self.path / _safe(name)
+        return self.path / safe_path(name)
 
     def files(self, prefix: str = "") -> Iterator[StoredFile]:
         """Hidden files and folders are left out."""
@@ -158,6 +157,12 @@ class LocalFolder(Folder):
         except OSError as error:
             raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
 
+    def delete(self, name: str) -> None:
+        try:
+            self._path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+
     def delete_folder(self, name: str) -> None:
         try:
             shutil.rmtree(self._path(name))
@@ -181,100 +186,6 @@ def _md5() -> hashlib._Hash:
     return hashlib.md5(usedforsecurity=False)  # Cloud Storage's own content digest
 
 
-class BucketFolder(Folder):
-    """A folder of a Cloud Storage bucket, ``gs://bucket/path``."""
-
-    def __init__(self, uri: str) -> None:
-        super().__init__(uri.rstrip("/"))
-        bucket, _, path = uri.removeprefix(SCHEME).partition("/")
-        if not bucket:
-            raise StorageError(f"{uri!r}: expected gs://bucket/folder")
-        self._bucket = _client().bucket(bucket)
-        self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
-
-    def _blob(self, name: str) -> gcs.Blob:
-        return self._bucket.blob(self._prefix + str(_safe(name)))
-
-    def files(self, prefix: str = "") -> Iterator[StoredFile]:
-        with _translated(self.uri):
-            for blob in self._bucket.list_blobs(prefix=self._prefix + prefix):
-                name = blob.name.removeprefix(self._prefix)
-                hidden = any(part.startswith(".") for part in name.split("/"))
-                if name and not name.endswith("/") and not hidden:
-                    yield StoredFile(name, int(blob.size or 0))
-
-    def exists(self, name: str) -> bool:
-        with _translated(self.uri_of(name)):
-            return bool(self._blob(name).exists())
-
-    def read_bytes(self, name: str) -> bytes:
-        with _translated(self.uri_of(name)):
-            return bytes(self._blob(name).download_as_bytes())
-
-    def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
-        with _translated(self.uri_of(name)):
-            self._blob(name).upload_from_string(content, content_type=content_type)
-
-    def write_from(self, name: str, path: Path, content_type: str) -> None:
-        with _translated(self.uri_of(name)):
-            self._blob(name).upload_from_filename(str(path), content_type=content_type)
-        path.unlink()
-
-    def download(self, name: str, path: Path) -> None:
-        with _translated(self.uri_of(name)):
-            self._blob(name).download_to_filename(str(path))
-
-    def delete_folder(self, name: str) -> None:
-        with _translated(self.uri_of(name)):
-            for blob in self._bucket.list_blobs(prefix=f"{self._prefix}{_safe(name)}/"):
-                blob.delete()
-
-    def digest(self, name: str) -> str:
-        with _translated(self.uri_of(name)):
-            blob = self._blob(name)
-            blob.reload()
-            if blob.md5_hash:
-                return "md5:" + base64.b64decode(blob.md5_hash).hex()
-            return f"crc32c:{blob.crc32c}"
-
-    def uri_of(self, name: str) -> str:
-        return f"{self.uri}/{_safe(name)}"
-
-
-class _translated:
-    """Turn what the client raises into a StorageError that names the place."""
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        from google.api_core.exceptions import GoogleAPICallError, RetryError
-        from google.auth.exceptions import GoogleAuthError
-        from requests.exceptions import RequestException
-
-        if isinstance(error, GoogleAPICallError):
-            raise StorageError(f"{self._place}: {error.message}") from error
-        if isinstance(error, RetryError | GoogleAuthError | RequestException):
-            raise StorageError(f"{self._place}: {error}") from error
-
-
-@functools.cache
-def _client() -> gcs.Client:
-    from google.auth.exceptions import DefaultCredentialsError
-    from google.cloud import storage
-
-    try:
-        return storage.Client()
-    except DefaultCredentialsError as error:
-        raise StorageError(
-            "no Google Cloud credentials on this machine; run "
-            "'gcloud auth application-default login', or use local folders"
-        ) from error
-
-
 def open_folder(place: str) -> Folder:
     """Return the folder of a local path or a ``gs://`` URI; nothing is created or looked up.
 
@@ -282,6 +193,8 @@ def open_folder(place: str) -> Folder:
         StorageError: the URI names no bucket, or no credentials are found for one.
     """
     if place.startswith(SCHEME):
+        from pipeline.bucket import BucketFolder  # loads the cloud's client only where it is used
+
         return BucketFolder(place)
     if "://" in place:
         raise StorageError(f"{place!r}: expected a local path or a gs:// URI")

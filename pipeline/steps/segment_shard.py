@@ -26,7 +26,7 @@ from pipeline.pictures import draw_overlay, draw_segments, encode_png
 from pipeline.storage import Folder, LocalFolder, StorageError, open_folder
 from serving.sam.automatic import AutomaticSettings
 from serving.sam.engine import Engine
-from serving.sam.errors import InputError
+from serving.sam.errors import ImageError, InputError
 from serving.sam.images import decode_image
 from serving.sam.prompts import parse_prompt
 
@@ -112,15 +112,15 @@ def _segment_one(
     done = read_done(output, image.name, image.fingerprint)
     if done is not None:  # a retried shard meets what its first try finished
         return done_row(image, done)
+    # Whoever looks at the output must not take an older image's masks for this one's.
+    output.delete(masks_name(image.name))
     clock = _Clock()
     try:
         content = _compute(parameters, engine, output, image, clock)
     except InputError as error:
         return _failed(image, shard, clock, str(error))
-    except StorageError as error:
-        if str(error).startswith(output.uri):
-            raise
-        return _failed(image, shard, clock, str(error))
+    except StorageError:  # reading has its own error below: this is the output
+        raise
     except Exception as error:  # one image must not cost the others their work
         traceback.print_exc()
         return _failed(
@@ -163,7 +163,10 @@ def _compute(
     image: PlannedImage,
     clock: _Clock,
 ) -> dict[str, Any]:
-    data = open_folder(image.folder).read_bytes(image.file)
+    try:
+        data = open_folder(image.folder).read_bytes(image.file)
+    except StorageError as error:
+        raise ImageError(f"{image.name}: cannot be read ({error})") from error
     clock.lap("read")
     pixels = decode_image(data, image.name)
     del data

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from scripts.embedded_checkpoint.canvas import SIDE
 from scripts.embedded_checkpoint.materials import Materials, load_materials
-from scripts.embedded_checkpoint.scenes import SIDE, Scene, scene
+from scripts.embedded_checkpoint.scenes import Scene, scene
 
 PROMPTS = 8
 PATCH = 8

@@ -163,6 +163,27 @@ def test_steps_bad_images_become_failed_rows_with_reasons(
         assert "broken.png" in output.read_bytes(report).decode()
 
 
+def test_steps_image_that_broke_leaves_no_masks_of_its_better_days(
+    local_run: RunParameters, image_folder: Path
+) -> None:
+    run_steps(local_run)
+    (image_folder / "b.jpg").write_bytes(b"broken since")
+    assert run_steps(local_run).failed == 1
+    assert not Path(local_run.output, "masks/b.jpg.json").exists()
+
+
+def test_steps_unreadable_image_below_the_output_is_a_failed_row(image_folder: Path) -> None:
+    """``run photos --output .``: a file that vanishes meanwhile is not the output's fault."""
+    run = RunParameters(
+        inputs=(str(image_folder),), output=str(image_folder.parent), points_per_side=2
+    )
+    (shard,) = plan_shards(run)
+    (image_folder / "b.jpg").unlink()
+    summary = write_report(run, [segment_shard(run, shard)], "local")
+    assert (summary.failed, summary.computed) == (1, 2)
+    assert "b.jpg: cannot be read" in Path(run.output, "manifest.jsonl").read_text()
+
+
 def test_steps_mended_image_is_computed_by_the_next_run(
     local_run: RunParameters, image_folder: Path
 ) -> None:

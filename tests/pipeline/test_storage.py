@@ -58,6 +58,14 @@ def test_folder_delete_folder_leaves_neighbours(folder: Folder) -> None:
     assert [file.name for file in folder.files()] == ["ab/3"]
 
 
+def test_folder_delete_removes_one_file(folder: Folder) -> None:
+    for name in ("a", "ab"):
+        folder.write_bytes(name, b"x", "text/plain")
+    folder.delete("a")
+    folder.delete("a")
+    assert [file.name for file in folder.files()] == ["ab"]
+
+
 def test_folder_download_copies_a_file(folder: Folder, tmp_path: Path) -> None:
     folder.write_bytes("x", b"content", "text/plain")
     folder.download("x", tmp_path / "copy")
@@ -102,10 +110,10 @@ def test_open_folder_unknown_scheme_is_refused() -> None:
 
 
 def test_bucket_without_credentials_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline import storage
+    from pipeline import bucket
 
-    storage._client.cache_clear()
+    bucket._client.cache_clear()
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
     with pytest.raises(StorageError, match="gcloud auth application-default login"):
         open_folder("gs://bucket/x")
-    storage._client.cache_clear()
+    bucket._client.cache_clear()
