@@ -147,6 +147,7 @@ def _write_image(
         file.write(
             f'<figure><img loading="lazy" src="{source}" alt="{name}, segment {number}">'
             f'<figcaption><i style="background:rgb({red},{green},{blue})"></i>'
-            f"{record['predicted_iou']:.2f} &middot; {record['area']:,}&nbsp;px</figcaption></figure>"
+            f"{record['predicted_iou']:.2f} &middot; "
+            f"{record['area']:,}&nbsp;px</figcaption></figure>"
         )
     file.write("</div></article>")
