@@ -18,6 +18,7 @@ Protocols:
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -139,15 +140,14 @@ def load_engine(weights: Path | None) -> Engine:
 
     entry = CHECKPOINTS["vit_tiny"]
     if weights is None:
-        assert entry.embedded_path is not None
+        if entry.embedded_path is None:
+            raise SystemExit(f"error: {entry.name} does not lie in this package")
         return Engine.load(entry.embedded_path, entry, device="cpu")
     state: dict[str, Any] = torch.load(weights, weights_only=True)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "weights.pth")
         torch.save(state.get("average", state), plain)
         loaded = load_checkpoint(plain)
-    import dataclasses
-
     return Engine(dataclasses.replace(loaded, automatic=entry.automatic), device="cpu")
 
 

@@ -186,7 +186,6 @@ def wrong(image_folder: Path, tmp_path: Path) -> dict[str, list[str]]:
         "checkpoint not fetched": [images, "--checkpoint", "vit_b"],
         "checkpoint is a page": [images, "--checkpoint", str(html)],
         "shards": [images, "--shards", "0"],
-        "engine": [images, "--engine", "nowhere"],
         "scheme": ["s3://bucket/images"],
     }
 
@@ -221,6 +220,13 @@ def test_run_callers_mistake_is_named_and_nothing_is_written(
     assert error.startswith("error: ") and words in error
     assert hint.startswith("hint: ")
     assert not output.exists()
+
+
+def test_run_unknown_engine_is_a_usage_error(image_folder: Path, tmp_path: Path) -> None:
+    done = sam_vertex(image_folder, "--output", tmp_path / "out", "--engine", "nowhere")
+    assert done.returncode == 2
+    assert "--engine" in done.stderr and "nowhere" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_run_error_of_a_step_reaches_the_operator(image_folder: Path, tmp_path: Path) -> None:

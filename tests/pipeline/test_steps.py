@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -16,45 +15,11 @@ from pipeline.manifest import PLAN, read_json, read_plan, read_progress
 from pipeline.parameters import RunParameters
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.segment_shard import segment_shard
-from pipeline.steps.write_report import RunSummary, write_report
+from pipeline.steps.write_report import write_report
 from pipeline.storage import StorageError, open_folder
 from serving.sam.errors import CheckpointError
 from tests.conftest import draw_scene
-
-
-def run_steps(run: RunParameters) -> RunSummary:
-    return write_report(run, [segment_shard(run, s) for s in plan_shards(run)], "local")
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> str:
-    path = tmp_path / "prompts.json"
-    path.write_text(json.dumps({"a.png": [{"points": [[50, 60]]}, {"box": [108, 20, 172, 76]}]}))
-    return str(path)
-
-
-@pytest.fixture(params=["local", "bucket"])
-def run(
-    request: pytest.FixtureRequest, image_folder: Path, tmp_path: Path, prompts: str
-) -> RunParameters:
-    """Three images, one of them with two prompts; output on this machine or in a bucket."""
-    output = str(tmp_path / "out")
-    if request.param == "bucket":
-        bucket: Callable[[str], str] = request.getfixturevalue("bucket")
-        output = bucket("runs/1")
-    return RunParameters(
-        inputs=(str(image_folder),), output=output, prompts=prompts, shards=2, points_per_side=8
-    )
-
-
-@pytest.fixture
-def local_run(image_folder: Path, tmp_path: Path, prompts: str) -> RunParameters:
-    return RunParameters(
-        inputs=(str(image_folder),),
-        output=str(tmp_path / "out"),
-        prompts=prompts,
-        points_per_side=8,
-    )
+from tests.pipeline.conftest import run_steps
 
 
 def test_steps_leave_everything_the_design_names(run: RunParameters, tmp_path: Path) -> None:
@@ -266,43 +231,6 @@ def test_segment_shard_unwritable_output_ends_the_step(
         segment_shard(local_run, shard)
     assert Path(local_run.output, "masks/a.png.json").exists()
     assert not Path(local_run.output, "masks/b.jpg.json").exists()
-
-
-def test_report_html_is_one_file_without_outside_references(local_run: RunParameters) -> None:
-    run_steps(local_run)
-    page = Path(local_run.output, "report.html").read_text("utf-8")
-    assert "http" not in page.replace("http-equiv", "")
-    assert page.count("<img loading") == page.count('src="data:image/webp;base64,')
-    assert page.count("<article") == 3
-
-
-def test_report_names_that_look_like_markup_stay_text(image_folder: Path, tmp_path: Path) -> None:
-    wild = "x<script>alert(1)</script>|.png"
-    Image.fromarray(draw_scene(40, 40)).save(image_folder / wild.replace("/", "_"))
-    run = RunParameters(
-        inputs=(str(image_folder),), output=str(tmp_path / "out"), points_per_side=2
-    )
-    run_steps(run)
-    page = Path(run.output, "report.html").read_text("utf-8")
-    assert "<script>alert" not in page
-    assert "\\|" in Path(run.output, "report.md").read_text("utf-8")
-
-
-def test_report_markdown_pictures_all_exist(local_run: RunParameters) -> None:
-    import re
-    from urllib.parse import unquote
-
-    run_steps(local_run)
-    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", Path(local_run.output, "report.md").read_text())
-    assert len(links) >= 6
-    for link in links:
-        assert Path(local_run.output, unquote(link)).is_file(), link
-
-
-def test_overlay_has_the_images_size(local_run: RunParameters) -> None:
-    run_steps(local_run)
-    picture = np.asarray(Image.open(Path(local_run.output, "overlays/a.png.png")))
-    assert picture.shape == (150, 200, 3)
 
 
 def test_plan_shards_unreadable_image_becomes_a_failed_row(

@@ -1,0 +1,49 @@
+"""A small run for the tests of the steps and of the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.parameters import RunParameters
+from pipeline.steps.plan_shards import plan_shards
+from pipeline.steps.segment_shard import segment_shard
+from pipeline.steps.write_report import RunSummary, write_report
+
+
+def run_steps(run: RunParameters) -> RunSummary:
+    return write_report(run, [segment_shard(run, s) for s in plan_shards(run)], "local")
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> str:
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps({"a.png": [{"points": [[50, 60]]}, {"box": [108, 20, 172, 76]}]}))
+    return str(path)
+
+
+@pytest.fixture(params=["local", "bucket"])
+def run(
+    request: pytest.FixtureRequest, image_folder: Path, tmp_path: Path, prompts: str
+) -> RunParameters:
+    """Three images, one of them with two prompts; output on this machine or in a bucket."""
+    output = str(tmp_path / "out")
+    if request.param == "bucket":
+        bucket: Callable[[str], str] = request.getfixturevalue("bucket")
+        output = bucket("runs/1")
+    return RunParameters(
+        inputs=(str(image_folder),), output=output, prompts=prompts, shards=2, points_per_side=8
+    )
+
+
+@pytest.fixture
+def local_run(image_folder: Path, tmp_path: Path, prompts: str) -> RunParameters:
+    return RunParameters(
+        inputs=(str(image_folder),),
+        output=str(tmp_path / "out"),
+        prompts=prompts,
+        points_per_side=8,
+    )
