@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from scripts import checkpoint, run
+from scripts.rehearsal import command as rehearsal
 
 app = typer.Typer(
     name="sam-vertex",
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(rehearsal.app, name="rehearsal")
 
 
 def main() -> None:

@@ -114,6 +114,34 @@ def union(rng: np.random.Generator, side: int) -> Coverage:
     return canvas
 
 
+def segments(rng: np.random.Generator, side: int) -> tuple[Coverage, list[Coverage]]:
+    """A long thing made of pieces along its axis: a pencil, a brush, a bottle, a screwdriver.
+
+    Returns:
+        The whole outline, and its two to five pieces in their order.
+    """
+    half = side * 0.48
+    thin = half * rng.uniform(0.05, 0.28)
+    count = int(rng.integers(2, 6))
+    ends = np.sort(rng.uniform(-0.9, 0.9, count - 1))
+    along = np.concatenate([[-1.0], ends, [1.0]]) * half
+    width = np.full(count + 1, thin)
+    if rng.random() < 0.35:  # shoulders and waists
+        width *= rng.uniform(0.5, 1.3, count + 1)
+    if rng.random() < 0.6:  # a point, which may run over the last two pieces
+        tapered = min(int(rng.integers(1, 3)), count)
+        last = rng.uniform(0.0, 0.4)
+        width[-tapered - 1 :] = np.linspace(width[-tapered - 1], last * thin, tapered + 1)
+    angle = rng.choice(4) * np.pi / 2 if rng.random() < 0.4 else rng.uniform(0, 2 * np.pi)
+
+    def piece(first: int, stop: int) -> Coverage:
+        upper = np.stack([along[first:stop], width[first:stop]], axis=1)
+        lower = np.stack([along[first:stop], -width[first:stop]], axis=1)[::-1]
+        return _filled(side, _turned(np.concatenate([upper, lower]), angle, side))
+
+    return piece(0, count + 1), [piece(number, number + 2) for number in range(count)]
+
+
 OUTLINES: tuple[tuple[float, Callable[[np.random.Generator, int], Coverage]], ...] = (
     (0.22, ellipse),
     (0.20, bar),

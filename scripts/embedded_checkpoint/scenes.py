@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scripts.embedded_checkpoint.canvas import SIDE, Canvas
 from scripts.embedded_checkpoint.materials import FloatImage, Materials, colour, texture
-from scripts.embedded_checkpoint.outlines import Coverage, bar, blob, ellipse, outline
+from scripts.embedded_checkpoint.outlines import Coverage, bar, blob, ellipse, outline, segments
 
 SMALLEST_AREA = 48  # pixels of a mask that is still worth a prompt
 
@@ -127,11 +127,28 @@ def _cutout(
     return np.ascontiguousarray(rgba[:, :, 3]), surface
 
 
+def _segmented(
+    rng: np.random.Generator, materials: Materials, side: int
+) -> tuple[Coverage, FloatImage, list[Coverage]]:
+    """A long thing of several colours. One click on it means the whole thing, most of the time."""
+    coverage, pieces = segments(rng, side)
+    surface = np.zeros((side, side, 3), np.float32)
+    for piece in pieces:
+        tint = texture(rng, side, side, materials) if rng.random() < 0.3 else colour(rng)
+        surface += (piece > 0)[:, :, None] * (tint - surface)
+    if rng.random() < 0.6:
+        _shade(rng, surface, coverage)
+    asked = [piece for piece in pieces if (piece > 127).sum() >= SMALLEST_AREA]
+    return coverage, surface, asked if rng.random() < 0.25 else []
+
+
 def _object(
     rng: np.random.Generator, materials: Materials, side: int
 ) -> tuple[Coverage, FloatImage, list[Coverage]]:
     if materials.cutouts and rng.random() < 0.35:
         return *_cutout(rng, materials, side), []
+    if side >= 28 and rng.random() < 0.15:
+        return _segmented(rng, materials, side)
     coverage = outline(rng, side)
     surface = texture(rng, side, side, materials)
     parts = _parts(rng, surface, coverage, materials)
@@ -150,6 +167,18 @@ def _scatter(rng: np.random.Generator, canvas: Canvas, materials: Materials) -> 
         left, top = (rng.uniform(0.04, 0.96, 2) * SIDE - side / 2).astype(int)
         coverage, surface, parts = _object(rng, materials, int(side))
         if rng.random() < 0.35:
+            canvas.shadow(coverage, int(left), int(top), rng)
+        canvas.lay(coverage, surface, int(left), int(top), parts)
+
+
+def _product(rng: np.random.Generator, canvas: Canvas, materials: Materials) -> None:
+    """One to three large things on a plain light ground, as in a catalogue or an icon."""
+    canvas.image[:] = rng.uniform(225, 255) + rng.uniform(-8, 8, 3).astype(np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        side = int(rng.uniform(70, 235))
+        left, top = (rng.uniform(0.3, 0.7, 2) * SIDE - side / 2).astype(int)
+        coverage, surface, parts = _object(rng, materials, side)
+        if rng.random() < 0.3:
             canvas.shadow(coverage, int(left), int(top), rng)
         canvas.lay(coverage, surface, int(left), int(top), parts)
 
@@ -238,7 +267,9 @@ def scene(rng: np.random.Generator, materials: Materials) -> Scene:
     if materials.regions and rng.random() < 0.08:
         return _photographed(rng, materials)
     canvas = Canvas(texture(rng, SIDE, SIDE, materials))
-    (_alike if rng.random() < 0.25 else _scatter)(rng, canvas, materials)
+    kind = rng.random()
+    layout = _alike if kind < 0.25 else _product if kind < 0.32 else _scatter
+    layout(rng, canvas, materials)
     covered = np.zeros((SIDE, SIDE), bool)
     for mask in canvas.objects:
         covered |= mask

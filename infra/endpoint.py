@@ -1,0 +1,60 @@
+"""The Vertex AI endpoint, whose id stays the same whatever is deployed on it."""
+
+from __future__ import annotations
+
+from cdktf_cdktf_provider_google.vertex_ai_endpoint import (
+    VertexAiEndpoint,
+    VertexAiEndpointEncryptionSpec,
+    VertexAiEndpointPredictRequestResponseLoggingConfig,
+    VertexAiEndpointPredictRequestResponseLoggingConfigBigqueryDestination,
+    VertexAiEndpointPrivateServiceConnectConfig,
+)
+from constructs import Construct
+
+from infra.checks import listed
+from infra.settings import Settings
+
+REPLY_LIMIT_BYTES = {"dedicated": 10_000_000, "private": 10_000_000, "shared": 1_500_000}
+
+
+class Endpoint(Construct):
+    """An endpoint without a model: models come and go beside Terraform (see ``model`` in design).
+
+    ``traffic_split`` stays unset, because ids of deployed models are known only after deployment.
+
+    Attributes:
+        endpoint: the endpoint.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, settings: Settings) -> None:
+        super().__init__(scope, id_)
+        logging = private = encryption = None
+        if settings.request_logging:
+            logging = VertexAiEndpointPredictRequestResponseLoggingConfig(
+                enabled=True,
+                sampling_rate=settings.request_logging_rate,
+                bigquery_destination=VertexAiEndpointPredictRequestResponseLoggingConfigBigqueryDestination(
+                    output_uri=settings.request_logging
+                ),
+            )
+        if settings.endpoint_type == "private":
+            private = VertexAiEndpointPrivateServiceConnectConfig(
+                enable_private_service_connect=True,
+                project_allowlist=list(listed(settings.private_projects)),
+            )
+        if settings.encryption_key:
+            encryption = VertexAiEndpointEncryptionSpec(kms_key_name=settings.encryption_key)
+        self.endpoint = VertexAiEndpoint(
+            self,
+            "endpoint",
+            name=settings.endpoint_name,
+            display_name=f"{settings.prefix} segment anything",
+            description="Masks of images by Segment Anything.",
+            location=settings.region,
+            project=settings.project_id,
+            labels={"app": settings.prefix},
+            dedicated_endpoint_enabled=True if settings.endpoint_type == "dedicated" else None,
+            private_service_connect_config=private,
+            predict_request_response_logging_config=logging,
+            encryption_spec=encryption,
+        )

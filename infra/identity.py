@@ -1,0 +1,158 @@
+"""Who acts: one service account a purpose, each beside everything it may do."""
+
+from __future__ import annotations
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
+from cdktf_cdktf_provider_google.service_account import ServiceAccount
+from cdktf_cdktf_provider_google.service_account_iam_member import ServiceAccountIamMember
+from cdktf_cdktf_provider_google.storage_bucket_iam_member import (
+    StorageBucketIamMember,
+    StorageBucketIamMemberCondition,
+)
+from constructs import Construct
+
+from infra.registry import Registry
+from infra.settings import Settings
+from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, STARTUP, STATUS, Storage
+
+PURPOSES = {
+    "workbench": "Acts on the Workbench: develops, submits pipelines, deploys models.",
+    "serving": "Acts in the deployed model.",
+    "pipeline": "Acts in pipeline steps: reads checkpoint and images, writes results.",
+    "checkpoints": "Uploads checkpoints, and nothing else.",
+    "plan": "Plans changes in CI; may look, not touch.",
+}
+USER = "roles/iam.serviceAccountUser"
+VIEWER, EDITOR = "roles/storage.objectViewer", "roles/storage.objectUser"
+
+
+class Identities(Construct):
+    """Service accounts with their grants: per folder, per repository, per account acted as.
+
+    Roles on the project are only those that have no narrower place to be granted on.
+
+    Attributes:
+        accounts: the service account of each name in ``PURPOSES``.
+        workbench_ready: grants that the Workbench's first start needs.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        storage: Storage,
+        registry: Registry,
+        after: list[ITerraformDependable],
+    ) -> None:
+        super().__init__(scope, id_)
+        self._settings = settings
+        self._storage = storage
+        self._after = after
+        self.accounts = {
+            purpose: ServiceAccount(
+                self,
+                purpose,
+                account_id=f"{settings.prefix}-{purpose}",
+                project=settings.project_id,
+                display_name=f"{settings.prefix} {purpose}",
+                description=description,
+                depends_on=after,
+            )
+            for purpose, description in PURPOSES.items()
+        }
+        self.workbench_ready = [
+            self._folder("workbench", STARTUP, VIEWER),
+            self._folder("workbench", STATUS, EDITOR),
+        ]
+        self._workbench(registry)
+        self._serving()
+        self._pipeline(registry)
+        self._folder("checkpoints", CHECKPOINTS, EDITOR)
+        self._plan()
+
+    def member(self, purpose: str) -> str:
+        """IAM member of one account."""
+        return self.accounts[purpose].member
+
+    def _project(self, purpose: str, *roles: str) -> None:
+        for role in roles:
+            ProjectIamMember(
+                self,
+                f"{purpose}-{role.removeprefix('roles/').replace('.', '-')}",
+                project=self._settings.project_id,
+                role=role,
+                member=self.member(purpose),
+            )
+
+    def _folder(self, purpose: str, folder: str, role: str) -> ITerraformDependable:
+        id_ = f"{purpose}-{folder.replace('/', '-')}-{role.rpartition('.')[2]}"
+        return self._storage.grant_folder(folder, role, to=self.member(purpose), id_=id_)
+
+    def _acts_as(self, purpose: str, other: str) -> None:
+        ServiceAccountIamMember(
+            self,
+            f"{purpose}-acts-as-{other}",
+            service_account_id=self.accounts[other].name,
+            role=USER,
+            member=self.member(purpose),
+        )
+
+    def _workbench(self, registry: Registry) -> None:
+        self._project(
+            "workbench",
+            "roles/aiplatform.user",
+            "roles/logging.logWriter",
+            "roles/monitoring.metricWriter",
+        )
+        for folder in (CHECKPOINTS, IMAGES, PIPELINE):
+            self._folder("workbench", folder, EDITOR)
+        registry.grant(
+            "roles/artifactregistry.writer", to=self.member("workbench"), id_="workbench-writes"
+        )
+        for other in ("serving", "pipeline"):
+            self._acts_as("workbench", other)
+        for number, email in enumerate(self._settings.users):
+            ServiceAccountIamMember(
+                self,
+                f"user-{number}-acts-as-workbench",
+                service_account_id=self.accounts["workbench"].name,
+                role=USER,
+                member=f"user:{email}",
+            )
+
+    def _serving(self) -> None:
+        self._project("serving", "roles/logging.logWriter")
+        self._folder("serving", CHECKPOINTS, VIEWER)  # where AIP_STORAGE_URI is not a copy
+        self._folder("serving", IMAGES, VIEWER)  # requests that name an image_uri
+        self._folder("serving", PIPELINE, EDITOR)  # requests that name an output_uri
+
+    def _pipeline(self, registry: Registry) -> None:
+        self._project("pipeline", "roles/aiplatform.user", "roles/logging.logWriter")
+        for folder in (CHECKPOINTS, IMAGES):
+            self._folder("pipeline", folder, VIEWER)
+        self._folder("pipeline", PIPELINE, EDITOR)
+        self._storage.grant_listing(to=self.member("pipeline"), id_="pipeline-lists")
+        registry.grant(
+            "roles/artifactregistry.reader", to=self.member("pipeline"), id_="pipeline-reads"
+        )
+
+    def _plan(self) -> None:
+        self._project("plan", "roles/viewer", "roles/iam.securityReviewer")
+        if self._settings.state_bucket:
+            prefix = (
+                f"projects/_/buckets/{self._settings.state_bucket}/objects/{self._settings.prefix}/"
+            )
+            StorageBucketIamMember(
+                self,
+                "plan-state",
+                bucket=self._settings.state_bucket,
+                role=EDITOR,  # planning takes the state's lock
+                member=self.member("plan"),
+                condition=StorageBucketIamMemberCondition(
+                    title="state-of-this-platform",
+                    expression=f'resource.name.startsWith("{prefix}")',
+                ),
+            )

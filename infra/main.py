@@ -1,0 +1,49 @@
+"""The app of ``cdktf.json``: read the settings, check them, synthesize both stacks.
+
+    python -m infra.main            # writes cdktf.out/stacks/*/cdk.tf.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from infra.settings import Settings, SettingsError
+
+PROJECT_FILE = Path("cdktf.json")
+
+
+def read_context() -> dict[str, Any]:
+    """Context as the cdktf command line hands it over, else from ``cdktf.json`` itself."""
+    handed = os.environ.get("CDKTF_CONTEXT_JSON")
+    if handed:
+        return dict(json.loads(handed))
+    if PROJECT_FILE.exists():
+        return dict(json.loads(PROJECT_FILE.read_text("utf-8")).get("context", {}))
+    return {}
+
+
+def main() -> int:
+    """Synthesize; 2 with ``error:`` and ``hint:`` on wrong settings, before anything is written."""
+    try:
+        settings = Settings.from_sources(read_context(), os.environ)
+    except SettingsError as error:
+        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
+        return 2
+    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+    # Not before: the kernel behind these imports takes two seconds to start.
+    from cdktf import App
+
+    from infra.stacks import build
+
+    app = App()
+    build(app, settings)
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""The network of a Workbench without public address: private, with a way out for ``git clone``."""
+
+from __future__ import annotations
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_google.compute_network import ComputeNetwork
+from cdktf_cdktf_provider_google.compute_router import ComputeRouter
+from cdktf_cdktf_provider_google.compute_router_nat import (
+    ComputeRouterNat,
+    ComputeRouterNatLogConfig,
+)
+from cdktf_cdktf_provider_google.compute_subnetwork import (
+    ComputeSubnetwork,
+    ComputeSubnetworkLogConfig,
+)
+from constructs import Construct
+
+from infra.settings import Settings
+
+RANGE = "10.64.0.0/24"
+
+
+class Network(Construct):
+    """An existing network and subnet, or new ones; a Cloud NAT unless one is there.
+
+    A new network has no firewall rule at all, so nothing comes in. Private Google Access reaches
+    Google's APIs but not the host of the repository that the Workbench clones, hence the NAT.
+
+    Attributes:
+        network: full name of the VPC.
+        subnet: full name of its subnet.
+        ready: what a machine needs before it starts.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        after: list[ITerraformDependable],
+    ) -> None:
+        super().__init__(scope, id_)
+        self.ready: list[ITerraformDependable] = []
+        if settings.network:
+            self.network, self.subnet = settings.network, settings.subnet
+        else:
+            network = ComputeNetwork(
+                self,
+                "network",
+                name=f"{settings.prefix}-network",
+                project=settings.project_id,
+                auto_create_subnetworks=False,
+                depends_on=after,
+            )
+            subnet = ComputeSubnetwork(
+                self,
+                "subnet",
+                name=f"{settings.prefix}-{settings.region}",
+                project=settings.project_id,
+                region=settings.region,
+                network=network.id,
+                ip_cidr_range=RANGE,
+                private_ip_google_access=True,
+                log_config=ComputeSubnetworkLogConfig(
+                    aggregation_interval="INTERVAL_10_MIN",
+                    flow_sampling=0.1,
+                    metadata="INCLUDE_ALL_METADATA",
+                ),
+            )
+            self.network, self.subnet = network.id, subnet.id
+            self.ready.append(subnet)
+        if settings.nat == "create" or not settings.network:
+            self.ready.append(self._nat(settings, after))
+
+    def _nat(self, settings: Settings, after: list[ITerraformDependable]) -> ComputeRouterNat:
+        router = ComputeRouter(
+            self,
+            "router",
+            name=f"{settings.prefix}-router",
+            project=settings.project_id,
+            region=settings.region,
+            network=self.network,
+            depends_on=after,
+        )
+        return ComputeRouterNat(
+            self,
+            "nat",
+            name=f"{settings.prefix}-nat",
+            project=settings.project_id,
+            region=settings.region,
+            router=router.name,
+            nat_ip_allocate_option="AUTO_ONLY",
+            source_subnetwork_ip_ranges_to_nat="ALL_SUBNETWORKS_ALL_IP_RANGES",
+            log_config=ComputeRouterNatLogConfig(enable=True, filter="ERRORS_ONLY"),
+        )

@@ -1,0 +1,49 @@
+"""The Google Cloud APIs that everything else needs enabled."""
+
+from __future__ import annotations
+
+from cdktf_cdktf_provider_google.project_service import ProjectService
+from constructs import Construct
+
+from infra.settings import Settings
+
+ALWAYS = (
+    "aiplatform",
+    "artifactregistry",
+    "cloudresourcemanager",
+    "compute",
+    "iam",
+    "logging",
+    "monitoring",
+    "notebooks",
+    "serviceusage",
+    "storage",
+)
+
+
+class Services(Construct):
+    """APIs, left enabled on destroy: others in the project may use them.
+
+    Attributes:
+        enabled: what every other resource depends on.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, settings: Settings) -> None:
+        super().__init__(scope, id_)
+        names = [*ALWAYS]
+        if settings.cmek:
+            names.append("cloudkms")
+        if settings.budget:
+            names.append("billingbudgets")
+        if settings.request_logging:
+            names.append("bigquery")
+        self.enabled = [
+            ProjectService(
+                self,
+                name,
+                project=settings.project_id,
+                service=f"{name}.googleapis.com",
+                disable_on_destroy=False,
+            )
+            for name in names
+        ]

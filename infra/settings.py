@@ -1,0 +1,181 @@
+"""The operator's settings: read, checked as a whole, and frozen before anything is synthesized.
+
+Every setting has one name: ``region`` in the ``context`` of ``cdktf.json`` is ``SAM_REGION`` in the
+environment, and the environment wins. A wrong value never reaches Terraform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infra.checks import CHECKS, Refused, listed
+
+PREFIX = "SAM_"
+NOT_SETTINGS = ("SAM_REHEARSAL_", "SAM_VERTEX_")  # read by scripts, not by the stacks
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used.
+
+    Attributes:
+        setting: its name as an environment variable.
+        hint: the way out.
+    """
+
+    def __init__(self, setting: str, problem: str, hint: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+        self.hint = hint
+
+
+class Settings(BaseModel):
+    """All settings of both stacks; ``project_id`` is the only one without a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project_id: str = Field(description="Google Cloud project that everything is made in")
+    region: str = Field("us-west1", description="region of the bucket, the images, the endpoint")
+    zone: str = Field("us-west1-b", description="zone of the Workbench; needs T4s")
+    prefix: str = Field("sam", description="first part of every name")
+    state_bucket: str = Field("", description="existing bucket for Terraform's state; empty: local")
+
+    force_destroy: bool = Field(False, description="let destroy delete a bucket that holds data")
+    run_retention_days: int = Field(90, ge=0, description="age at which run outputs go; 0: never")
+    noncurrent_days: int = Field(30, ge=1, description="age at which overwritten objects go")
+    soft_delete_days: int = Field(7, ge=0, le=90, description="days to undo a deletion; 0: none")
+    log_bucket: str = Field("", description="existing bucket for access logs; empty: no logs")
+    keep_images: int = Field(10, ge=1, description="container images kept whatever their age")
+    untagged_days: int = Field(7, ge=1, description="age at which untagged images go")
+
+    workbench_machine: str = Field("n1-standard-2", description="machine of the Workbench")
+    workbench_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; one")
+    workbench_image: str = Field("debian-11", description="debian-11 or debian-12")
+    workbench_disk_gb: int = Field(150, ge=150, le=64_000, description="boot disk, GB")
+    workbench_owner: str = Field("", description="e-mail of its one user; empty: service account")
+    workbench_users: str = Field("", description="e-mails allowed in service-account mode, commas")
+    workbench_idle_minutes: int = Field(60, ge=10, le=1440, description="idle time to shutdown")
+    workbench_public_ip: bool = Field(False, description="give the Workbench a public address")
+    network: str = Field("", description="existing VPC, projects/P/global/networks/N; empty: make")
+    subnet: str = Field("", description="its subnet, projects/P/regions/R/subnetworks/S")
+    nat: Literal["", "create", "existing"] = Field(
+        "", description="with an existing network: create a Cloud NAT, or one is there"
+    )
+    repository_url: str = Field(
+        "https://github.com/sam-vertex/sam-vertex.git", description="what the Workbench clones"
+    )
+    repository_ref: str = Field("main", description="branch or tag that it clones")
+
+    cmek: bool = Field(False, description="encrypt everything with a key of your own")
+    kms_key: str = Field("", description="existing key; empty with SAM_CMEK: a new ring and key")
+    kms_key_ring: str = Field("", description="name of the new ring; default {prefix}-keyring")
+
+    monitoring: bool = Field(False, description="dashboard and alerts")
+    alert_email: str = Field("", description="where alerts go, commas between several")
+    workbench_max_hours: int = Field(12, ge=1, description="alert after this running time")
+    budget: int = Field(0, ge=0, description="monthly budget in whole units of currency; 0: none")
+    budget_currency: str = Field("USD", pattern="^[A-Z]{3}$", description="the account's currency")
+    billing_account: str = Field("", description="billing account of the budget, XXXXXX-XXXXXX-XXXXXX")
+
+    endpoint_id: str = Field("", description="stable id of the endpoint; default {prefix}-endpoint")
+    endpoint_type: Literal["dedicated", "shared", "private"] = Field(
+        "dedicated", description="dedicated (10 MB replies), shared (1.5 MB), private (PSC)"
+    )
+    private_projects: str = Field("", description="projects that may connect privately, commas")
+    request_logging: str = Field("", description="BigQuery table for payloads, bq://P.D.T; empty: none")
+    request_logging_rate: float = Field(0.1, gt=0, le=1, description="share of requests logged")
+    serving_machine: str = Field("n1-standard-4", description="machine of a deployed model")
+    serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; empty: none")
+    min_replicas: int = Field(1, ge=1, description="replicas kept up")
+    max_replicas: int = Field(1, ge=1, description="replicas under load")
+    image: str = Field("", description="serving image by digest; empty: no model is deployed")
+    checkpoint: str = Field("", description="gs:// folder of the checkpoint the model serves")
+
+    @classmethod
+    def from_sources(cls, context: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Settings from the context of ``cdktf.json``, overridden by ``SAM_*`` variables.
+
+        Raises:
+            SettingsError: a name that does not exist, a value of the wrong kind, or values that do
+                not go together.
+        """
+        values: dict[str, Any] = {
+            key: value for key, value in context.items() if key in cls.model_fields
+        }
+        for name, value in environ.items():
+            key = name.removeprefix(PREFIX).lower()
+            if not name.startswith(PREFIX) or name.startswith(NOT_SETTINGS):
+                continue
+            if key not in cls.model_fields:
+                near = ", ".join(sorted(variable(field) for field in cls.model_fields))
+                raise SettingsError(name, "there is no such setting", f"settings are {near}")
+            values[key] = value
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise _first_problem(error) from error
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        for check in CHECKS:
+            check(self)
+        return self
+
+    @property
+    def bucket_name(self) -> str:
+        """Name of the bucket; unique in the world because project ids are."""
+        return f"{self.project_id}-{self.prefix}"
+
+    @property
+    def key_ring_name(self) -> str:
+        """Name of the key ring that is made where no existing key is given."""
+        return self.kms_key_ring or f"{self.prefix}-keyring"
+
+    @property
+    def encryption_key(self) -> str | None:
+        """Full name of the key that encrypts everything; ``None`` without CMEK."""
+        if not self.cmek:
+            return None
+        ring = f"projects/{self.project_id}/locations/{self.region}/keyRings/{self.key_ring_name}"
+        return self.kms_key or f"{ring}/cryptoKeys/{self.prefix}-key"
+
+    @property
+    def endpoint_name(self) -> str:
+        """Id of the endpoint."""
+        return self.endpoint_id or f"{self.prefix}-endpoint"
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """E-mails that may use the Workbench in service-account mode."""
+        return listed(self.workbench_users)
+
+    @property
+    def alert_emails(self) -> tuple[str, ...]:
+        """E-mails that alerts and budget notices go to."""
+        return listed(self.alert_email)
+
+    def service_account(self, purpose: str) -> str:
+        """E-mail of one of our service accounts."""
+        return f"{self.prefix}-{purpose}@{self.project_id}.iam.gserviceaccount.com"
+
+
+def variable(field: str) -> str:
+    """Environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def _first_problem(error: ValidationError) -> SettingsError:
+    problem = error.errors()[0]
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, Refused):
+        return SettingsError(variable(cause.field), cause.problem, cause.hint)
+    field = str(problem["loc"][0])
+    if problem["type"] == "missing":
+        return SettingsError(variable(field), "is not set", f"export {variable(field)}=my-project")
+    given = problem.get("input")
+    described = Settings.model_fields[field].description
+    return SettingsError(
+        variable(field), f"{problem['msg'].lower()}, got {given!r}", f"{variable(field)}: {described}"
+    )

@@ -1,0 +1,145 @@
+"""The two stacks: what is made once, and what serves."""
+
+from __future__ import annotations
+
+from cdktf import App, GcsBackend, TerraformOutput, TerraformStack
+from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
+from cdktf_cdktf_provider_google.provider import GoogleProvider
+
+from infra.budget import Budget
+from infra.encryption import Encryption
+from infra.endpoint import REPLY_LIMIT_BYTES, Endpoint
+from infra.identity import PURPOSES, Identities
+from infra.monitoring import Channels, Monitoring
+from infra.network import Network
+from infra.registry import Registry
+from infra.services import Services
+from infra.settings import Settings
+from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, Storage
+from infra.workbench import Workbench
+
+PLATFORM, SERVING = "sam-platform", "sam-serving"
+
+
+class _Stack(TerraformStack):
+    """A stack with its provider, its state, and outputs under the names given."""
+
+    def __init__(self, scope: App, id_: str, settings: Settings) -> None:
+        super().__init__(scope, id_)
+        GoogleProvider(
+            self,
+            "google",
+            project=settings.project_id,
+            region=settings.region,
+            zone=settings.zone,
+            # Without these, budgets are refused (403) to a person's own credentials.
+            billing_project=settings.project_id if settings.budget else None,
+            user_project_override=True if settings.budget else None,
+        )
+        if settings.state_bucket:
+            GcsBackend(self, bucket=settings.state_bucket, prefix=f"{settings.prefix}/{id_}")
+
+    def publish(self, outputs: dict[str, object]) -> None:
+        """Make values outputs of the stack; ``scripts`` reads them from ``--outputs-file``."""
+        for name, value in outputs.items():
+            TerraformOutput(self, name, value=value)
+
+
+class PlatformStack(_Stack):
+    """APIs, bucket and folders, registry, identities, Workbench, encryption, monitoring."""
+
+    def __init__(self, scope: App, settings: Settings) -> None:
+        super().__init__(scope, PLATFORM, settings)
+        services = Services(self, "services", settings=settings)
+        after: list[object] = [*services.enabled]
+        ready = after
+        if settings.cmek or settings.budget:
+            project = DataGoogleProject(self, "project", project_id=settings.project_id)
+        if settings.cmek:
+            encryption = Encryption(
+                self, "encryption", settings=settings, project=project, after=after
+            )
+            ready = [*after, *encryption.ready]
+        key = settings.encryption_key
+        storage = Storage(self, "storage", settings=settings, kms_key=key, after=ready)
+        registry = Registry(self, "registry", settings=settings, kms_key=key, after=ready)
+        identities = Identities(
+            self,
+            "identities",
+            settings=settings,
+            storage=storage,
+            registry=registry,
+            after=after,
+        )
+        network = Network(self, "network", settings=settings, after=after)
+        workbench = Workbench(
+            self,
+            "workbench",
+            settings=settings,
+            storage=storage,
+            network=network,
+            service_account=identities.accounts["workbench"].email,
+            kms_key=key,
+            after=[*ready, *identities.workbench_ready],
+        )
+        channels = Channels(self, "channels", settings=settings, after=after)
+        if settings.monitoring:
+            Monitoring(self, "monitoring", settings=settings, channels=channels, after=after)
+        if settings.budget:
+            Budget(
+                self,
+                "budget",
+                settings=settings,
+                project_number=project.number,
+                channels=channels,
+                after=after,
+            )
+        bucket = f"gs://{settings.bucket_name}"
+        self.publish(
+            {
+                "project_id": settings.project_id,
+                "region": settings.region,
+                "bucket_name": storage.bucket.name,
+                "checkpoint_uri": f"{bucket}/{CHECKPOINTS}",
+                "images_uri": f"{bucket}/{IMAGES}",
+                "pipeline_uri": f"{bucket}/{PIPELINE}",
+                "registry_uri": registry.uri,
+                "service_accounts": {
+                    purpose: identities.accounts[purpose].email for purpose in PURPOSES
+                },
+                "workbench_name": workbench.instance.name,
+                "workbench_zone": settings.zone,
+                "workbench_proxy_uri": workbench.instance.proxy_uri,
+                "startup_status_uri": workbench.status_uri,
+                "kms_key": key or "",
+            }
+        )
+
+
+class ServingStack(_Stack):
+    """The endpoint, and the life of the model on it."""
+
+    def __init__(self, scope: App, settings: Settings) -> None:
+        super().__init__(scope, SERVING, settings)
+        endpoint = Endpoint(self, "endpoint", settings=settings).endpoint
+        name = settings.endpoint_name
+        self.publish(
+            {
+                "project_id": settings.project_id,
+                "region": settings.region,
+                "endpoint_resource_name": endpoint.id,
+                "endpoint_id": name,
+                "endpoint_type": settings.endpoint_type,
+                "endpoint_dns": endpoint.dedicated_endpoint_dns,
+                "reply_limit_bytes": REPLY_LIMIT_BYTES[settings.endpoint_type],
+                "service_account": settings.service_account("serving"),
+                "kms_key": settings.encryption_key or "",
+            }
+        )
+
+
+def build(app: App, settings: Settings) -> None:
+    """Both stacks, in the order in which they are deployed."""
+    platform = PlatformStack(app, settings)
+    serving = ServingStack(app, settings)
+    serving.add_dependency(platform)  # APIs and key grants come first

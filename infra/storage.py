@@ -1,0 +1,134 @@
+"""The bucket, its folders, and who may do what in each."""
+
+from __future__ import annotations
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_google.storage_bucket import (
+    StorageBucket,
+    StorageBucketEncryption,
+    StorageBucketLifecycleRule,
+    StorageBucketLifecycleRuleAction,
+    StorageBucketLifecycleRuleCondition,
+    StorageBucketLogging,
+    StorageBucketSoftDeletePolicy,
+    StorageBucketVersioning,
+)
+from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
+from cdktf_cdktf_provider_google.storage_managed_folder import StorageManagedFolder
+from cdktf_cdktf_provider_google.storage_managed_folder_iam_member import (
+    StorageManagedFolderIamMember,
+)
+from constructs import Construct
+
+from infra.settings import Settings
+
+CHECKPOINTS, IMAGES, PIPELINE = "sam-checkpoint", "batch-prediction-images", "pipeline"
+STARTUP, STATUS = "startup", "startup/status"
+FOLDERS = (CHECKPOINTS, IMAGES, PIPELINE, STARTUP, STATUS)
+SECONDS_A_DAY = 86_400
+
+
+class Storage(Construct):
+    """The bucket with its managed folders; access is granted folder by folder.
+
+    Attributes:
+        bucket: the bucket.
+        folders: the managed folder of each name in ``FOLDERS``.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        kms_key: str | None,
+        after: list[ITerraformDependable],
+    ) -> None:
+        super().__init__(scope, id_)
+        self.bucket = StorageBucket(
+            self,
+            "bucket",
+            name=settings.bucket_name,
+            location=settings.region,
+            project=settings.project_id,
+            storage_class="STANDARD",
+            labels={"app": settings.prefix},
+            force_destroy=settings.force_destroy,
+            uniform_bucket_level_access=True,
+            public_access_prevention="enforced",
+            versioning=StorageBucketVersioning(enabled=True),
+            soft_delete_policy=StorageBucketSoftDeletePolicy(
+                retention_duration_seconds=settings.soft_delete_days * SECONDS_A_DAY
+            ),
+            lifecycle_rule=self._lifecycle(settings),
+            logging=StorageBucketLogging(
+                log_bucket=settings.log_bucket, log_object_prefix=settings.bucket_name
+            )
+            if settings.log_bucket
+            else None,
+            encryption=StorageBucketEncryption(default_kms_key_name=kms_key) if kms_key else None,
+            depends_on=after,
+        )
+        self.folders = {
+            name: StorageManagedFolder(
+                self,
+                name.replace("/", "-"),
+                bucket=self.bucket.name,
+                name=f"{name}/",
+                force_destroy=settings.force_destroy,
+            )
+            for name in FOLDERS
+        }
+        # A folder is deleted before the one around it.
+        self.folders[STATUS].node.add_dependency(self.folders[STARTUP])
+
+    @staticmethod
+    def _lifecycle(settings: Settings) -> list[StorageBucketLifecycleRule]:
+        delete = StorageBucketLifecycleRuleAction(type="Delete")
+        rules = [
+            StorageBucketLifecycleRule(
+                action=delete,
+                condition=StorageBucketLifecycleRuleCondition(
+                    with_state="ARCHIVED", days_since_noncurrent_time=settings.noncurrent_days
+                ),
+            ),
+            StorageBucketLifecycleRule(
+                action=StorageBucketLifecycleRuleAction(type="AbortIncompleteMultipartUpload"),
+                condition=StorageBucketLifecycleRuleCondition(age=7),
+            ),
+        ]
+        if settings.run_retention_days:
+            rules.append(
+                StorageBucketLifecycleRule(
+                    action=delete,
+                    condition=StorageBucketLifecycleRuleCondition(
+                        age=settings.run_retention_days, matches_prefix=[f"{PIPELINE}/"]
+                    ),
+                )
+            )
+        return rules
+
+    def grant_folder(self, folder: str, role: str, *, to: str, id_: str) -> ITerraformDependable:
+        """Let a member do something in one folder.
+
+        Args:
+            folder: one of ``FOLDERS``.
+            role: e.g. ``roles/storage.objectViewer``.
+            to: IAM member, ``serviceAccount:...``.
+            id_: construct id, unique here.
+        """
+        return StorageManagedFolderIamMember(
+            self,
+            id_,
+            bucket=self.bucket.name,
+            managed_folder=self.folders[folder].name,
+            role=role,
+            member=to,
+        )
+
+    def grant_listing(self, *, to: str, id_: str) -> ITerraformDependable:
+        """Let a member see the bucket and list its names, as mounting it needs; reads no data."""
+        return StorageBucketIamMember(
+            self, id_, bucket=self.bucket.name, role="roles/storage.legacyBucketReader", member=to
+        )

@@ -1,0 +1,1 @@
+"""The rehearsal: local stand-ins of the cloud for the real tools to talk to."""

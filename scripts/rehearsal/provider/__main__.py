@@ -1,0 +1,41 @@
+"""The provider's process, started by Terraform: ``python -m scripts.rehearsal.provider``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hc_go_plugin_server.rpc_plugin import SyncRPCPluginServer
+from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
+
+from scripts.rehearsal.provider.objects import Objects
+from scripts.rehearsal.provider.service import Service
+from scripts.rehearsal.provider.servicer import Provider
+from scripts.rehearsal.provider.world import World
+
+WORLD_VARIABLE = "SAM_REHEARSAL_WORLD"
+# What Terraform says to a plugin, so that nobody starts one by hand (go-plugin's handshake).
+COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
+
+
+def main() -> int:
+    """Serve until Terraform goes away."""
+    if os.environ.get(COOKIE[0]) != COOKIE[1]:
+        print("error: this is a Terraform plugin\nhint: sam-vertex rehearsal start", file=sys.stderr)
+        return 2
+    path = os.environ.get(WORLD_VARIABLE)
+    if not path:
+        print(f"error: {WORLD_VARIABLE} is not set\nhint: sam-vertex rehearsal env", file=sys.stderr)
+        return 2
+    address = os.environ.get("STORAGE_EMULATOR_HOST")
+    plugin = SyncRPCPluginServer()
+    service = Service(World(Path(path)), Objects(address) if address else None)
+    provider = Provider(service, lambda: plugin.server.stop(grace=None))
+    pb_grpc.add_ProviderServicer_to_server(provider, plugin.server)
+    plugin.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

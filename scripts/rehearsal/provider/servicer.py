@@ -1,0 +1,204 @@
+"""The provider's side of Terraform's plugin protocol, version 6.
+
+https://developer.hashicorp.com/terraform/plugin/terraform-plugin-protocol
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc
+from tfplugin_proto import tfplugin6_5_pb2 as pb
+from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
+
+from scripts.rehearsal.provider import planning
+from scripts.rehearsal.provider.checking import Problem, check_configuration
+from scripts.rehearsal.provider.identity import project_number
+from scripts.rehearsal.provider.schema import provider_schema, resource_block, snapshot
+from scripts.rehearsal.provider.service import CreatedAndFailed, Service, ServiceError
+from scripts.rehearsal.provider.values import Path, decode, encode
+
+
+def _value(data: Any) -> pb.DynamicValue:
+    return pb.DynamicValue(msgpack=encode(data))
+
+
+def _steps(block: dict[str, Any], path: Path) -> pb.AttributePath:
+    """A path for Terraform; keys of maps are told apart from attributes by the schema."""
+    steps = []
+    in_map = False
+    for part in path:
+        if isinstance(part, int):
+            steps.append(pb.AttributePath.Step(element_key_int=part))
+            continue
+        if in_map:
+            steps.append(pb.AttributePath.Step(element_key_string=part))
+            continue
+        steps.append(pb.AttributePath.Step(attribute_name=part))
+        nested = block.get("block_types", {}).get(part)
+        if nested is None:
+            in_map = True
+        else:
+            block = nested["block"]
+    return pb.AttributePath(steps=steps)
+
+
+def _error(summary: str, detail: str = "", path: pb.AttributePath | None = None) -> pb.Diagnostic:
+    return pb.Diagnostic(
+        severity=pb.Diagnostic.ERROR, summary=summary, detail=detail, attribute=path
+    )
+
+
+class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
+    """Answers Terraform; what exists is the service's business."""
+
+    def __init__(self, service: Service, stop: Any) -> None:
+        self._service = service
+        self._stop = stop
+        self._project: str | None = None
+
+    def GetMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Names of everything there is."""
+        found = snapshot()
+        kind = pb.GetMetadata
+        return kind.Response(
+            resources=[
+                kind.ResourceMetadata(type_name=name) for name in found["resource_schemas"]
+            ],
+            data_sources=[
+                kind.DataSourceMetadata(type_name=name) for name in found["data_source_schemas"]
+            ],
+            server_capabilities=pb.ServerCapabilities(get_provider_schema_optional=True),
+        )
+
+    def GetProviderSchema(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """The whole schema."""
+        return provider_schema()
+
+    def GetFunctions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """No functions."""
+        return pb.GetFunctions.Response()
+
+    def ValidateProviderConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Nothing about the provider's own settings is refused."""
+        return pb.ValidateProviderConfig.Response()
+
+    def ConfigureProvider(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Remember the default project."""
+        self._project = decode(request.config.msgpack).get("project")
+        return pb.ConfigureProvider.Response()
+
+    def ValidateResourceConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Refuse what the real provider refuses before planning."""
+        block = resource_block(request.type_name)
+        problems: list[Problem] = check_configuration(
+            request.type_name, decode(request.config.msgpack)
+        )
+        return pb.ValidateResourceConfig.Response(
+            diagnostics=[
+                _error(item.summary, item.detail, _steps(block, item.path)) for item in problems
+            ]
+        )
+
+    def ValidateDataResourceConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Nothing to refuse."""
+        return pb.ValidateDataResourceConfig.Response()
+
+    def UpgradeResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Stored state has the only version there is."""
+        block = resource_block(request.type_name)
+        stored = json.loads(request.raw_state.json)
+        names = [*block.get("attributes", {}), *block.get("block_types", {})]
+        return pb.UpgradeResourceState.Response(
+            upgraded_state=_value({name: stored.get(name) for name in names})
+        )
+
+    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """The resource as it is now; null when it is gone."""
+        current = decode(request.current_state.msgpack)
+        found = self._service.read(request.type_name, str(current["id"]))
+        return pb.ReadResource.Response(new_state=_value(found), private=request.private)
+
+    def PlanResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """What the change would make of the resource."""
+        prior = decode(request.prior_state.msgpack)
+        if decode(request.proposed_new_state.msgpack) is None:
+            return pb.PlanResourceChange.Response(
+                planned_state=_value(None), legacy_type_system=True
+            )
+        planned, replaced = planning.plan(
+            request.type_name, decode(request.config.msgpack), prior, self._project
+        )
+        block = resource_block(request.type_name)
+        return pb.PlanResourceChange.Response(
+            planned_state=_value(planned),
+            requires_replace=[_steps(block, path) for path in replaced],
+            legacy_type_system=True,
+        )
+
+    def ApplyResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Do it."""
+        prior = decode(request.prior_state.msgpack)
+        planned = decode(request.planned_state.msgpack)
+        kind = request.type_name
+        try:
+            if planned is None:
+                self._service.delete(kind, prior)
+                state = None
+            elif prior is None:
+                state = self._service.create(kind, planned)
+            else:
+                state = self._service.update(kind, planned)
+        except ServiceError as error:
+            kept = error.values if isinstance(error, CreatedAndFailed) else prior
+            return pb.ApplyResourceChange.Response(
+                new_state=_value(kept), diagnostics=[_error(str(error))], legacy_type_system=True
+            )
+        return pb.ApplyResourceChange.Response(new_state=_value(state), legacy_type_system=True)
+
+    def ImportResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Take over something that exists."""
+        found = self._service.read(request.type_name, request.id)
+        if found is None:
+            return pb.ImportResourceState.Response(
+                diagnostics=[_error("Cannot import non-existent remote object", request.id)]
+            )
+        imported = pb.ImportResourceState.ImportedResource(
+            type_name=request.type_name, state=_value(found)
+        )
+        return pb.ImportResourceState.Response(imported_resources=[imported])
+
+    def ReadDataSource(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """A project, or its storage agent."""
+        config = decode(request.config.msgpack)
+        project = config.get("project_id") or config.get("project") or self._project
+        number = project_number(project)
+        values = dict.fromkeys(
+            snapshot()["data_source_schemas"][request.type_name]["block"]["attributes"]
+        )
+        if request.type_name == "google_project":
+            values |= {
+                "id": f"projects/{project}",
+                "project_id": project,
+                "number": number,
+                "name": project,
+            }
+        else:
+            email = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
+            values |= {
+                "id": email,
+                "project": project,
+                "email_address": email,
+                "member": f"serviceAccount:{email}",
+            }
+        return pb.ReadDataSource.Response(state=_value({**values, **_given(config)}))
+
+    def StopProvider(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """End."""
+        self._stop()
+        return pb.StopProvider.Response()
+
+
+def _given(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if value is not None}
