@@ -111,9 +111,7 @@ def _machine(s: Settings, machine: str, accelerator: str) -> None:
 
 def _emails(s: Settings, field: str) -> None:
     for email in listed(getattr(s, field)):
-        _require(
-            _EMAIL.match(email), field, f"{email!r} is no e-mail address", "name@example.com"
-        )
+        _require(_EMAIL.match(email), field, f"{email!r} is no e-mail address", "name@example.com")
 
 
 def _workbench(s: Settings) -> None:

@@ -74,8 +74,8 @@ class Identities(Construct):
         self._plan()
 
     def member(self, purpose: str) -> str:
-        """IAM member of one account."""
-        return self.accounts[purpose].member
+        """IAM member of one account, spelled out so that a plan shows who gets what."""
+        return f"serviceAccount:{self._settings.service_account(purpose)}"
 
     def _project(self, purpose: str, *roles: str) -> None:
         for role in roles:
@@ -85,11 +85,22 @@ class Identities(Construct):
                 project=self._settings.project_id,
                 role=role,
                 member=self.member(purpose),
+                depends_on=[self.accounts[purpose]],
             )
 
     def _folder(self, purpose: str, folder: str, role: str) -> ITerraformDependable:
         id_ = f"{purpose}-{folder.replace('/', '-')}-{role.rpartition('.')[2]}"
-        return self._storage.grant_folder(folder, role, to=self.member(purpose), id_=id_)
+        return self._storage.grant_folder(
+            folder, role, to=self.member(purpose), id_=id_, after=[self.accounts[purpose]]
+        )
+
+    def _images(self, registry: Registry, purpose: str, role: str) -> None:
+        registry.grant(
+            role,
+            to=self.member(purpose),
+            id_=f"{purpose}-{role.rpartition('.')[2]}",
+            after=[self.accounts[purpose]],
+        )
 
     def _acts_as(self, purpose: str, other: str) -> None:
         ServiceAccountIamMember(
@@ -98,6 +109,7 @@ class Identities(Construct):
             service_account_id=self.accounts[other].name,
             role=USER,
             member=self.member(purpose),
+            depends_on=[self.accounts[purpose]],
         )
 
     def _workbench(self, registry: Registry) -> None:
@@ -109,9 +121,7 @@ class Identities(Construct):
         )
         for folder in (CHECKPOINTS, IMAGES, PIPELINE):
             self._folder("workbench", folder, EDITOR)
-        registry.grant(
-            "roles/artifactregistry.writer", to=self.member("workbench"), id_="workbench-writes"
-        )
+        self._images(registry, "workbench", "roles/artifactregistry.writer")
         for other in ("serving", "pipeline"):
             self._acts_as("workbench", other)
         for number, email in enumerate(self._settings.users):
@@ -134,10 +144,10 @@ class Identities(Construct):
         for folder in (CHECKPOINTS, IMAGES):
             self._folder("pipeline", folder, VIEWER)
         self._folder("pipeline", PIPELINE, EDITOR)
-        self._storage.grant_listing(to=self.member("pipeline"), id_="pipeline-lists")
-        registry.grant(
-            "roles/artifactregistry.reader", to=self.member("pipeline"), id_="pipeline-reads"
+        self._storage.grant_listing(
+            to=self.member("pipeline"), id_="pipeline-lists", after=[self.accounts["pipeline"]]
         )
+        self._images(registry, "pipeline", "roles/artifactregistry.reader")
 
     def _plan(self) -> None:
         self._project("plan", "roles/viewer", "roles/iam.securityReviewer")
@@ -151,6 +161,7 @@ class Identities(Construct):
                 bucket=self._settings.state_bucket,
                 role=EDITOR,  # planning takes the state's lock
                 member=self.member("plan"),
+                depends_on=[self.accounts["plan"]],
                 condition=StorageBucketIamMemberCondition(
                     title="state-of-this-platform",
                     expression=f'resource.name.startsWith("{prefix}")',

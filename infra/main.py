@@ -1,10 +1,11 @@
 """The app of ``cdktf.json``: read the settings, check them, synthesize both stacks.
 
-    python -m infra.main            # writes cdktf.out/stacks/*/cdk.tf.json
+python -m infra.main            # writes cdktf.out/stacks/*/cdk.tf.json
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -28,11 +29,17 @@ def read_context() -> dict[str, Any]:
 
 def main() -> int:
     """Synthesize; 2 with ``error:`` and ``hint:`` on wrong settings, before anything is written."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="check the settings and end")
+    arguments = parser.parse_args()
     try:
         settings = Settings.from_sources(read_context(), os.environ)
     except SettingsError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
         return 2
+    if arguments.check:
+        print(f"settings are in order: project {settings.project_id}, zone {settings.zone}")
+        return 0
     os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
     # Not before: the kernel behind these imports takes two seconds to start.
     from cdktf import App

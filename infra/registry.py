@@ -67,16 +67,22 @@ class Registry(Construct):
             ],
             depends_on=after,
         )
-        self.uri = f"{settings.region}-docker.pkg.dev/{settings.project_id}/{settings.prefix}-images"
+        self.uri = (
+            f"{settings.region}-docker.pkg.dev/{settings.project_id}/{settings.prefix}-images"
+        )
 
-    def grant(self, role: str, *, to: str, id_: str) -> ITerraformDependable:
+    def grant(
+        self, role: str, *, to: str, id_: str, after: list[ITerraformDependable]
+    ) -> ITerraformDependable:
         """Let a member read or write images of this repository."""
         return ArtifactRegistryRepositoryIamMember(
             self,
             id_,
             project=self._settings.project_id,
             location=self._settings.region,
-            repository=self.repository.repository_id,
+            # Computed, so that grants are made anew with a repository that is replaced.
+            repository=self.repository.name,
             role=role,
             member=to,
+            depends_on=after,
         )

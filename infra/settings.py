@@ -77,14 +77,18 @@ class Settings(BaseModel):
     workbench_max_hours: int = Field(12, ge=1, description="alert after this running time")
     budget: int = Field(0, ge=0, description="monthly budget in whole units of currency; 0: none")
     budget_currency: str = Field("USD", pattern="^[A-Z]{3}$", description="the account's currency")
-    billing_account: str = Field("", description="billing account of the budget, XXXXXX-XXXXXX-XXXXXX")
+    billing_account: str = Field(
+        "", description="billing account of the budget, XXXXXX-XXXXXX-XXXXXX"
+    )
 
     endpoint_id: str = Field("", description="stable id of the endpoint; default {prefix}-endpoint")
     endpoint_type: Literal["dedicated", "shared", "private"] = Field(
         "dedicated", description="dedicated (10 MB replies), shared (1.5 MB), private (PSC)"
     )
     private_projects: str = Field("", description="projects that may connect privately, commas")
-    request_logging: str = Field("", description="BigQuery table for payloads, bq://P.D.T; empty: none")
+    request_logging: str = Field(
+        "", description="BigQuery table for payloads, bq://P.D.T; empty: none"
+    )
     request_logging_rate: float = Field(0.1, gt=0, le=1, description="share of requests logged")
     serving_machine: str = Field("n1-standard-4", description="machine of a deployed model")
     serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; empty: none")
@@ -177,5 +181,7 @@ def _first_problem(error: ValidationError) -> SettingsError:
     given = problem.get("input")
     described = Settings.model_fields[field].description
     return SettingsError(
-        variable(field), f"{problem['msg'].lower()}, got {given!r}", f"{variable(field)}: {described}"
+        variable(field),
+        f"{problem['msg'].lower()}, got {given!r}",
+        f"{variable(field)}: {described}",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdktf import App, GcsBackend, TerraformOutput, TerraformStack
+from cdktf import App, GcsBackend, LocalBackend, TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.provider import GoogleProvider
 
@@ -38,6 +38,9 @@ class _Stack(TerraformStack):
         )
         if settings.state_bucket:
             GcsBackend(self, bucket=settings.state_bucket, prefix=f"{settings.prefix}/{id_}")
+        else:
+            # Relative to the stack's folder, so that what is synthesized names no machine.
+            LocalBackend(self, path=f"../../../terraform.{id_}.tfstate")
 
     def publish(self, outputs: dict[str, object]) -> None:
         """Make values outputs of the stack; ``scripts`` reads them from ``--outputs-file``."""
@@ -78,7 +81,7 @@ class PlatformStack(_Stack):
             settings=settings,
             storage=storage,
             network=network,
-            service_account=identities.accounts["workbench"].email,
+            service_account=settings.service_account("workbench"),
             kms_key=key,
             after=[*ready, *identities.workbench_ready],
         )
@@ -105,7 +108,7 @@ class PlatformStack(_Stack):
                 "pipeline_uri": f"{bucket}/{PIPELINE}",
                 "registry_uri": registry.uri,
                 "service_accounts": {
-                    purpose: identities.accounts[purpose].email for purpose in PURPOSES
+                    purpose: settings.service_account(purpose) for purpose in PURPOSES
                 },
                 "workbench_name": workbench.instance.name,
                 "workbench_zone": settings.zone,

@@ -31,6 +31,8 @@ SECONDS_A_DAY = 86_400
 class Storage(Construct):
     """The bucket with its managed folders; access is granted folder by folder.
 
+    What lies in the bucket names it by its computed id, so that it is made anew with the bucket.
+
     Attributes:
         bucket: the bucket.
         folders: the managed folder of each name in ``FOLDERS``.
@@ -74,7 +76,7 @@ class Storage(Construct):
             name: StorageManagedFolder(
                 self,
                 name.replace("/", "-"),
-                bucket=self.bucket.name,
+                bucket=self.bucket.id,
                 name=f"{name}/",
                 force_destroy=settings.force_destroy,
             )
@@ -109,7 +111,9 @@ class Storage(Construct):
             )
         return rules
 
-    def grant_folder(self, folder: str, role: str, *, to: str, id_: str) -> ITerraformDependable:
+    def grant_folder(
+        self, folder: str, role: str, *, to: str, id_: str, after: list[ITerraformDependable]
+    ) -> ITerraformDependable:
         """Let a member do something in one folder.
 
         Args:
@@ -117,18 +121,27 @@ class Storage(Construct):
             role: e.g. ``roles/storage.objectViewer``.
             to: IAM member, ``serviceAccount:...``.
             id_: construct id, unique here.
+            after: the account behind the member.
         """
         return StorageManagedFolderIamMember(
             self,
             id_,
-            bucket=self.bucket.name,
+            bucket=self.bucket.id,
             managed_folder=self.folders[folder].name,
             role=role,
             member=to,
+            depends_on=after,
         )
 
-    def grant_listing(self, *, to: str, id_: str) -> ITerraformDependable:
+    def grant_listing(
+        self, *, to: str, id_: str, after: list[ITerraformDependable]
+    ) -> ITerraformDependable:
         """Let a member see the bucket and list its names, as mounting it needs; reads no data."""
         return StorageBucketIamMember(
-            self, id_, bucket=self.bucket.name, role="roles/storage.legacyBucketReader", member=to
+            self,
+            id_,
+            bucket=self.bucket.id,
+            role="roles/storage.legacyBucketReader",
+            member=to,
+            depends_on=after,
         )

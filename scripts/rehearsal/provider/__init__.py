@@ -1,1 +1,1 @@
-"""A stand-in of the Terraform provider ``hashicorp/google``, for the resources this project uses."""
+"""A stand-in of the Terraform provider ``hashicorp/google``, for what this project uses."""

@@ -16,20 +16,30 @@ from scripts.rehearsal.provider.world import World
 
 WORLD_VARIABLE = "SAM_REHEARSAL_WORLD"
 # What Terraform says to a plugin, so that nobody starts one by hand (go-plugin's handshake).
-COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
+COOKIE = (
+    "TF_PLUGIN_MAGIC_COOKIE",
+    "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
+)
 
 
 def main() -> int:
     """Serve until Terraform goes away."""
     if os.environ.get(COOKIE[0]) != COOKIE[1]:
-        print("error: this is a Terraform plugin\nhint: sam-vertex rehearsal start", file=sys.stderr)
+        print(
+            "error: this is a Terraform plugin\nhint: sam-vertex rehearsal start", file=sys.stderr
+        )
         return 2
     path = os.environ.get(WORLD_VARIABLE)
     if not path:
-        print(f"error: {WORLD_VARIABLE} is not set\nhint: sam-vertex rehearsal env", file=sys.stderr)
+        print(
+            f"error: {WORLD_VARIABLE} is not set\nhint: sam-vertex rehearsal env", file=sys.stderr
+        )
         return 2
     address = os.environ.get("STORAGE_EMULATOR_HOST")
     plugin = SyncRPCPluginServer()
+    # go-plugin decodes the certificate without padding; the library writes it with, so one start
+    # in a hundred would fail: whenever the certificate's length is no multiple of three.
+    plugin.cert_base64 = plugin.cert_base64.rstrip("=")
     service = Service(World(Path(path)), Objects(address) if address else None)
     provider = Provider(service, lambda: plugin.server.stop(grace=None))
     pb_grpc.add_ProviderServicer_to_server(provider, plugin.server)

@@ -6,7 +6,7 @@
 The wheel ``cdktf-cdktf-provider-google`` carries its TypeScript sources (in the source maps of its
 bundle), generated from the real provider. They tell, for every attribute, its type and whether it
 is computed, optional or required, and for every block how it nests. What they do not tell
-(sensitive, defaults, allowed values, what forces a replacement) is in ``rules.py``.
+(sensitive, defaults, allowed values, what forces a replacement) is in ``rulebook.py``.
 
 The form is that of ``terraform providers schema -json``
 (https://developer.hashicorp.com/terraform/cli/commands/providers/schema).
@@ -120,7 +120,9 @@ class _Source:
         """A block in the form of the schema, from the class that stands for it."""
         block: dict[str, Any] = {"attributes": {}, "block_types": {}}
         for found in _ATTRIBUTE.finditer(self.classes[name]["body"] + "\n}\n"):
-            flags = {word: True for word in ("computed", "optional", "required") if _is(found, word)}
+            flags = {
+                word: True for word in ("computed", "optional", "required") if _is(found, word)
+            }
             nested = self._nested(found["body"])
             if nested is None:
                 block["attributes"][found["name"]] = {"type": self._type(found), **flags}
@@ -152,7 +154,9 @@ class _Source:
         if kind.endswith("List"):
             inner = kind.removesuffix("List") + "OutputReference"
             return inner, "set" if member["set"] == "true" else "list", False
-        call = re.search(r"super\(terraformResource, terraformAttribute(.*?)\)", self.classes[kind][0])
+        call = re.search(
+            r"super\(terraformResource, terraformAttribute(.*?)\)", self.classes[kind][0]
+        )
         arguments = call[1] if call else ""
         if arguments == ", false":
             return kind, "single", True
@@ -169,7 +173,8 @@ class _Source:
             declared = re.search(r"private _\w+\?: ([\w\[\]]+)", found["body"])
             if declared:
                 return {"string": "string", "number": "number", "boolean": "bool"}.get(
-                    declared[1], ["list", "string"] if declared[1] == "string[]" else ["map", "string"]
+                    declared[1],
+                    ["list", "string"] if declared[1] == "string[]" else ["map", "string"],
                 )
             return ["map", "string"]
         raise BundleError(f"{found['name']}: no type in {found['body'][:120]!r}")

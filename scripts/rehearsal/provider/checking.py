@@ -7,8 +7,12 @@ import json
 import re
 from typing import Any
 
-from scripts.rehearsal.provider.rules import LABEL, LABELLED, RULES
+from scripts.rehearsal.provider.rulebook import RULES
+from scripts.rehearsal.provider.schema import Block, resource_block
 from scripts.rehearsal.provider.values import UNKNOWN, Path, leaves
+
+LABEL = r"[a-z][a-z0-9_-]{0,62}"
+LABELLED = ("labels", "user_labels")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def check_configuration(type_name: str, config: dict[str, Any]) -> list[Problem]
     for block, names in rules.exactly_one:
         for path, inner in leaves(config, block):
             given = [name for name in names if _is_set(inner, name)]
-            if inner is not UNKNOWN and len(given) != 1:
+            if inner is not UNKNOWN and inner != [] and len(given) != 1:
                 refuse(path, "Invalid combination of arguments",
                        f"one of `{','.join(names)}` must be specified, got {given}")  # fmt: skip
     for name in rules.json:
@@ -63,7 +67,28 @@ def check_configuration(type_name: str, config: dict[str, Any]) -> list[Problem]
         for key in labels if isinstance(labels, dict) and "channel" not in type_name else ():
             if not re.fullmatch(LABEL, key):
                 refuse((name,), f'"{name}" has an invalid key "{key}"')
+    problems.extend(_unconfigurable(resource_block(type_name), config, ()))
     problems.extend(_special(type_name, config))
+    return problems
+
+
+def _unconfigurable(block: Block, config: Any, path: Path) -> list[Problem]:
+    """Values given for what only the service decides."""
+    problems = []
+    for name, attribute in block.get("attributes", {}).items():
+        decided = not (attribute.get("optional") or attribute.get("required"))
+        if decided and config.get(name) is not None:
+            detail = (
+                f'Can\'t configure a value for "{name}": its value will be decided automatically'
+            )
+            problems.append(Problem((*path, name), "Value for unconfigurable attribute", detail))
+    for name, nested in block.get("block_types", {}).items():
+        inner = config.get(name)
+        items = enumerate(inner) if isinstance(inner, list) else [(None, inner)]
+        for number, item in items:
+            if isinstance(item, dict):
+                place = (*path, name) if number is None else (*path, name, number)
+                problems.extend(_unconfigurable(nested["block"], item, place))
     return problems
 
 
@@ -89,19 +114,13 @@ def _special(type_name: str, config: dict[str, Any]) -> list[Problem]:
                 problems.append(Problem(path, f"expected {name} to be 0 or 604800 - 7776000"))
     if type_name == "google_artifact_registry_repository":
         for policy in config.get("cleanup_policies") or []:
-            if policy is not UNKNOWN and policy["most_recent_versions"]:
-                if policy["action"] == "DELETE":
-                    problems.append(
-                        Problem(
-                            ("cleanup_policies",),
-                            "most_recent_versions may only be specified with a Keep action",
-                        )
-                    )
+            newest = policy is not UNKNOWN and policy["most_recent_versions"]
+            if newest and policy["action"] == "DELETE":
+                message = "most_recent_versions may only be specified with a Keep action"
+                problems.append(Problem(("cleanup_policies",), message))
     if type_name == "google_kms_crypto_key":
         period = config.get("rotation_period")
-        if isinstance(period, str) and re.fullmatch(r"[\d.]+s", period):
-            if float(period[:-1]) < 86_400:
-                problems.append(
-                    Problem(("rotation_period",), "rotation_period must be at least 86400s")
-                )
+        timed = isinstance(period, str) and re.fullmatch(r"[\d.]+s", period)
+        if timed and float(str(period)[:-1]) < 86_400:
+            problems.append(Problem(("rotation_period",), "rotation_period is below 86400s"))
     return problems

@@ -121,7 +121,7 @@ def computed_values(type_name: str, id_: str, v: Values, now: str) -> Mapping[st
     }
     if type_name.startswith("google_compute_"):
         common["self_link"] = _COMPUTE + id_
-    specific: Mapping[str, Any] = _SPECIFIC.get(type_name, lambda _id, _values: {})(id_, v)
+    specific: Mapping[str, Any] = _SPECIFIC[type_name](id_, v) if type_name in _SPECIFIC else {}
     return {**common, **specific}
 
 

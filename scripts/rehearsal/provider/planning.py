@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.rehearsal.provider.rules import RULES, Rules
+from scripts.rehearsal.provider.rulebook import RULES
+from scripts.rehearsal.provider.rules import Rules
 from scripts.rehearsal.provider.schema import Block, resource_block
 from scripts.rehearsal.provider.values import UNKNOWN, Path, leaves
 
@@ -59,7 +60,9 @@ def _block(
         else:
             planned[name] = None
     for name, nested in block.get("block_types", {}).items():
-        planned[name] = _nested(nested, rules, config.get(name), (prior or {}).get(name), path, name)
+        planned[name] = _nested(
+            nested, rules, config.get(name), (prior or {}).get(name), path, name
+        )
         absent = planned[name] == [] and path + name in rules.computed_blocks
         if absent:
             planned[name] = UNKNOWN if prior is None else prior[name]

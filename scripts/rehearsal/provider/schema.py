@@ -9,10 +9,10 @@ from typing import Any
 from tfplugin_proto import tfplugin6_5_pb2 as pb
 
 from scripts.rehearsal.provider.bundle import ADDRESS, SCHEMA_PATH
-from scripts.rehearsal.provider.rules import RULES, Rules
+from scripts.rehearsal.provider.rulebook import RULES
+from scripts.rehearsal.provider.rules import Rules
 
 Block = dict[str, Any]  # "attributes" and "block_types", as ``terraform providers schema -json``
-_NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
 
 
 @functools.cache
@@ -41,7 +41,7 @@ def _block_message(block: Block, rules: Rules, path: str) -> pb.Schema.Block:
     nested = [
         pb.Schema.NestedBlock(
             type_name=name,
-            nesting=_NESTING[inner["nesting_mode"]],
+            nesting=inner["nesting_mode"].upper(),
             min_items=inner.get("min_items", 0),
             max_items=inner.get("max_items", 0),
             block=_block_message(inner["block"], rules, f"{path}{name}."),

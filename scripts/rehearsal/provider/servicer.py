@@ -15,8 +15,9 @@ from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 from scripts.rehearsal.provider import planning
 from scripts.rehearsal.provider.checking import Problem, check_configuration
 from scripts.rehearsal.provider.identity import project_number
+from scripts.rehearsal.provider.refusals import ServiceError
 from scripts.rehearsal.provider.schema import provider_schema, resource_block, snapshot
-from scripts.rehearsal.provider.service import CreatedAndFailed, Service, ServiceError
+from scripts.rehearsal.provider.service import CreatedAndFailed, Service
 from scripts.rehearsal.provider.values import Path, decode, encode
 
 
@@ -50,7 +51,7 @@ def _error(summary: str, detail: str = "", path: pb.AttributePath | None = None)
     )
 
 
-class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
+class Provider(pb_grpc.ProviderServicer):
     """Answers Terraform; what exists is the service's business."""
 
     def __init__(self, service: Service, stop: Any) -> None:
@@ -58,38 +59,36 @@ class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
         self._stop = stop
         self._project: str | None = None
 
-    def GetMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def GetMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Names of everything there is."""
         found = snapshot()
         kind = pb.GetMetadata
         return kind.Response(
-            resources=[
-                kind.ResourceMetadata(type_name=name) for name in found["resource_schemas"]
-            ],
+            resources=[kind.ResourceMetadata(type_name=name) for name in found["resource_schemas"]],
             data_sources=[
                 kind.DataSourceMetadata(type_name=name) for name in found["data_source_schemas"]
             ],
             server_capabilities=pb.ServerCapabilities(get_provider_schema_optional=True),
         )
 
-    def GetProviderSchema(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def GetProviderSchema(self, request: Any, context: grpc.ServicerContext) -> Any:
         """The whole schema."""
         return provider_schema()
 
-    def GetFunctions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def GetFunctions(self, request: Any, context: grpc.ServicerContext) -> Any:
         """No functions."""
         return pb.GetFunctions.Response()
 
-    def ValidateProviderConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ValidateProviderConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Nothing about the provider's own settings is refused."""
         return pb.ValidateProviderConfig.Response()
 
-    def ConfigureProvider(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ConfigureProvider(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Remember the default project."""
         self._project = decode(request.config.msgpack).get("project")
         return pb.ConfigureProvider.Response()
 
-    def ValidateResourceConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ValidateResourceConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Refuse what the real provider refuses before planning."""
         block = resource_block(request.type_name)
         problems: list[Problem] = check_configuration(
@@ -101,11 +100,11 @@ class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
             ]
         )
 
-    def ValidateDataResourceConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ValidateDataResourceConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Nothing to refuse."""
         return pb.ValidateDataResourceConfig.Response()
 
-    def UpgradeResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def UpgradeResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Stored state has the only version there is."""
         block = resource_block(request.type_name)
         stored = json.loads(request.raw_state.json)
@@ -114,13 +113,13 @@ class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
             upgraded_state=_value({name: stored.get(name) for name in names})
         )
 
-    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> Any:
         """The resource as it is now; null when it is gone."""
         current = decode(request.current_state.msgpack)
         found = self._service.read(request.type_name, str(current["id"]))
         return pb.ReadResource.Response(new_state=_value(found), private=request.private)
 
-    def PlanResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def PlanResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:
         """What the change would make of the resource."""
         prior = decode(request.prior_state.msgpack)
         if decode(request.proposed_new_state.msgpack) is None:
@@ -137,7 +136,7 @@ class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
             legacy_type_system=True,
         )
 
-    def ApplyResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ApplyResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Do it."""
         prior = decode(request.prior_state.msgpack)
         planned = decode(request.planned_state.msgpack)
@@ -157,7 +156,7 @@ class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
             )
         return pb.ApplyResourceChange.Response(new_state=_value(state), legacy_type_system=True)
 
-    def ImportResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ImportResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Take over something that exists."""
         found = self._service.read(request.type_name, request.id)
         if found is None:
@@ -169,10 +168,11 @@ class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
         )
         return pb.ImportResourceState.Response(imported_resources=[imported])
 
-    def ReadDataSource(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ReadDataSource(self, request: Any, context: grpc.ServicerContext) -> Any:
         """A project, or its storage agent."""
         config = decode(request.config.msgpack)
         project = config.get("project_id") or config.get("project") or self._project
+        project = str(project)
         number = project_number(project)
         values = dict.fromkeys(
             snapshot()["data_source_schemas"][request.type_name]["block"]["attributes"]
@@ -194,7 +194,7 @@ class Provider(pb_grpc.ProviderServicer):  # type: ignore[misc]
             }
         return pb.ReadDataSource.Response(state=_value({**values, **_given(config)}))
 
-    def StopProvider(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def StopProvider(self, request: Any, context: grpc.ServicerContext) -> Any:
         """End."""
         self._stop()
         return pb.StopProvider.Response()

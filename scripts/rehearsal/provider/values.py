@@ -53,9 +53,7 @@ def leaves(value: Any, dotted: str, path: Path = ()) -> Iterator[tuple[Path, Any
     """
     if value is None:
         return
-    if not dotted:
-        yield path, value
-    elif isinstance(value, _Unknown):
+    if not dotted or isinstance(value, _Unknown):
         yield path, value
     elif isinstance(value, list):
         for number, item in enumerate(value):

@@ -1,0 +1,134 @@
+"""Synthesize the stacks in this process and drive the real Terraform on them, each in its world.
+
+The kernel behind the bindings starts once for all tests, which a process a synth would not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import tftest
+
+from infra.settings import Settings
+from infra.stacks import PLATFORM, SERVING, build
+from scripts.rehearsal.cloud import Cloud
+from scripts.rehearsal.provider.world import World
+
+STACKS = (PLATFORM, SERVING)
+KEY = "projects/keys/locations/us-west1/keyRings/company/cryptoKeys/sam"
+VARIANTS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "cmek": {"cmek": True},
+    "existing_key": {"cmek": True, "kms_key": KEY},
+    "monitoring": {
+        "monitoring": True,
+        "alert_email": "ops@example.com",
+        "budget": 300,
+        "billing_account": "012345-6789AB-CDEF01",
+    },
+    "debian_12": {"workbench_image": "debian-12", "workbench_owner": "ada@example.com"},
+    "shared_endpoint": {"endpoint_type": "shared", "request_logging": "bq://my-project.sam.log"},
+    "private": {
+        "endpoint_type": "private",
+        "private_projects": "my-project",
+        "network": "projects/host/global/networks/company",
+        "subnet": "projects/host/regions/us-west1/subnetworks/workbench",
+        "nat": "existing",
+        "log_bucket": "company-logs",
+        "workbench_users": "ada@example.com, grace@example.com",
+    },
+}
+# What lies outside the stacks and is referred to by the variants.
+EXISTING = [
+    KEY,
+    "company-logs",
+    "projects/host/global/networks/company",
+    "projects/host/regions/us-west1/subnetworks/workbench",
+]
+
+
+def synthesize(folder: Path, **settings: Any) -> Path:
+    """Write both stacks under ``folder/cdktf.out``; return their folder."""
+    from cdktf import App
+
+    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+    app = App(outdir=str(folder / "cdktf.out"))
+    build(app, Settings(**{"project_id": "my-project", **settings}))
+    app.synth()
+    return folder / "cdktf.out" / "stacks"
+
+
+def document(stacks: Path, stack: str) -> dict[str, Any]:
+    """The synthesized document of one stack."""
+    return dict(json.loads((stacks / stack / "cdk.tf.json").read_text("utf-8")))
+
+
+class Deployment:
+    """Both stacks with one setting of the settings, their state, and a world that is theirs alone.
+
+    The project id differs from one deployment to the next, so that all share one storage stand-in.
+    """
+
+    def __init__(self, folder: Path, cloud: Cloud, **settings: Any) -> None:
+        self.folder = folder
+        self.project = settings.pop("project_id", f"p{uuid.uuid4().hex[:12]}")
+        self.settings = settings
+        self.world = World(folder / "world.json")
+        self.storage_url = cloud.storage_url
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1",
+            **cloud.environment(),
+            "SAM_REHEARSAL_WORLD": str(self.world.path),
+        }
+        with self.world.open() as contents:
+            contents["existing"] = list(EXISTING)
+        self.synthesize()
+
+    def synthesize(self, **changed: Any) -> None:
+        """Synthesize again, with some settings changed for good."""
+        self.settings.update(changed)
+        self.stacks = synthesize(self.folder, project_id=self.project, **self.settings)
+
+    def terraform(self, stack: str = PLATFORM) -> tftest.TerraformTest:
+        """Terraform in one stack, initialized."""
+        test = tftest.TerraformTest(str(self.stacks / stack), env=self._environment)
+        test.setup(cleanup_on_exit=False)
+        return test
+
+    def apply(self, *stacks: str) -> dict[str, Any]:
+        """Apply the stacks; the outputs of each."""
+        outputs = {}
+        for stack in stacks or STACKS:
+            test = self.terraform(stack)
+            test.apply()
+            outputs[stack] = dict(test.output())
+        return outputs
+
+    def destroy(self, *stacks: str) -> None:
+        """Destroy the stacks, the last first."""
+        for stack in stacks or tuple(reversed(STACKS)):
+            self.terraform(stack).destroy()
+
+    def changes(self, stack: str = PLATFORM) -> dict[str, list[str]]:
+        """What a plan would do: address without its hash, to actions; what stays is left out."""
+        plan = self.terraform(stack).plan(output=True)
+        found = {}
+        for change in plan.resource_changes.values():
+            if change["change"]["actions"] not in (["no-op"], ["read"]):
+                found[plain(change["address"])] = change["change"]["actions"]
+        return found
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """Everything that exists in the world, by type, types without any left out."""
+        return {kind: found for kind, found in self.world.read()["resources"].items() if found}
+
+
+def plain(address: str) -> str:
+    """An address without the hash that the synthesizer puts at its end."""
+    return address.rpartition("_")[0]

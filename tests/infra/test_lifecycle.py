@@ -1,0 +1,263 @@
+"""Deploy, change, drift, fail, mend, destroy: the real Terraform against the stand-in."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tftest
+
+from infra.stacks import PLATFORM, SERVING
+from scripts.rehearsal.provider.objects import Objects
+from scripts.rehearsal.provider.schema import resource_block
+from tests.infra.deployment import STACKS, VARIANTS, Deployment
+
+Deploy = Callable[..., Deployment]
+HELD = {"cmek": True, "monitoring": True}
+
+
+def buckets(storage_url: str) -> list[str]:
+    with urllib.request.urlopen(f"{storage_url}/storage/v1/b") as reply:
+        return [item["name"] for item in json.load(reply).get("items", [])]
+
+
+def error_of(failed: pytest.ExceptionInfo[tftest.TerraformTestError]) -> str:
+    return " ".join(str(failed.value.cmd_error).replace("│", " ").split())
+
+
+def test_deploy_then_destroy_leaves_nothing(deployment: Deploy) -> None:
+    """Bucket, folders and script really exist in storage in between; a second plan is empty."""
+    made = deployment()
+    outputs = made.apply()
+    bucket = outputs[PLATFORM]["bucket_name"]
+    objects = Objects(made.storage_url)
+    names = objects.names(bucket, "")
+    assert "startup/post-startup.sh" in names
+    assert {name.split("/")[0] for name in names} == {
+        "batch-prediction-images", "pipeline", "sam-checkpoint", "startup",
+    }  # fmt: skip
+    assert made.resources()["google_storage_bucket"][bucket]["location"] == "US-WEST1"
+    endpoint = f"projects/{made.project}/locations/us-west1/endpoints/sam-endpoint"
+    assert outputs[SERVING]["endpoint_resource_name"] == endpoint
+    assert {stack: made.changes(stack) for stack in STACKS} == {stack: {} for stack in STACKS}
+    made.destroy()
+    assert made.resources() == {}
+    assert bucket not in buckets(made.storage_url)
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "defaults"])
+def test_variant_applies_and_plans_no_more_changes(variant: str, deployment: Deploy) -> None:
+    made = deployment(**VARIANTS[variant])
+    made.apply()
+    assert {stack: made.changes(stack) for stack in STACKS} == {stack: {} for stack in STACKS}
+
+
+@pytest.mark.parametrize(
+    ("changed", "stack", "expected"),
+    [
+        pytest.param(
+            {"workbench_machine": "n1-standard-4"}, PLATFORM,
+            {"google_workbench_instance.workbench_instance": ["update"]}, id="machine in place",
+        ),
+        pytest.param(
+            {"zone": "us-west1-a"}, PLATFORM,
+            {"google_workbench_instance.workbench_instance": ["delete", "create"]},
+            id="zone replaces the Workbench",
+        ),
+        pytest.param(
+            {"workbench_image": "debian-12"}, PLATFORM,
+            {"google_workbench_instance.workbench_instance": ["delete", "create"]},
+            id="image replaces the Workbench",
+        ),
+        pytest.param(
+            {"soft_delete_days": 30}, PLATFORM,
+            {"google_storage_bucket.storage_bucket": ["update"]}, id="soft delete in place",
+        ),
+        pytest.param(
+            {"keep_images": 3}, PLATFORM,
+            {"google_artifact_registry_repository.registry_repository": ["update"]},
+            id="cleanup in place",
+        ),
+        pytest.param(
+            {"repository_ref": "v2"}, PLATFORM,
+            {"google_storage_bucket_object.workbench_script": ["update"]}, id="script in place",
+        ),
+        pytest.param(
+            {"endpoint_type": "shared"}, SERVING,
+            {"google_vertex_ai_endpoint.endpoint": ["update"]}, id="endpoint type in place",
+        ),
+        pytest.param(
+            {"endpoint_id": "other"}, SERVING,
+            {"google_vertex_ai_endpoint.endpoint": ["delete", "create"]},
+            id="endpoint id replaces the endpoint",
+        ),
+        pytest.param(
+            {"workbench_users": "ada@example.com"}, PLATFORM,
+            {"google_service_account_iam_member.identities_user-0-acts-as-workbench": ["create"]},
+            id="one more user",
+        ),
+    ],
+)  # fmt: skip
+def test_changed_setting_plans_exactly(
+    changed: dict[str, Any], stack: str, expected: dict[str, list[str]], deployed: Deployment
+) -> None:
+    before = dict(deployed.settings)
+    deployed.synthesize(**changed)
+    try:
+        found = deployed.changes(stack)
+    finally:
+        deployed.settings = before
+        deployed.synthesize()
+    assert found == expected
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory, cloud: Any) -> Deployment:
+    """Both stacks, applied once; tests that only plan share it."""
+    made = Deployment(tmp_path_factory.mktemp("deployed"), cloud)
+    made.apply()
+    return made
+
+
+def test_key_added_later_replaces_what_it_encrypts_at_birth(deployment: Deploy) -> None:
+    """The bucket takes a key in place; repository, Workbench and endpoint are made anew."""
+    made = deployment()
+    made.apply()
+    made.synthesize(cmek=True)
+    kinds = {
+        address.partition(".")[0]: actions
+        for stack in STACKS
+        for address, actions in made.changes(stack).items()
+        if actions != ["create"]
+    }
+    assert kinds == {
+        "google_storage_bucket": ["update"],
+        "google_artifact_registry_repository": ["delete", "create"],
+        "google_artifact_registry_repository_iam_member": ["delete", "create"],
+        "google_workbench_instance": ["delete", "create"],
+        "google_vertex_ai_endpoint": ["delete", "create"],
+    }
+
+
+def test_drift_is_reported(deployment: Deploy) -> None:
+    """What somebody deleted is planned anew, what somebody edited is planned back."""
+    made = deployment()
+    made.apply()
+    bucket = f"{made.project}-sam"
+    Objects(made.storage_url).delete(bucket, "startup/post-startup.sh")
+    with made.world.open() as world:
+        resources = world["resources"]
+        resources["google_storage_bucket"][bucket]["public_access_prevention"] = "inherited"
+        grants = resources["google_project_iam_member"]
+        (gone,) = [id_ for id_ in grants if "roles/viewer" in id_]
+        del grants[gone]
+    assert made.changes() == {
+        "google_project_iam_member.identities_plan-viewer": ["create"],
+        "google_storage_bucket.storage_bucket": ["update"],
+        "google_storage_bucket_object.workbench_script": ["create"],
+    }
+
+
+def test_apply_that_fails_half_way_is_mended_by_the_next(deployment: Deploy) -> None:
+    """The Workbench fails after it was made: it is tainted, and the next apply replaces it."""
+    made = deployment()
+    fault = {"type": "google_workbench_instance", "action": "create", "kind": "fail_after"}
+    with made.world.open() as world:
+        world["faults"] = [{**fault, "times": 1}]
+    with pytest.raises(tftest.TerraformTestError) as failed:
+        made.apply(PLATFORM)
+    assert "operation failed (injected)" in error_of(failed)
+    assert made.changes() == {"google_workbench_instance.workbench_instance": ["delete", "create"]}
+    made.apply(PLATFORM)
+    assert made.changes() == {}
+
+
+def test_apply_that_is_refused_is_mended_by_the_next(deployment: Deploy) -> None:
+    made = deployment()
+    fault = {"type": "google_artifact_registry_repository", "action": "create", "kind": "fail"}
+    with made.world.open() as world:
+        world["faults"] = [{**fault, "times": 1}]
+    with pytest.raises(tftest.TerraformTestError) as failed:
+        made.apply(PLATFORM)
+    assert "Error 500" in error_of(failed)
+    made.apply(PLATFORM)
+    assert made.changes() == {}
+
+
+def test_conflicts_and_slowness_are_waited_for(deployment: Deploy) -> None:
+    """A service that is busy twice and another that is slow only take their time."""
+    made = deployment()
+    with made.world.open() as world:
+        world["faults"] = [
+            {"type": "google_workbench_instance", "action": "create", "kind": "conflict",
+             "times": 2},
+            {"type": "google_kms_key_ring", "action": "create", "kind": "slow", "times": 1},
+            {"type": "google_storage_bucket", "action": "create", "kind": "slow", "times": 1,
+             "seconds": 0.3},
+        ]  # fmt: skip
+    made.apply(PLATFORM)
+    left = [fault["times"] for fault in made.world.read()["faults"]]
+    assert left == [0, 1, 0]
+
+
+def test_destroy_refuses_to_lose_data(deployment: Deploy) -> None:
+    """A folder with a checkpoint stays; with the setting, it goes."""
+    made = deployment()
+    made.apply(PLATFORM)
+    objects = Objects(made.storage_url)
+    bucket = f"{made.project}-sam"
+    objects.put(bucket, "sam-checkpoint/sam_vit_b_01ec64.pth", b"weights")
+    with pytest.raises(tftest.TerraformTestError) as failed:
+        made.destroy(PLATFORM)
+    assert "not empty" in error_of(failed)
+    assert objects.has(bucket, "sam-checkpoint/sam_vit_b_01ec64.pth")
+    made.synthesize(force_destroy=True)
+    made.apply(PLATFORM)
+    made.destroy(PLATFORM)
+    assert made.resources() == {}
+    assert not objects.has_bucket(bucket)
+
+
+def test_key_ring_cannot_be_made_twice(deployment: Deploy) -> None:
+    """As in Google Cloud: after destroy the names stay taken, and another ring's name helps."""
+    made = deployment(cmek=True)
+    made.apply(PLATFORM)
+    made.destroy(PLATFORM)
+    assert made.resources() == {}
+    with pytest.raises(tftest.TerraformTestError) as failed:
+        made.apply(PLATFORM)
+    assert "keyRings/sam-keyring already exists" in error_of(failed)
+    made.synthesize(kms_key_ring="sam-second")
+    made.apply(PLATFORM)
+    assert made.changes() == {}
+
+
+def test_endpoint_with_a_model_cannot_be_deleted(deployment: Deploy) -> None:
+    made = deployment()
+    made.apply()
+    with made.world.open() as world:
+        (endpoint,) = world["resources"]["google_vertex_ai_endpoint"].values()
+        shape = resource_block("google_vertex_ai_endpoint")["attributes"]["deployed_models"]["type"]
+        endpoint["deployed_models"] = [{**dict.fromkeys(shape[1][1]), "id": "1"}]
+    with pytest.raises(tftest.TerraformTestError) as failed:
+        made.destroy(SERVING)
+    assert "has deployed or being-deployed DeployedModel" in error_of(failed)
+
+
+def test_state_goes_to_a_bucket_by_setting(deployment: Deploy) -> None:
+    made = deployment(state_bucket="company-state")
+    text = (made.stacks / PLATFORM / "cdk.tf.json").read_text("utf-8")
+    backend = json.loads(text)["terraform"]["backend"]
+    assert backend == {"gcs": {"bucket": "company-state", "prefix": f"sam/{PLATFORM}"}}
+    assert "resource.name.startsWith" in text  # CI may write the state's lock, and only there
+
+
+def test_synthesized_documents_name_no_machine(deployment: Deploy, tmp_path: Path) -> None:
+    """They work with plain Terraform wherever they are copied."""
+    made = deployment()
+    for stack in STACKS:
+        assert str(tmp_path) not in (made.stacks / stack / "cdk.tf.json").read_text("utf-8")

@@ -1,0 +1,224 @@
+"""Settings are refused with their name and a way out before anything is synthesized."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.places import ACCELERATOR_MACHINES, T4_ZONES
+from infra.settings import Settings, SettingsError, variable
+
+ROOT = Path(__file__).parents[2]
+KEY = "projects/p/locations/us-west1/keyRings/r/cryptoKeys/k"
+DIGEST = "sha256:" + "0" * 64
+
+
+def settings(**environ: str) -> Settings:
+    return Settings.from_sources({}, {"SAM_PROJECT_ID": "my-project", **environ})
+
+
+@pytest.mark.parametrize(
+    ("environ", "named", "problem"),
+    [
+        pytest.param({"SAM_PROJECT_ID": "My_Project"}, "SAM_PROJECT_ID", "6-30", id="project id"),
+        pytest.param({"SAM_REGION": "west"}, "SAM_REGION", "like us-west1", id="no region"),
+        pytest.param({"SAM_ZONE": "us-east1-c"}, "SAM_ZONE", "not a zone", id="zone elsewhere"),
+        pytest.param({"SAM_ZONE": "us-west1-c"}, "SAM_ZONE", "no T4s", id="zone without T4s"),
+        pytest.param(
+            {"SAM_REGION": "europe-north1", "SAM_ZONE": "europe-north1-a"}, "SAM_ZONE", "no T4s",
+            id="region without T4s",
+        ),
+        pytest.param({"SAM_PREFIX": "Sam"}, "SAM_PREFIX", "lower-case", id="prefix in capitals"),
+        pytest.param({"SAM_PREFIX": "s" * 19}, "SAM_PREFIX", "at most 18", id="prefix too long"),
+        pytest.param({"SAM_STATE_BUCKET": "gs://b"}, "SAM_STATE_BUCKET", "no gs", id="state uri"),
+        pytest.param({"SAM_LOG_BUCKET": "B"}, "SAM_LOG_BUCKET", "3-63", id="log bucket"),
+        pytest.param({"SAM_SOFT_DELETE_DAYS": "3"}, "SAM_SOFT_DELETE_DAYS", "0 or 7", id="soft"),
+        pytest.param({"SAM_SOFT_DELETE_DAYS": "91"}, "SAM_SOFT_DELETE_DAYS", "90", id="soft max"),
+        pytest.param({"SAM_KEEP_IMAGES": "many"}, "SAM_KEEP_IMAGES", "integer", id="not a number"),
+        pytest.param({"SAM_FORCE_DESTROY": "perhaps"}, "SAM_FORCE_DESTROY", "bool", id="no bool"),
+        pytest.param(
+            {"SAM_WORKBENCH_ACCELERATOR": "NVIDIA_T4"}, "SAM_WORKBENCH_ACCELERATOR", "unknown",
+            id="unknown accelerator",
+        ),
+        pytest.param(
+            {"SAM_WORKBENCH_MACHINE": "e2-standard-4"}, "SAM_WORKBENCH_MACHINE",
+            "takes no NVIDIA_TESLA_T4", id="machine without T4",
+        ),
+        pytest.param(
+            {"SAM_SERVING_ACCELERATOR": "NVIDIA_L4"}, "SAM_SERVING_MACHINE", "takes no NVIDIA_L4",
+            id="serving machine",
+        ),
+        pytest.param(
+            {"SAM_WORKBENCH_IMAGE": "debian-10"}, "SAM_WORKBENCH_IMAGE", "unknown", id="image",
+        ),
+        pytest.param(
+            {"SAM_WORKBENCH_IDLE_MINUTES": "5"}, "SAM_WORKBENCH_IDLE_MINUTES", "10", id="idle",
+        ),
+        pytest.param({"SAM_WORKBENCH_OWNER": "ada"}, "SAM_WORKBENCH_OWNER", "e-mail", id="owner"),
+        pytest.param(
+            {"SAM_WORKBENCH_OWNER": "a@b.c,d@e.f"}, "SAM_WORKBENCH_OWNER", "one owner", id="owners",
+        ),
+        pytest.param(
+            {"SAM_WORKBENCH_OWNER": "a@b.c", "SAM_WORKBENCH_USERS": "d@e.f"},
+            "SAM_WORKBENCH_USERS", "conflicts", id="owner and users",
+        ),
+        pytest.param(
+            {"SAM_NETWORK": "projects/p/global/networks/n"}, "SAM_SUBNET", "go together",
+            id="network without subnet",
+        ),
+        pytest.param(
+            {
+                "SAM_NETWORK": "projects/p/global/networks/n",
+                "SAM_SUBNET": "projects/p/regions/us-west1/subnetworks/s",
+            },
+            "SAM_NAT", "needs a NAT", id="no public address and no NAT",
+        ),
+        pytest.param(
+            {"SAM_NETWORK": "n", "SAM_SUBNET": "projects/p/regions/us-east1/subnetworks/s"},
+            "SAM_SUBNET", "us-west1", id="subnet elsewhere",
+        ),
+        pytest.param({"SAM_NAT": "create"}, "SAM_NAT", "existing network", id="NAT of no network"),
+        pytest.param({"SAM_KMS_KEY": KEY}, "SAM_CMEK", "is off", id="key without CMEK"),
+        pytest.param(
+            {"SAM_CMEK": "1", "SAM_KMS_KEY": KEY.replace("us-west1", "global")},
+            "SAM_KMS_KEY", "us-west1", id="key elsewhere",
+        ),
+        pytest.param(
+            {"SAM_CMEK": "1", "SAM_KMS_KEY": KEY, "SAM_KMS_KEY_RING": "r"},
+            "SAM_KMS_KEY_RING", "conflicts", id="key and ring",
+        ),
+        pytest.param({"SAM_ALERT_EMAIL": "a@b.c"}, "SAM_ALERT_EMAIL", "nothing", id="no alerts"),
+        pytest.param(
+            {"SAM_MONITORING": "1", "SAM_ALERT_EMAIL": "ops"}, "SAM_ALERT_EMAIL", "e-mail",
+            id="alert address",
+        ),
+        pytest.param({"SAM_BUDGET": "100"}, "SAM_BILLING_ACCOUNT", "needs", id="whose budget"),
+        pytest.param(
+            {"SAM_BUDGET_CURRENCY": "dollars"}, "SAM_BUDGET_CURRENCY", "pattern", id="currency",
+        ),
+        pytest.param({"SAM_ENDPOINT_ID": "0123"}, "SAM_ENDPOINT_ID", "slug", id="endpoint id"),
+        pytest.param(
+            {"SAM_ENDPOINT_TYPE": "public"}, "SAM_ENDPOINT_TYPE", "dedicated", id="endpoint type",
+        ),
+        pytest.param(
+            {"SAM_ENDPOINT_TYPE": "private"}, "SAM_PRIVATE_PROJECTS", "goes with", id="private",
+        ),
+        pytest.param(
+            {"SAM_PRIVATE_PROJECTS": "p"}, "SAM_PRIVATE_PROJECTS", "only with", id="not private",
+        ),
+        pytest.param(
+            {
+                "SAM_ENDPOINT_TYPE": "private", "SAM_PRIVATE_PROJECTS": "p",
+                "SAM_REQUEST_LOGGING": "bq://p.d.t",
+            },
+            "SAM_REQUEST_LOGGING", "private endpoint", id="private and logged",
+        ),
+        pytest.param({"SAM_REQUEST_LOGGING": "p.d.t"}, "SAM_REQUEST_LOGGING", "bq://", id="table"),
+        pytest.param(
+            {"SAM_REQUEST_LOGGING_RATE": "0"}, "SAM_REQUEST_LOGGING_RATE", "greater", id="rate",
+        ),
+        pytest.param(
+            {"SAM_MIN_REPLICAS": "2"}, "SAM_MAX_REPLICAS", "below", id="fewer at most than least",
+        ),
+        pytest.param({"SAM_MIN_REPLICAS": "0"}, "SAM_MIN_REPLICAS", "1", id="no replicas"),
+        pytest.param({"SAM_IMAGE": "x"}, "SAM_CHECKPOINT", "go together", id="image alone"),
+        pytest.param(
+            {"SAM_IMAGE": "us-west1-docker.pkg.dev/p/r/sam:latest", "SAM_CHECKPOINT": "gs://b/c"},
+            "SAM_IMAGE", "sha256", id="image by tag",
+        ),
+        pytest.param(
+            {
+                "SAM_IMAGE": f"us-docker.pkg.dev/p/r/sam@{DIGEST}", "SAM_CHECKPOINT": "gs://b/c",
+            },
+            "SAM_IMAGE", "us-west1-docker.pkg.dev", id="image elsewhere",
+        ),
+        pytest.param({"SAM_REGOIN": "us-west1"}, "SAM_REGOIN", "no such setting", id="misspelt"),
+    ],
+)  # fmt: skip
+def test_wrong_setting_is_refused_by_name(
+    environ: dict[str, str], named: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(**environ)
+    assert caught.value.setting == named
+    assert str(caught.value).startswith(f"{named}: ")
+    assert problem in str(caught.value)
+    assert caught.value.hint
+
+
+def test_bucket_name_that_would_be_too_long_is_refused() -> None:
+    """63 characters at most: 30 of the project, a hyphen, and the prefix always fit."""
+    longest = Settings(project_id="p" * 30, prefix="s" * 18)
+    assert len(longest.bucket_name) == 49
+
+
+def test_project_id_is_the_only_setting_without_a_default() -> None:
+    with pytest.raises(SettingsError, match="SAM_PROJECT_ID: is not set"):
+        Settings.from_sources({}, {})
+    required = [name for name, field in Settings.model_fields.items() if field.is_required()]
+    assert required == ["project_id"]
+
+
+def test_environment_overrides_context_and_settings_are_frozen() -> None:
+    context = {"project_id": "from-context", "region": "us-east1", "zone": "us-east1-c", "x": 1}
+    found = Settings.from_sources(context, {"SAM_PROJECT_ID": "my-project", "PATH": "/bin"})
+    assert (found.project_id, found.region) == ("my-project", "us-east1")
+    with pytest.raises(ValueError, match="frozen"):
+        found.region = "us-west1"  # type: ignore[misc]
+
+
+def test_every_t4_zone_is_accepted() -> None:
+    for region, letters in T4_ZONES.items():
+        for letter in letters:
+            settings(SAM_REGION=region, SAM_ZONE=f"{region}-{letter}")
+
+
+def test_every_machine_of_an_accelerator_is_accepted() -> None:
+    for accelerator, machines in ACCELERATOR_MACHINES.items():
+        for machine in machines:
+            settings(SAM_SERVING_ACCELERATOR=accelerator, SAM_SERVING_MACHINE=machine)
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, variable(name)
+
+
+def test_wrong_setting_ends_the_app_before_it_writes(tmp_path: Path) -> None:
+    """``error:`` and ``hint:`` on standard error, exit 2, nothing synthesized."""
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.main"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SAM_ZONE": "us-west1-c",
+             "CDKTF_CONTEXT_JSON": json.dumps({"project_id": "my-project"})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"]
+    assert "SAM_ZONE" in lines[0]
+    assert "us-west1-a" in lines[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_reads_the_context_of_the_project_file(tmp_path: Path) -> None:
+    (tmp_path / "cdktf.json").write_text('{"context": {"project_id": "from-file"}}')
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.main", "--check"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (
+        0,
+        "settings are in order: project from-file, zone us-west1-b\n",
+    )
