@@ -3,12 +3,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint audit bench lock clean
+.PHONY: help setup demo test rehearse lint audit bench lock clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.complete ## make the environment .venv with everything pinned
+setup: .venv/.complete node_modules/.complete ## make the environment, everything pinned
 
 .venv/.complete: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -16,7 +16,12 @@ setup: .venv/.complete ## make the environment .venv with everything pinned
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
-demo: setup ## segment photographs through the local pipeline, and name the report
+# Only the commands that deploy need it; where there is no Node, the rest works without.
+node_modules/.complete: package.json package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent && touch $@; \
+	else echo "no npm: skipping cdktf, which deploys the stacks"; fi
+
+demo: .venv/.complete ## segment photographs through the local pipeline, and name the report
 	$(BIN)/python -m scripts.demo
 
 test: setup ## lint, types, import directions, and the tests
@@ -26,12 +31,21 @@ test: setup ## lint, types, import directions, and the tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest
 
+rehearse: setup ## deploy and destroy both stacks in a local cloud, with the real tools
+	$(BIN)/python -m scripts.rehearsal.deploy
+
 lint: setup ## put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-audit: setup ## verify that the pinned packages fit together
+audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but the listed ones
 	$(BIN)/pip check
+	$(BIN)/python -m scripts.audit --checkov .venv-audit/bin/checkov
+
+.venv-audit/.complete: requirements-audit.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet --requirement requirements-audit.txt
+	touch $@
 
 bench: setup ## time the engine on this machine (takes minutes)
 	$(BIN)/python -m tests.benchmarks.engine
@@ -39,9 +53,9 @@ bench: setup ## time the engine on this machine (takes minutes)
 lock: ## resolve the newest packages that pyproject.toml allows into requirements.lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet torch==2.13.0
-	.venv-lock/bin/pip install --quiet --editable .[demo,dev]
+	.venv-lock/bin/pip install --quiet --editable .[demo,dev,infra,rehearsal]
 	.venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 
-clean: ## remove the environment and the demo's output
-	rm -rf .venv demo
+clean: ## remove the environments, what was synthesized and the demo's output
+	rm -rf .venv .venv-audit node_modules cdktf.out demo

@@ -61,6 +61,12 @@ def _names(s: Settings) -> None:
             "give the name alone",
         )
     _require(
+        not (s.state_bucket and s.state_folder),
+        "state_folder",
+        "conflicts with SAM_STATE_BUCKET",
+        "the state lies in a bucket or in a folder; unset one of the two",
+    )
+    _require(
         s.soft_delete_days == 0 or s.soft_delete_days >= 7,
         "soft_delete_days",
         f"expected 0 or 7-90, got {s.soft_delete_days}",

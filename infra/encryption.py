@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdktf import ITerraformDependable
+from cdktf import ITerraformDependable, TerraformResourceLifecycle
 from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.data_google_storage_project_service_account import (
     DataGoogleStorageProjectServiceAccount,
@@ -28,7 +28,8 @@ class Encryption(Construct):
     """A new key ring and key, or an existing key, granted to Google's service agents.
 
     Key rings and keys cannot be deleted from Google Cloud: destroy schedules the key's versions
-    for destruction, and the same names cannot be made again (``SAM_KMS_KEY_RING`` names another).
+    for destruction, so that all data becomes unreadable, and the same names cannot be made again
+    (``SAM_KMS_KEY_RING`` names another). So a destroy is refused unless ``SAM_FORCE_DESTROY``.
 
     Attributes:
         key_id: full resource name of the key.
@@ -63,6 +64,9 @@ class Encryption(Construct):
                 key_ring=ring.id,
                 purpose="ENCRYPT_DECRYPT",
                 rotation_period=ROTATION,
+                lifecycle=TerraformResourceLifecycle(prevent_destroy=True)
+                if not settings.force_destroy
+                else None,
             ).id
         storage = DataGoogleStorageProjectServiceAccount(
             self, "storage-agent", project=settings.project_id, depends_on=after

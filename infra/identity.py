@@ -24,6 +24,18 @@ PURPOSES = {
     "plan": "Plans changes in CI; may look, not touch.",
 }
 USER = "roles/iam.serviceAccountUser"
+# What a refresh reads, service by service; securityReviewer reads the grants. The basic viewer role
+# would read everybody's data as well.
+PLAN_ROLES = (
+    "roles/aiplatform.viewer",
+    "roles/artifactregistry.reader",
+    "roles/cloudkms.viewer",
+    "roles/compute.viewer",
+    "roles/iam.securityReviewer",
+    "roles/monitoring.viewer",
+    "roles/notebooks.viewer",
+    "roles/serviceusage.serviceUsageViewer",
+)
 VIEWER, EDITOR = "roles/storage.objectViewer", "roles/storage.objectUser"
 
 
@@ -150,7 +162,11 @@ class Identities(Construct):
         self._images(registry, "pipeline", "roles/artifactregistry.reader")
 
     def _plan(self) -> None:
-        self._project("plan", "roles/viewer", "roles/iam.securityReviewer")
+        self._project("plan", *PLAN_ROLES)
+        self._folder("plan", STARTUP, VIEWER)
+        self._storage.grant_listing(
+            to=self.member("plan"), id_="plan-lists", after=[self.accounts["plan"]]
+        )
         if self._settings.state_bucket:
             prefix = (
                 f"projects/_/buckets/{self._settings.state_bucket}/objects/{self._settings.prefix}/"

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_google.compute_firewall import (
+    ComputeFirewall,
+    ComputeFirewallDeny,
+    ComputeFirewallLogConfig,
+)
 from cdktf_cdktf_provider_google.compute_network import ComputeNetwork
 from cdktf_cdktf_provider_google.compute_router import ComputeRouter
 from cdktf_cdktf_provider_google.compute_router_nat import (
@@ -23,7 +28,7 @@ RANGE = "10.64.0.0/24"
 class Network(Construct):
     """An existing network and subnet, or new ones; a Cloud NAT unless one is there.
 
-    A new network has no firewall rule at all, so nothing comes in. Private Google Access reaches
+    A new network lets nothing in, and logs what tried. Private Google Access reaches
     Google's APIs but not the host of the repository that the Workbench clones, hence the NAT.
 
     Attributes:
@@ -67,6 +72,18 @@ class Network(Construct):
                     flow_sampling=0.1,
                     metadata="INCLUDE_ALL_METADATA",
                 ),
+            )
+            ComputeFirewall(
+                self,
+                "nothing-in",
+                name=f"{settings.prefix}-nothing-in",
+                project=settings.project_id,
+                network=network.id,
+                direction="INGRESS",
+                priority=65_534,
+                source_ranges=["0.0.0.0/0"],
+                deny=[ComputeFirewallDeny(protocol="all")],
+                log_config=ComputeFirewallLogConfig(metadata="INCLUDE_ALL_METADATA"),
             )
             self.network, self.subnet = network.id, subnet.id
             self.ready.append(subnet)

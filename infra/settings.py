@@ -42,7 +42,11 @@ class Settings(BaseModel):
     prefix: str = Field("sam", description="first part of every name")
     state_bucket: str = Field("", description="existing bucket for Terraform's state; empty: local")
 
-    force_destroy: bool = Field(False, description="let destroy delete a bucket that holds data")
+    state_folder: str = Field("", description="folder of a local state; empty: the project's")
+
+    force_destroy: bool = Field(
+        False, description="let destroy delete a bucket that holds data, and a key of its own"
+    )
     run_retention_days: int = Field(90, ge=0, description="age at which run outputs go; 0: never")
     noncurrent_days: int = Field(30, ge=1, description="age at which overwritten objects go")
     soft_delete_days: int = Field(7, ge=0, le=90, description="days to undo a deletion; 0: none")

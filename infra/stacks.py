@@ -40,7 +40,8 @@ class _Stack(TerraformStack):
             GcsBackend(self, bucket=settings.state_bucket, prefix=f"{settings.prefix}/{id_}")
         else:
             # Relative to the stack's folder, so that what is synthesized names no machine.
-            LocalBackend(self, path=f"../../../terraform.{id_}.tfstate")
+            folder = settings.state_folder or "../../.."
+            LocalBackend(self, path=f"{folder}/terraform.{id_}.tfstate")
 
     def publish(self, outputs: dict[str, object]) -> None:
         """Make values outputs of the stack; ``scripts`` reads them from ``--outputs-file``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts import checkpoint, run
+from scripts import checkpoint, doctor, run
 from scripts.rehearsal import command as rehearsal
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     epilog="Example: sam-vertex run photos/ --output out/",
 )
 app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(rehearsal.app, name="rehearsal")
 

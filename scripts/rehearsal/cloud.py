@@ -49,6 +49,9 @@ class Cloud:
             "STORAGE_EMULATOR_HOST": self.storage_url,
             "TF_CLI_CONFIG_FILE": str(self.home / "terraform.rc"),
             "SAM_REHEARSAL_WORLD": str(self.world_path),
+            # Never the state of something real: to the stand-in it would all be gone.
+            "SAM_STATE_FOLDER": str(self.home / "state"),
+            "SAM_STATE_BUCKET": "",
             "CHECKPOINT_DISABLE": "1",
             "CI": "1",  # cdktf writes plain lines
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
@@ -117,7 +120,8 @@ def start(home: Path) -> Cloud:
     found = running(home)
     if found is not None:
         return found
-    (home / "storage").mkdir(parents=True, exist_ok=True)
+    for name in ("storage", "state"):
+        (home / name).mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{_free_port()}"
     port = url.rpartition(":")[2]
     # Its log goes to a file: into a pipe that nobody reads, it would stop after 64 KB.
@@ -187,7 +191,7 @@ def stop(home: Path, *, keep: bool = False) -> bool:
                 time.sleep(0.02)
         path.unlink()
         if not keep:
-            for name in ("storage", "mirror"):
+            for name in ("storage", "mirror", "state"):
                 shutil.rmtree(home / name, ignore_errors=True)
             for name in ("storage.log", "terraform.rc", "world.json", "world.lock"):
                 (home / name).unlink(missing_ok=True)

@@ -31,6 +31,7 @@ IMPORTANT: dict[str, tuple[str, ...]] = {
         "billing_account", "amount.specified_amount.units",
         "amount.specified_amount.currency_code", "threshold_rules.threshold_percent",
     ),
+    "google_compute_firewall": ("name", "direction", "priority", "deny.protocol"),
     "google_compute_network": ("name", "auto_create_subnetworks"),
     "google_compute_router": ("name", "region"),
     "google_compute_router_nat": ("name", "source_subnetwork_ip_ranges_to_nat"),

@@ -17,7 +17,6 @@ from scripts.rehearsal.provider.schema import resource_block
 from tests.infra.deployment import STACKS, VARIANTS, Deployment
 
 Deploy = Callable[..., Deployment]
-HELD = {"cmek": True, "monitoring": True}
 
 
 def buckets(storage_url: str) -> list[str]:
@@ -153,10 +152,10 @@ def test_drift_is_reported(deployment: Deploy) -> None:
         resources = world["resources"]
         resources["google_storage_bucket"][bucket]["public_access_prevention"] = "inherited"
         grants = resources["google_project_iam_member"]
-        (gone,) = [id_ for id_ in grants if "roles/viewer" in id_]
+        (gone,) = [id_ for id_ in grants if "roles/compute.viewer" in id_]
         del grants[gone]
     assert made.changes() == {
-        "google_project_iam_member.identities_plan-viewer": ["create"],
+        "google_project_iam_member.identities_plan-compute-viewer": ["create"],
         "google_storage_bucket.storage_bucket": ["update"],
         "google_storage_bucket_object.workbench_script": ["create"],
     }
@@ -226,6 +225,10 @@ def test_key_ring_cannot_be_made_twice(deployment: Deploy) -> None:
     """As in Google Cloud: after destroy the names stay taken, and another ring's name helps."""
     made = deployment(cmek=True)
     made.apply(PLATFORM)
+    with pytest.raises(tftest.TerraformTestError) as failed:
+        made.destroy(PLATFORM)  # all data would become unreadable
+    assert "prevent_destroy" in error_of(failed)
+    made.synthesize(force_destroy=True)
     made.destroy(PLATFORM)
     assert made.resources() == {}
     with pytest.raises(tftest.TerraformTestError) as failed:

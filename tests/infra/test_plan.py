@@ -37,11 +37,11 @@ def test_plan_matches_golden_inventory(variant: str, deployment: Callable[..., D
 
 
 def assert_least_privilege(plan: Any) -> None:
-    """No primitive role but CI's viewer, nothing public, no storage role on the project."""
+    """No basic role, nothing public, no storage role on the project."""
     for change in plan.resource_changes.values():
         role = (change["change"]["after"] or {}).get("role", "")
         member = (change["change"]["after"] or {}).get("member") or ""
-        assert role not in ("roles/owner", "roles/editor"), change["address"]
+        assert role not in ("roles/owner", "roles/editor", "roles/viewer"), change["address"]
         assert member not in ("allUsers", "allAuthenticatedUsers"), change["address"]
         if change["type"] == "google_project_iam_member":
             assert not role.startswith("roles/storage."), change["address"]

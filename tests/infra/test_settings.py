@@ -37,6 +37,10 @@ def settings(**environ: str) -> Settings:
         pytest.param({"SAM_PREFIX": "s" * 19}, "SAM_PREFIX", "at most 18", id="prefix too long"),
         pytest.param({"SAM_STATE_BUCKET": "gs://b"}, "SAM_STATE_BUCKET", "no gs", id="state uri"),
         pytest.param({"SAM_LOG_BUCKET": "B"}, "SAM_LOG_BUCKET", "3-63", id="log bucket"),
+        pytest.param(
+            {"SAM_STATE_BUCKET": "company-state", "SAM_STATE_FOLDER": "/tmp"},
+            "SAM_STATE_FOLDER", "conflicts", id="state twice",
+        ),
         pytest.param({"SAM_SOFT_DELETE_DAYS": "3"}, "SAM_SOFT_DELETE_DAYS", "0 or 7", id="soft"),
         pytest.param({"SAM_SOFT_DELETE_DAYS": "91"}, "SAM_SOFT_DELETE_DAYS", "90", id="soft max"),
         pytest.param({"SAM_KEEP_IMAGES": "many"}, "SAM_KEEP_IMAGES", "integer", id="not a number"),

@@ -30,6 +30,7 @@ RESOURCES = (
     "google_artifact_registry_repository",
     "google_artifact_registry_repository_iam_member",
     "google_billing_budget",
+    "google_compute_firewall",
     "google_compute_network",
     "google_compute_router",
     "google_compute_router_nat",

@@ -47,6 +47,7 @@ _IDS: dict[str, Callable[[Values], str]] = {
     "google_billing_budget": lambda v: (
         f"billingAccounts/{v['billing_account']}/budgets/{_digits(str(v['display_name']), 16)}"
     ),
+    "google_compute_firewall": lambda v: f"projects/{v['project']}/global/firewalls/{v['name']}",
     "google_compute_network": lambda v: f"projects/{v['project']}/global/networks/{v['name']}",
     "google_compute_router": lambda v: (
         f"projects/{v['project']}/regions/{v['region']}/routers/{v['name']}"

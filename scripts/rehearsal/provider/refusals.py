@@ -44,6 +44,7 @@ REFERENCES = {
     "google_service_account_iam_member": {"service_account_id": "google_service_account"},
     "google_kms_crypto_key": {"key_ring": "google_kms_key_ring"},
     "google_kms_crypto_key_iam_member": {"crypto_key_id": "google_kms_crypto_key"},
+    "google_compute_firewall": {"network": "google_compute_network"},
     "google_compute_subnetwork": {"network": "google_compute_network"},
     "google_compute_router": {"network": "google_compute_network"},
     "google_workbench_instance": {
@@ -191,6 +192,7 @@ def refuse_deletion(
         users = [
             *things.get("google_compute_subnetwork", {}).values(),
             *things.get("google_compute_router", {}).values(),
+            *things.get("google_compute_firewall", {}).values(),
         ]
         if any(user["network"].endswith(v["id"]) for user in users):
             raise ServiceError(

@@ -198,6 +198,18 @@ RULES: dict[str, Rules] = {
         patterns={"rotation_period": r"([0-9.]*\d)s"},
         computed_blocks=("version_template",),
     ),
+    "google_compute_firewall": Rules(
+        force_new=("name", "project", "network", "direction"),
+        enums={
+            "direction": ("INGRESS", "EGRESS"),
+            "log_config.metadata": ("EXCLUDE_ALL_METADATA", "INCLUDE_ALL_METADATA"),
+        },
+        patterns={"name": _NAME},
+        ranges={"priority": (0, 65_535)},
+        defaults={"priority": 1000},
+        exactly_one=(("", ("allow", "deny")),),
+        same={"network": same_link},
+    ),
     "google_compute_network": Rules(
         force_new=("name", "project", "auto_create_subnetworks", "description"),
         defaults={"auto_create_subnetworks": True, "delete_default_routes_on_create": False},

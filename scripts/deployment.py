@@ -1,0 +1,82 @@
+"""What was deployed: the outputs of the stacks, as ``cdktf deploy --outputs-file`` wrote them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from scripts.console import OperatorError
+
+DEFAULT_PATH = Path("outputs.json")
+PLATFORM, SERVING = "sam-platform", "sam-serving"
+_DEPLOY = "cdktf deploy sam-platform sam-serving --outputs-file outputs.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A deployed platform. What a stack that is not deployed would say is empty.
+
+    Attributes:
+        project_id: Google Cloud project.
+        region: region of bucket, images and endpoint.
+        bucket_name: the bucket.
+        checkpoint_uri: its folder of checkpoints, ``gs://``.
+        images_uri: its folder of images.
+        pipeline_uri: its folder of pipeline runs.
+        registry_uri: what the name of an image begins with.
+        service_accounts: e-mail of each purpose.
+        workbench_name: the Workbench.
+        workbench_zone: its zone.
+        workbench_proxy_uri: where its JupyterLab is.
+        startup_status_uri: object in which its start-up script reports.
+        kms_key: key that encrypts everything, or empty.
+        endpoint_resource_name: ``projects/.../endpoints/...``.
+        endpoint_id: its id.
+        endpoint_type: dedicated, shared or private.
+        endpoint_dns: address of a dedicated endpoint.
+        reply_limit_bytes: largest reply that the endpoint sends.
+        service_account: who the deployed model acts as.
+    """
+
+    project_id: str
+    region: str
+    bucket_name: str
+    checkpoint_uri: str
+    images_uri: str
+    pipeline_uri: str
+    registry_uri: str
+    service_accounts: dict[str, str]
+    workbench_name: str
+    workbench_zone: str
+    workbench_proxy_uri: str
+    startup_status_uri: str
+    kms_key: str
+    endpoint_resource_name: str = ""
+    endpoint_id: str = ""
+    endpoint_type: str = ""
+    endpoint_dns: str = ""
+    reply_limit_bytes: int = 0
+    service_account: str = ""
+
+    @classmethod
+    def from_outputs(cls, path: Path) -> Self:
+        """Read the file.
+
+        Raises:
+            OperatorError: it is missing, no JSON, or lacks an output of the platform.
+        """
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise OperatorError(f"cannot read the outputs {path}: {error}", hint=_DEPLOY) from error
+        try:
+            document: dict[str, dict[str, Any]] = json.loads(text)
+            values = {**document.get(SERVING, {}), **document[PLATFORM]}
+            known = {field.name for field in dataclasses.fields(cls)}
+            return cls(**{name: value for name, value in values.items() if name in known})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OperatorError(
+                f"{path} does not hold the outputs of {PLATFORM}: {error}", hint=_DEPLOY
+            ) from error

@@ -1,0 +1,80 @@
+"""The cloud path as the README says it, rehearsed: cdktf, Terraform, the provider's stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.deployment import Deployment
+from scripts.rehearsal import cloud as clouds
+from scripts.rehearsal import deploy
+
+ROOT = Path(__file__).parents[2]
+CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
+needs_cdktf = pytest.mark.skipif(
+    not CDKTF.exists(), reason="cdktf is not installed here; make setup does where npm is"
+)
+
+
+@needs_cdktf
+def test_cdktf_deploys_and_destroys_both_stacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The outputs it writes are exactly what the scripts read; nothing is left afterwards."""
+    outputs = deploy.rehearse(tmp_path)
+    printed = capsys.readouterr().out
+    assert "deployed: 63 resources" in printed
+    assert "0 resources left" in printed
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs))
+    found = Deployment.from_outputs(tmp_path / "outputs.json")
+    assert found.bucket_name == "rehearsed-project-sam"
+    assert found.endpoint_dns.startswith("https://sam-endpoint.us-west1-")
+    fields = {name for stack in outputs.values() for name in stack}
+    assert fields == set(Deployment.__dataclass_fields__), "outputs and Deployment differ"
+
+
+@needs_cdktf
+def test_failed_deployment_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM_ZONE", "us-west1-c")
+    with pytest.raises(deploy.OperatorError, match="SAM_ZONE: 'us-west1-c' has no T4s"):
+        deploy.rehearse(tmp_path)
+
+
+def test_plain_terraform_needs_no_node(tmp_path: Path) -> None:
+    """Synthesized documents, copied elsewhere: ``terraform init``, ``apply``, ``destroy``."""
+    cloud = clouds.start(tmp_path / "cloud")
+    try:
+        environment = {**os.environ, **cloud.environment(), "SAM_PROJECT_ID": "my-project"}
+        subprocess.run(
+            [sys.executable, "-m", "infra.main"],
+            cwd=tmp_path,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            check=True,
+        )
+        copied = tmp_path / "elsewhere" / "sam-serving"
+        copied.mkdir(parents=True)
+        shutil.copy(tmp_path / "cdktf.out/stacks/sam-serving/cdk.tf.json", copied)
+
+        def terraform(folder: Path, *words: str) -> None:
+            subprocess.run(
+                ["terraform", *words, "-no-color"],
+                cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        platform = tmp_path / "cdktf.out/stacks/sam-platform"
+        for folder in (platform, copied):
+            terraform(folder, "init")
+            terraform(folder, "apply", "-auto-approve")
+        assert deploy.world_of(cloud) == 63
+        for folder in (copied, platform):
+            terraform(folder, "destroy", "-auto-approve")
+        assert deploy.world_of(cloud) == 0
+        assert not list(tmp_path.glob("*.tfstate"))  # a rehearsal's state stays in its folder
+    finally:
+        clouds.stop(cloud.home)
