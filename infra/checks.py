@@ -128,6 +128,12 @@ def _workbench(s: Settings) -> None:
         f"unknown image {s.workbench_image!r}",
         f"known: {', '.join(WORKBENCH_IMAGES)}",
     )
+    _require(
+        not s.repository_url or re.fullmatch(r"https://[^\s]+", s.repository_url),
+        "repository_url",
+        f"expected https://..., got {s.repository_url!r}",
+        "the Workbench clones without credentials, so the repository must be public or mirrored",
+    )
     for field in ("workbench_owner", "workbench_users"):
         _emails(s, field)
     _require(

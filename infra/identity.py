@@ -175,7 +175,7 @@ class Identities(Construct):
                 self,
                 "plan-state",
                 bucket=self._settings.state_bucket,
-                role=EDITOR,  # planning takes the state's lock
+                role=VIEWER,  # CI plans without taking the lock
                 member=self.member("plan"),
                 depends_on=[self.accounts["plan"]],
                 condition=StorageBucketIamMemberCondition(

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.settings import Settings, SettingsError
+from infra.settings import Settings, SettingsError, example
 
 PROJECT_FILE = Path("cdktf.json")
 
@@ -31,7 +31,11 @@ def main() -> int:
     """Synthesize; 2 with ``error:`` and ``hint:`` on wrong settings, before anything is written."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="check the settings and end")
+    parser.add_argument("--example", action="store_true", help="print every setting and end")
     arguments = parser.parse_args()
+    if arguments.example:
+        print(example())
+        return 0
     try:
         settings = Settings.from_sources(read_context(), os.environ)
     except SettingsError as error:

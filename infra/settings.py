@@ -68,7 +68,7 @@ class Settings(BaseModel):
         "", description="with an existing network: create a Cloud NAT, or one is there"
     )
     repository_url: str = Field(
-        "https://github.com/sam-vertex/sam-vertex.git", description="what the Workbench clones"
+        "", description="what the Workbench clones, https://...; empty: nothing"
     )
     repository_ref: str = Field("main", description="branch or tag that it clones")
 
@@ -167,6 +167,17 @@ class Settings(BaseModel):
     def service_account(self, purpose: str) -> str:
         """E-mail of one of our service accounts."""
         return f"{self.prefix}-{purpose}@{self.project_id}.iam.gserviceaccount.com"
+
+
+def example() -> str:
+    """Every setting as a commented line of shell, with its default and what it is."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "my-project" if field.is_required() else field.default
+        value = str(default).lower() if isinstance(default, bool) else str(default)
+        lines.append(f"{'' if field.is_required() else '# '}export {variable(name)}={value}")
+        lines[-1] += f"  # {field.description}"
+    return "\n".join(lines)
 
 
 def variable(field: str) -> str:

@@ -38,6 +38,12 @@ if ! nvidia-smi >/dev/null 2>&1; then
   nvidia-smi >/dev/null 2>&1 || fail "nvidia-smi still fails after the installation"
 fi
 
+if [ -z "${REPOSITORY_URL}" ]; then
+  STEP=done
+  report ready "driver is in place; SAM_REPOSITORY_URL is empty, so nothing was cloned"
+  exit 0
+fi
+
 STEP=clone
 if [ ! -d "${CLONE}" ]; then
   sudo -u jupyter git clone --quiet --depth 1 --branch "${REPOSITORY_REF}" \

@@ -28,7 +28,10 @@ def test_lock_pins_every_declared_dependency_exactly() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.\-]+", line) for line in lines)
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
     extras = PROJECT["project"]["optional-dependencies"]
-    declared = [*PROJECT["project"]["dependencies"], *extras["demo"], *extras["dev"]]
+    declared = [
+        *PROJECT["project"]["dependencies"],
+        *(item for name in ("demo", "dev", "infra", "rehearsal") for item in extras[name]),
+    ]
     names = {re.split(r"[<>=\[;]", item)[0].lower().replace("_", "-") for item in declared}
     assert names <= pinned
 
@@ -50,9 +53,15 @@ def test_environment_is_read_at_entry_points_only() -> None:
         str(path.relative_to(ROOT)) for path in MODULES if "os.environ" in path.read_text("utf-8")
     }
     assert readers == {
+        "infra/main.py",
         "pipeline/local_engine.py",
         "pipeline/task.py",
+        "scripts/audit.py",
         "scripts/checkpoint_cache.py",
+        "scripts/doctor.py",
+        "scripts/plan.py",
+        "scripts/rehearsal/deploy.py",
+        "scripts/rehearsal/provider/__main__.py",
     }
 
 
@@ -79,13 +88,31 @@ def test_readme_every_block_is_tested_or_says_why_not() -> None:
     assert len(re.findall(r"^```\w+$", text, re.MULTILINE)) == len(readme_blocks()) > 0
 
 
+def test_readme_shows_every_setting_with_its_default() -> None:
+    from infra.settings import example
+
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert example() in text, "copy the output of: python -m infra.main --example"
+
+
+def test_settings_example_is_shell_that_sets_the_defaults(tmp_path: Path) -> None:
+    """Every line without its comment sign can be run, and gives the settings they are."""
+    from infra.settings import Settings, example
+
+    script = example().replace("# export", "export") + "\nenv -0"
+    done = subprocess.run(["bash", "-c", script], env={}, capture_output=True, check=True)
+    pairs = [pair.partition("=") for pair in done.stdout.decode().split("\0") if pair]
+    environ = {name: value for name, _, value in pairs if name.startswith("SAM_")}
+    assert Settings.from_sources({}, environ) == Settings(project_id="my-project")
+
+
 def test_readme_names_only_targets_and_commands_that_exist() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z]+)`", text)) <= targets
     for words in set(re.findall(r"sam-vertex ((?:[a-z]+ ?)+)", text)):
         command = [*words.split(), "--help"]
-        known = {"run": 1, "checkpoint": 2}[command[0]]
+        known = {"run": 1, "checkpoint": 2, "doctor": 1, "rehearsal": 2}[command[0]]
         done = subprocess.run(
             [str(Path(sys.executable).with_name("sam-vertex")), *command[:known], "--help"],
             capture_output=True,

@@ -63,6 +63,9 @@ def settings(**environ: str) -> Settings:
         pytest.param(
             {"SAM_WORKBENCH_IDLE_MINUTES": "5"}, "SAM_WORKBENCH_IDLE_MINUTES", "10", id="idle",
         ),
+        pytest.param(
+            {"SAM_REPOSITORY_URL": "git@host:sam.git"}, "SAM_REPOSITORY_URL", "https://", id="url",
+        ),
         pytest.param({"SAM_WORKBENCH_OWNER": "ada"}, "SAM_WORKBENCH_OWNER", "e-mail", id="owner"),
         pytest.param(
             {"SAM_WORKBENCH_OWNER": "a@b.c,d@e.f"}, "SAM_WORKBENCH_OWNER", "one owner", id="owners",

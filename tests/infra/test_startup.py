@@ -20,7 +20,9 @@ PROGRAMS = {
 }
 
 
-def run(folder: Path, *present: str) -> tuple[int, list[dict[str, str]]]:
+def run(
+    folder: Path, *present: str, url: str = "https://example.com/sam.git"
+) -> tuple[int, list[dict[str, str]]]:
     """Exit code of the script and everything it reported, in order."""
     for name in present:
         (folder / name).touch()
@@ -29,7 +31,9 @@ def run(folder: Path, *present: str) -> tuple[int, list[dict[str, str]]]:
         program.parent.mkdir(exist_ok=True)
         program.write_text(f"#!/bin/bash\n{body}\n")
         program.chmod(0o755)
-    settings = Settings(project_id="my-project", repository_ref="v1; touch /tmp/x")
+    settings = Settings(
+        project_id="my-project", repository_url=url, repository_ref="v1; touch /tmp/x"
+    )
     text = startup_script(settings, "my-project-sam", "sam-workbench")
     script = folder / "post-startup.sh"
     script.write_text(
@@ -55,6 +59,13 @@ def test_start_that_finds_everything_reports_ready(tmp_path: Path) -> None:
     assert reports[-1]["repository_ref"] == "v1; touch /tmp/x"  # quoted, never run
     assert not Path("/tmp/x").exists()
     assert (tmp_path / "made").read_text().split()[-1] == "setup"
+
+
+def test_start_without_repository_clones_nothing(tmp_path: Path) -> None:
+    code, reports = run(tmp_path, "driver", url="")
+    assert (code, reports[-1]["status"]) == (0, "ready")
+    assert "nothing was cloned" in reports[-1]["message"]
+    assert not (tmp_path / "made").exists()
 
 
 def test_start_without_driver_installs_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.console import OperatorError
 from scripts.deployment import Deployment
 from scripts.rehearsal import cloud as clouds
 from scripts.rehearsal import deploy
@@ -42,7 +43,7 @@ def test_cdktf_deploys_and_destroys_both_stacks(
 @needs_cdktf
 def test_failed_deployment_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM_ZONE", "us-west1-c")
-    with pytest.raises(deploy.OperatorError, match="SAM_ZONE: 'us-west1-c' has no T4s"):
+    with pytest.raises(OperatorError, match="SAM_ZONE: 'us-west1-c' has no T4s"):
         deploy.rehearse(tmp_path)
 
 

@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from hc_go_plugin_server.rpc_plugin import SyncRPCPluginServer
 from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 
 from scripts.rehearsal.provider.objects import Objects
+from scripts.rehearsal.provider.plugin import PluginServer
 from scripts.rehearsal.provider.service import Service
 from scripts.rehearsal.provider.servicer import Provider
 from scripts.rehearsal.provider.world import World
@@ -36,13 +36,9 @@ def main() -> int:
         )
         return 2
     address = os.environ.get("STORAGE_EMULATOR_HOST")
-    plugin = SyncRPCPluginServer()
-    # go-plugin decodes the certificate without padding; the library writes it with, so one start
-    # in a hundred would fail: whenever the certificate's length is no multiple of three.
-    plugin.cert_base64 = plugin.cert_base64.rstrip("=")
+    plugin = PluginServer()
     service = Service(World(Path(path)), Objects(address) if address else None)
-    provider = Provider(service, lambda: plugin.server.stop(grace=None))
-    pb_grpc.add_ProviderServicer_to_server(provider, plugin.server)
+    pb_grpc.add_ProviderServicer_to_server(Provider(service), plugin.server)
     plugin.run()
     return 0
 

@@ -54,9 +54,8 @@ def _error(summary: str, detail: str = "", path: pb.AttributePath | None = None)
 class Provider(pb_grpc.ProviderServicer):
     """Answers Terraform; what exists is the service's business."""
 
-    def __init__(self, service: Service, stop: Any) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._stop = stop
         self._project: str | None = None
 
     def GetMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -195,8 +194,7 @@ class Provider(pb_grpc.ProviderServicer):
         return pb.ReadDataSource.Response(state=_value({**values, **_given(config)}))
 
     def StopProvider(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """End."""
-        self._stop()
+        """Nothing to interrupt: every request is answered in a moment."""
         return pb.StopProvider.Response()
 
 

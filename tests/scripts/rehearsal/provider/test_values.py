@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from scripts.rehearsal.provider.objects import Objects
 from scripts.rehearsal.provider.planning import plan
+from scripts.rehearsal.provider.plugin import handshake
 from scripts.rehearsal.provider.rules import same_duration, same_json, same_link
 from scripts.rehearsal.provider.schema import resource_block
 from scripts.rehearsal.provider.values import UNKNOWN, decode, encode, leaves
@@ -105,6 +107,16 @@ def test_world_stays_as_it_was_when_a_change_fails(tmp_path: Path) -> None:
         contents["existing"].append("half")
         raise RuntimeError
     assert world.read()["existing"] == []
+
+
+def test_handshake_is_read_by_terraform_whatever_the_certificates_length() -> None:
+    """go-plugin decodes base64 without padding; a padded line fails in one start of a few."""
+    for length in (300, 301, 302):
+        line = handshake(4321, b"x" * length)
+        assert line.startswith("1|6|tcp|127.0.0.1:4321|grpc|")
+        encoded = line.rpartition("|")[2]
+        assert "=" not in encoded
+        assert base64.b64decode(encoded + "=" * (-len(encoded) % 4)) == b"x" * length
 
 
 def test_stand_in_writes_nowhere_but_here() -> None:
