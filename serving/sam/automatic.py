@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
+from typing import Any
 
 from serving.sam.errors import ParameterError
-from serving.sam.images import RgbImage
-from serving.sam.masks import MaskRecord
 
-if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
-
-_BATCH_BYTES = 512 << 20  # of full-size logits; the generator needs about three times as much
 Grid = tuple[tuple[float, float], ...]
 
 
@@ -26,7 +18,8 @@ class AutomaticSettings:
     Attributes:
         points_per_side: points a side of the grid that is laid over the image; ``None`` with
             ``point_grids``.
-        points_per_batch: points that run through the mask decoder together; costs memory only.
+        points_per_batch: at most so many points run through the mask decoder together; a CPU takes
+            few, a GPU as many as fit. How many changes no result.
         pred_iou_thresh: masks the model itself rates lower are dropped, 0-1.
         stability_score_thresh: masks that change more with the cut-off are dropped, 0-1.
         stability_score_offset: how far the cut-off is moved for that, in logits.
@@ -107,44 +100,3 @@ class AutomaticSettings:
     def to_json(self) -> dict[str, Any]:
         """Every setting by name, as plain JSON."""
         return dataclasses.asdict(self)
-
-
-def points_at_once(settings: AutomaticSettings, pixels: int) -> int:
-    """How many points to decode together: as asked, but no more than fits a memory budget.
-
-    The official generator scales all three masks of every point of a batch to the image's own
-    size before it drops any. How many run together changes no result.
-
-    Args:
-        settings: the wanted ``points_per_batch``.
-        pixels: of the whole image.
-    """
-    logits_bytes = 3 * 4 * pixels
-    return max(1, min(settings.points_per_batch, _BATCH_BYTES // logits_bytes))
-
-
-def generate_masks(sam: Sam, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
-    """Return the masks of everything in the image, best first, as the official generator does.
-
-    Args:
-        sam: the network, in evaluation mode.
-        image: (H, W, 3) uint8 RGB.
-        settings: thresholds and grid.
-
-    Returns:
-        Records with ``segmentation`` as COCO RLE and SAM's own keys; empty where nothing passes.
-    """
-    from serving.sam.torchvision_ops import ensure_torchvision_ops
-
-    ensure_torchvision_ops()
-    from segment_anything import SamAutomaticMaskGenerator
-
-    values: dict[str, Any] = {
-        field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)
-    }
-    values["points_per_batch"] = points_at_once(settings, image.shape[0] * image.shape[1])
-    if settings.point_grids is not None:
-        values["point_grids"] = [np.array(grid, dtype=float) for grid in settings.point_grids]
-    generator = SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **values)
-    records = cast("list[MaskRecord]", generator.generate(image))
-    return sorted(records, key=lambda record: -record["predicted_iou"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.sam.automatic import AutomaticSettings, generate_masks
+from serving.sam.automatic import AutomaticSettings
 from serving.sam.checkpoints import CheckpointEntry, LoadedCheckpoint, load_checkpoint
 from serving.sam.errors import DeviceError, ParameterError
 from serving.sam.images import RgbImage
@@ -25,6 +25,8 @@ from serving.sam.prompts import Prompt
 if TYPE_CHECKING:
     import torch
     from segment_anything import SamPredictor
+
+    from serving.sam.generator import Network
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16", "fp16")
@@ -127,10 +129,33 @@ class Engine:
         self.precision = choose_precision(precision, self.device)
         self.checkpoint = checkpoint
         self._sam = checkpoint.sam.to(self.device)
+        self._network = self._build_network()
         if self.precision != "fp32":
-            for module in (self._sam.image_encoder, self._sam.mask_decoder):
-                # Prompts, thresholds and mask scaling stay in float32 around the two networks.
-                module.forward = _in_precision(module.forward, self.device, self.precision)
+            # Prompts, thresholds and mask scaling stay in float32 around the networks.
+            decoder = self._sam.mask_decoder
+            decoder.forward = _in_precision(decoder.forward, self.device, self.precision)
+
+    def _build_network(self) -> Network:
+        import torch
+        from segment_anything.utils.transforms import ResizeLongestSide
+
+        from serving.sam.decoder import FastDecoder
+        from serving.sam.encoder import FastEncoder
+        from serving.sam.generator import Network
+
+        types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        with torch.inference_mode():
+            encoder = FastEncoder(self._sam.image_encoder, types[self.precision])
+            decoder = FastDecoder(self._sam, types[self.precision])
+        transform = ResizeLongestSide(self._sam.image_encoder.img_size)
+
+        def embed(image: RgbImage) -> tuple[torch.Tensor, tuple[int, int]]:
+            scaled = torch.as_tensor(transform.apply_image(image), device=self.device)
+            pixels = scaled.permute(2, 0, 1)[None].contiguous()
+            input_size_hw = int(pixels.shape[2]), int(pixels.shape[3])
+            return encoder(self._sam.preprocess(pixels)), input_size_hw
+
+        return Network(self._sam, decoder, embed)
 
     @classmethod
     def load(
@@ -159,10 +184,9 @@ class Engine:
         """
         import torch
 
-        predictor = self._predictor()
         with torch.inference_mode():
-            predictor.set_image(_checked(image))
-        return Embedding(predictor.features, predictor.original_size, predictor.input_size)
+            features, input_size_hw = self._network.embed(_checked(image))
+        return Embedding(features, (image.shape[0], image.shape[1]), input_size_hw)
 
     def predict(
         self,
@@ -251,8 +275,10 @@ class Engine:
         """
         import torch
 
+        from serving.sam.generator import generate
+
         with torch.inference_mode():
-            return generate_masks(self._sam, _checked(image), settings or self.checkpoint.automatic)
+            return generate(self._network, _checked(image), settings or self.checkpoint.automatic)
 
     def _predictor(self) -> SamPredictor:
         from segment_anything import SamPredictor

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.sam.automatic import AutomaticSettings, points_at_once
+from serving.sam.automatic import AutomaticSettings
 from serving.sam.engine import Engine, choose_device, choose_precision
 from serving.sam.errors import DeviceError, ParameterError, PromptError
 from serving.sam.images import RgbImage
@@ -35,7 +35,7 @@ def official_predictor(engine: Engine, image: RgbImage) -> Any:
 def test_predict_equals_the_official_predictor(
     engine: Engine, scene: RgbImage, prompt: Prompt, multimask: bool
 ) -> None:
-    """Bit for bit: the engine runs the official modules."""
+    """The encoder's sums are taken in another order, so logits differ by rounding alone."""
     masks, scores, logits = official_predictor(engine, scene).predict(
         point_coords=np.array(prompt.points) if prompt.points else None,
         point_labels=np.array(prompt.labels) if prompt.points else None,
@@ -43,9 +43,9 @@ def test_predict_equals_the_official_predictor(
         multimask_output=multimask,
     )
     found = engine.predict(engine.embed(scene), prompt, multimask_output=multimask)
-    assert (found.masks == masks).all()
-    assert (found.scores == scores).all()
-    assert (found.logits == logits).all()
+    assert (found.masks != masks).mean() < 1e-4
+    np.testing.assert_allclose(found.scores, scores, atol=1e-4)
+    np.testing.assert_allclose(found.logits, logits, atol=1e-3)
     assert found.masks.shape == (3 if multimask else 1, 240, 320)
 
 
@@ -64,8 +64,8 @@ def test_predict_with_a_mask_input_equals_the_official_predictor(
     found = engine.predict(
         embedding, TWO_POINTS, multimask_output=False, mask_input=first.logits[best : best + 1]
     )
-    assert (found.masks == masks).all()
-    assert (found.scores == scores).all()
+    assert (found.masks != masks).mean() < 1e-4
+    np.testing.assert_allclose(found.scores, scores, atol=1e-4)
 
 
 LOOSE: dict[str, Any] = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.5}
@@ -95,8 +95,26 @@ AUTOMATIC: dict[str, dict[str, Any]] = {
 }
 
 
-def by_content(records: list[MaskRecord]) -> list[MaskRecord]:
-    return sorted(records, key=lambda r: (-r["predicted_iou"], r["segmentation"]["counts"]))
+def assert_same_records(found: list[MaskRecord], official: list[MaskRecord]) -> None:
+    """Every mask has its partner (IoU >= 0.99), none is missing or extra; figures agree."""
+    assert len(found) == len(official)
+    left = list(found)
+    for expected in official:
+        mask = decode_mask(expected["segmentation"])
+        overlaps = []
+        for record in left:
+            other = decode_mask(record["segmentation"])
+            union = (mask | other).sum()
+            same_point = record["point_coords"] == expected["point_coords"]
+            overlaps.append(((mask & other).sum() / union if union else 1.0) if same_point else 0)
+        best = int(np.argmax(overlaps))
+        assert overlaps[best] >= 0.99, expected
+        record = left.pop(best)
+        assert record["crop_box"] == expected["crop_box"]
+        np.testing.assert_allclose(record["bbox"], expected["bbox"], atol=1)
+        for key in ("predicted_iou", "stability_score"):
+            np.testing.assert_allclose(record[key], expected[key], atol=1e-3)
+        assert record["area"] == pytest.approx(expected["area"], rel=0.01)
 
 
 @pytest.mark.parametrize("case", AUTOMATIC)
@@ -110,7 +128,7 @@ def test_generate_equals_the_official_generator(engine: Engine, scene: RgbImage,
         values["point_grids"] = [np.array(grid) for grid in values["point_grids"]]
     generator = SamAutomaticMaskGenerator(engine.checkpoint.sam, output_mode="coco_rle", **values)
     found = engine.generate(scene, settings)
-    assert by_content(found) == by_content(generator.generate(scene))
+    assert_same_records(found, generator.generate(scene))
     scores = [record["predicted_iou"] for record in found]
     assert scores == sorted(scores, reverse=True)
 
@@ -181,14 +199,6 @@ def test_engine_bf16_stays_close_to_fp32(scene: RgbImage, engine: Engine) -> Non
         one, other = decode_mask(exact["segmentation"]), decode_mask(quick["segmentation"])
         assert (one & other).sum() / (one | other).sum() >= 0.97
     assert half.generate(scene)
-
-
-def test_points_at_once_is_bounded_by_memory() -> None:
-    """A small image runs as asked; one of 89 megapixels point by point."""
-    settings = AutomaticSettings(points_per_batch=64)
-    assert points_at_once(settings, 640 * 480) == 64
-    assert points_at_once(settings, 1800 * 1200) == 20
-    assert points_at_once(settings, 89_000_000) == 1
 
 
 def test_predict_prompt_outside_the_image_is_refused(engine: Engine, scene: RgbImage) -> None:

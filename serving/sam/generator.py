@@ -1,0 +1,228 @@
+"""Automatic masks: the official generator's result, computed in a faster order.
+
+Steps and thresholds are those of ``segment_anything.SamAutomaticMaskGenerator`` 1.0. What differs
+is when: candidates that the model itself rates too low are dropped before any mask is upscaled;
+masks come to the image's size one region at a time; bitmaps are encoded after duplicates are gone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from serving.sam.automatic import AutomaticSettings
+from serving.sam.decoder import FastDecoder, ImageSide
+from serving.sam.errors import ParameterError
+from serving.sam.found_masks import (
+    Box,
+    FoundMask,
+    box_of,
+    near_edge,
+    record_of,
+    tidied,
+    without_duplicates,
+)
+from serving.sam.images import RgbImage
+from serving.sam.masks import MaskRecord
+from serving.sam.torchvision_ops import ensure_torchvision_ops
+from serving.sam.upsampling import Upsampling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from segment_anything.modeling import Sam
+
+CPU_BATCH = 4  # points at once on a CPU: their working set stays in the processor's cache
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """The parts of a network that the generator calls.
+
+    Attributes:
+        sam: the official network: sizes, prompt encoder, thresholds.
+        decoder: its decoder in a faster order.
+        embed: (H, W, 3) uint8 image to its embedding (1, C, G, G) and its size in the network.
+    """
+
+    sam: Sam
+    decoder: FastDecoder
+    embed: Callable[[RgbImage], tuple[torch.Tensor, tuple[int, int]]]
+
+
+def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
+    """Masks of everything in an image, best first.
+
+    Args:
+        network: what computes.
+        image: (H, W, 3) uint8 RGB.
+        settings: thresholds and grid.
+    """
+    ensure_torchvision_ops()
+    from segment_anything.utils.amg import build_all_layer_point_grids, generate_crop_boxes
+
+    size_hw = image.shape[0], image.shape[1]
+    if settings.point_grids is not None:
+        grids = [np.array(grid, dtype=float) for grid in settings.point_grids]
+    elif settings.points_per_side is not None:
+        grids = build_all_layer_point_grids(
+            settings.points_per_side,
+            settings.crop_n_layers,
+            settings.crop_n_points_downscale_factor,
+        )
+    else:
+        raise ParameterError("give exactly one of points_per_side and point_grids")
+    boxes, layers = generate_crop_boxes(
+        size_hw, settings.crop_n_layers, settings.crop_overlap_ratio
+    )
+    found: list[FoundMask] = []
+    for box, layer in zip(boxes, layers, strict=True):
+        crop = (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+        found += _masks_of_crop(network, image, crop, grids[layer], settings)
+    if len(boxes) > 1:
+        # Masks of smaller crops are preferred, as the official code does.
+        areas = [
+            (m.crop_xyxy[2] - m.crop_xyxy[0]) * (m.crop_xyxy[3] - m.crop_xyxy[1]) for m in found
+        ]
+        found = without_duplicates(found, [1 / area for area in areas], settings.crop_nms_thresh)
+    if settings.min_mask_region_area > 0:
+        found = tidied(found, size_hw, settings)
+    records = [record_of(mask, size_hw) for mask in found]
+    return sorted(records, key=lambda record: -record["predicted_iou"])
+
+
+def _masks_of_crop(
+    network: Network,
+    image: RgbImage,
+    crop: Box,
+    grid: NDArray[np.float64],
+    settings: AutomaticSettings,
+) -> list[FoundMask]:
+    sam = network.sam
+    left, top, right, bottom = crop
+    part = image[top:bottom, left:right]
+    height, width = part.shape[:2]
+    features, input_size = network.embed(np.ascontiguousarray(part))
+    side = sam.image_encoder.img_size
+    cells = 4 * features.shape[-1]
+    upsampling = Upsampling.of(cells, side, input_size, (height, width))
+    extent = -(-upsampling.rows.cells // 4), -(-upsampling.columns.cells // 4)
+    shared = network.decoder.prepare(features)
+    points = grid * np.array([[width, height]])
+    scale = np.array([input_size[1] / width, input_size[0] / height])
+    coords = torch.as_tensor(points * scale, device=features.device)  # float64, as official
+    found: list[FoundMask] = []
+    for start, scored in _decoded(network, shared, coords, extent, settings):
+        for number, mask in _measured(upsampling, scored, sam.mask_threshold, settings):
+            if near_edge(mask.box_xyxy, crop, image.shape[:2]):
+                continue
+            x, y = points[start + number]
+            mask.point_xy = (float(x) + left, float(y) + top)
+            mask.crop_xyxy = crop
+            r, b = mask.region, mask.box_xyxy
+            mask.region = (r[0] + top, r[1] + left, r[2] + top, r[3] + left)
+            mask.box_xyxy = (b[0] + left, b[1] + top, b[2] + left, b[3] + top)
+            found.append(mask)
+    return without_duplicates(found, [mask.score for mask in found], settings.box_nms_thresh)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Low-resolution masks of a batch that the model itself rates high enough.
+
+    Attributes:
+        numbers: (K,) the prompt of each, in the batch.
+        scores: (K,) predicted IoU.
+        logits: (K, h, w) float32.
+    """
+
+    numbers: list[int]
+    scores: list[float]
+    logits: torch.Tensor
+
+
+def _decoded(
+    network: Network,
+    shared: ImageSide,
+    coords: torch.Tensor,
+    extent: tuple[int, int],
+    settings: AutomaticSettings,
+) -> Iterator[tuple[int, _Scored]]:
+    """Decode all points in batches; for each its first point's number and what passed.
+
+    On a GPU a batch that does not fit its memory is halved, and so are those after it.
+    """
+    device = coords.device
+    at_once = settings.points_per_batch if device.type == "cuda" else CPU_BATCH
+    at_once = min(at_once, settings.points_per_batch)
+    labels = torch.ones(len(coords), 1, dtype=torch.int, device=device)
+    start = 0
+    while start < len(coords):
+        batch = slice(start, start + at_once)
+        try:
+            scored = _decode(network, shared, coords[batch], labels[batch], extent, settings)
+        except torch.cuda.OutOfMemoryError:
+            if at_once == 1:
+                raise
+            at_once //= 2
+            torch.cuda.empty_cache()
+            continue
+        if scored is not None:
+            yield start, scored
+        start += at_once
+
+
+def _decode(
+    network: Network,
+    shared: ImageSide,
+    coords: torch.Tensor,
+    labels: torch.Tensor,
+    extent: tuple[int, int],
+    settings: AutomaticSettings,
+) -> _Scored | None:
+    sparse, _ = network.sam.prompt_encoder(points=(coords[:, None], labels), boxes=None, masks=None)
+    candidates = network.decoder.decode(shared, sparse)
+    scores = candidates.scores[:, 1:]
+    passing = scores > settings.pred_iou_thresh
+    if settings.pred_iou_thresh <= 0:
+        passing = torch.ones_like(passing)
+    wanted = passing.nonzero()
+    if not len(wanted):
+        return None
+    wanted = wanted + wanted.new_tensor([0, 1])  # the first mask is the single one
+    logits = network.decoder.upscale(candidates, wanted, extent)
+    values = candidates.scores[wanted[:, 0], wanted[:, 1]]
+    return _Scored(wanted[:, 0].tolist(), values.tolist(), logits)
+
+
+def _measured(
+    upsampling: Upsampling, scored: _Scored, threshold: float, settings: AutomaticSettings
+) -> list[tuple[int, FoundMask]]:
+    """Masks of a batch that are stable enough, in the frame of their crop, and their prompts."""
+    offset = settings.stability_score_offset
+    kept = []
+    regions = upsampling.regions(scored.logits, threshold - offset)
+    for number, score, low, region in zip(
+        scored.numbers, scored.scores, scored.logits, regions, strict=True
+    ):
+        if region is None:
+            # The official code divides nothing by nothing here, and drops the mask unless every
+            # stability is welcome.
+            if settings.stability_score_thresh > 0:
+                continue
+            region = (0, 0, 1, 1)
+        full = upsampling.region(low, region)
+        inner = int((full > threshold + offset).sum())
+        outer = int((full > threshold - offset).sum())
+        stability = inner / outer if outer else float("nan")
+        if settings.stability_score_thresh > 0 and not stability >= settings.stability_score_thresh:
+            continue
+        bitmap = (full > threshold).cpu().numpy()
+        box = box_of(bitmap, region)
+        mask = FoundMask(region, bitmap, box, score, stability, (0.0, 0.0), (0, 0, 0, 0))
+        kept.append((number, mask))
+    return kept
