@@ -19,7 +19,7 @@ from serving.sam.automatic import AutomaticSettings
 from serving.sam.checkpoints import CheckpointEntry, LoadedCheckpoint, load_checkpoint
 from serving.sam.errors import DeviceError, ParameterError
 from serving.sam.images import RgbImage
-from serving.sam.masks import MaskRecord, encode_mask, mask_area, mask_box_xywh
+from serving.sam.masks import MaskRecord
 from serving.sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -242,27 +242,26 @@ class Engine:
 
         A single point is ambiguous, so three candidates are asked for and the one that the model
         rates best is taken; points in plural or a box name one object and get one mask.
+
+        Raises:
+            PromptError: a prompt lies outside the image.
         """
-        records = []
+        import torch
+
+        from serving.sam.prompted import segment_prompts
+
         height, width = embedding.original_size_hw
-        for prompt in prompts:
-            ambiguous = len(prompt.points) == 1 and prompt.box_xyxy is None
-            found = self.predict(embedding, prompt, multimask_output=ambiguous)
-            best = int(found.scores.argmax())
-            segmentation = encode_mask(found.masks[best])
-            records.append(
-                MaskRecord(
-                    segmentation=segmentation,
-                    area=mask_area(segmentation),
-                    bbox=mask_box_xywh(found.masks[best]),
-                    predicted_iou=float(found.scores[best]),
-                    point_coords=[list(point) for point in prompt.points],
-                    stability_score=float(found.stability[best]),
-                    crop_box=[0.0, 0.0, float(width), float(height)],
-                    prompt=prompt.to_json(),
-                )
+        asked = list(prompts)
+        for number, prompt in enumerate(asked):
+            prompt.check_inside(width, height, "prompt" if len(asked) == 1 else f"prompt {number}")
+        with torch.inference_mode():
+            return segment_prompts(
+                self._network,
+                embedding.features,
+                embedding.input_size_hw,
+                embedding.original_size_hw,
+                asked,
             )
-        return records
 
     def generate(
         self, image: RgbImage, settings: AutomaticSettings | None = None

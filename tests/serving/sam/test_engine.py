@@ -10,7 +10,7 @@ from serving.sam.automatic import AutomaticSettings
 from serving.sam.engine import Engine, choose_device, choose_precision
 from serving.sam.errors import DeviceError, ParameterError, PromptError
 from serving.sam.images import RgbImage
-from serving.sam.masks import MaskRecord, decode_mask
+from serving.sam.masks import MaskRecord, decode_mask, mask_box_xywh
 from serving.sam.prompts import Prompt
 from tests.conftest import draw_scene
 
@@ -151,6 +151,30 @@ def test_segment_gives_one_record_a_prompt_in_order(engine: Engine, scene: RgbIm
     for record in records:
         assert record["area"] == decode_mask(record["segmentation"]).sum()
         assert 0 <= record["stability_score"] <= 1
+
+
+def test_segment_gives_what_each_prompt_gets_alone(engine: Engine, scene: RgbImage) -> None:
+    """Prompts of all kinds together, more than one batch of some, are what ``predict`` gives."""
+    embedding = engine.embed(scene)
+    many = [Prompt(points=((20.0 * n + 10, 90.0),), labels=(1,)) for n in range(7)]
+    prompts = [POINT, BOX, TWO_POINTS, BOTH, *many]
+    for prompt, record in zip(prompts, engine.segment(embedding, prompts), strict=True):
+        ambiguous = len(prompt.points) == 1 and prompt.box_xyxy is None
+        alone = engine.predict(embedding, prompt, multimask_output=ambiguous)
+        best = int(alone.scores.argmax())
+        mask = decode_mask(record["segmentation"])
+        assert (mask != alone.masks[best]).mean() < 1e-4
+        assert record["predicted_iou"] == pytest.approx(float(alone.scores[best]), abs=1e-4)
+        assert record["stability_score"] == pytest.approx(float(alone.stability[best]), abs=1e-3)
+        assert record["point_coords"] == [list(point) for point in prompt.points]
+        assert record["bbox"] == pytest.approx(mask_box_xywh(mask))
+    assert engine.segment(embedding, []) == []
+
+
+def test_segment_names_the_prompt_that_lies_outside(engine: Engine, scene: RgbImage) -> None:
+    outside = Prompt(points=((900.0, 10.0),), labels=(1,))
+    with pytest.raises(PromptError, match="prompt 1"):
+        engine.segment(engine.embed(scene), [POINT, outside])
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 700), (900, 2), (256, 256), (33, 40)])
