@@ -51,7 +51,14 @@ if [ ! -d "${CLONE}" ]; then
 fi
 
 STEP=environment
-sudo -u jupyter make --directory "${CLONE}" setup || fail "make setup failed"
+# The images bring Python 3.10 or 3.12; the lock is made for 3.11.
+PYTHON="$(command -v python3.11 || true)"
+if [ -z "${PYTHON}" ]; then
+  PYTHON="${HOME_FOLDER}/python-3.11/bin/python"
+  [ -x "${PYTHON}" ] || sudo -u jupyter /opt/conda/bin/conda create --quiet --yes \
+    --prefix "${HOME_FOLDER}/python-3.11" python=3.11 || fail "conda found no Python 3.11"
+fi
+sudo -u jupyter make --directory "${CLONE}" setup PYTHON="${PYTHON}" || fail "make setup failed"
 
 STEP=done
 report ready "driver, repository and environment are in place"
