@@ -37,7 +37,8 @@ class _Cross:
         self.attention = attention
 
         def per_head(weight: torch.Tensor) -> torch.Tensor:
-            return weight.detach().unflatten(0, (self.heads, width))
+            found: torch.Tensor = weight.detach().unflatten(0, (self.heads, width))
+            return found
 
         # (H, D, C) each; what belongs to the image is cast, what belongs to tokens stays float32.
         self.q, self.k, self.v = (
@@ -71,7 +72,8 @@ class _Cross:
         folded = torch.einsum("bhtd,hdc->bhtc", tokens, weight).flatten(1, 2).to(self.dtype)
         shared = self.meet(tokens, constant).flatten(1, 2)
         found = torch.baddbmm(shared, folded, keys.transpose(1, 2))
-        return found.unflatten(1, (self.heads, -1))
+        each: torch.Tensor = found.unflatten(1, (self.heads, -1))
+        return each
 
     def read(self, weights: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """What tokens take from the image: weights (B, H, T, N), keys (B or 1, N, C); (B, T, C)."""

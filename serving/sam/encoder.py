@@ -8,7 +8,7 @@ is made for a few rows at a time instead of for all pairs at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -79,12 +79,12 @@ class FastEncoder:
             for block in encoder.blocks
         ]
 
-    def _side(self, block: nn.Module) -> int:
+    def _side(self, block: Any) -> int:
         stride = int(self._encoder.patch_embed.proj.stride[0])
         return int(block.window_size) or int(self._encoder.img_size) // stride
 
     @staticmethod
-    def _tables(block: nn.Module) -> tuple[torch.Tensor, ...]:
+    def _tables(block: Any) -> tuple[torch.Tensor, ...]:
         attention = block.attn
         return (attention.rel_pos_h, attention.rel_pos_w) if attention.use_rel_pos else ()
 

@@ -18,12 +18,12 @@ def prompted(sam: Any, kind: str) -> torch.Tensor:
     points = torch.tensor([[[100.0, 80.0]], [[30.0, 40.0]], [[200.0, 100.0]]])
     labels = torch.ones(3, 1, dtype=torch.int)
     boxes = torch.tensor([[10.0, 20.0, 90.0, 60.0], [0, 0, 255, 255], [100, 100, 140, 130]])
-    given = {
+    kinds: dict[str, dict[str, Any]] = {
         "point": {"points": (points, labels), "boxes": None},
         "box": {"points": None, "boxes": boxes},
         "both": {"points": (points, labels), "boxes": boxes},
-    }[kind]
-    sparse, _ = sam.prompt_encoder(**given, masks=None)
+    }
+    sparse, _ = sam.prompt_encoder(**kinds[kind], masks=None)
     return torch.as_tensor(sparse)
 
 
