@@ -270,6 +270,12 @@ def _endpoint(s: Settings) -> None:
         f"expected {s.region}-docker.pkg.dev/...@sha256:..., got {s.image!r}",
         "name the image by digest, in a repository of SAM_REGION",
     )
+    _require(
+        not s.image,
+        "image",
+        "this version makes the endpoint and deploys no model on it",
+        "leave SAM_IMAGE and SAM_CHECKPOINT empty until CHANGELOG says otherwise",
+    )
 
 
 CHECKS = (_names, _places, _workbench, _encryption, _alerts, _endpoint)

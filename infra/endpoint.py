@@ -18,7 +18,7 @@ REPLY_LIMIT_BYTES = {"dedicated": 10_000_000, "private": 10_000_000, "shared": 1
 
 
 class Endpoint(Construct):
-    """An endpoint without a model: models come and go beside Terraform (see ``model`` in design).
+    """An endpoint without a model; deploying one is not in this version.
 
     ``traffic_split`` stays unset, because ids of deployed models are known only after deployment.
 

@@ -62,7 +62,6 @@ class Identities(Construct):
         super().__init__(scope, id_)
         self._settings = settings
         self._storage = storage
-        self._after = after
         self.accounts = {
             purpose: ServiceAccount(
                 self,

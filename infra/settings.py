@@ -94,11 +94,15 @@ class Settings(BaseModel):
         "", description="BigQuery table for payloads, bq://P.D.T; empty: none"
     )
     request_logging_rate: float = Field(0.1, gt=0, le=1, description="share of requests logged")
-    serving_machine: str = Field("n1-standard-4", description="machine of a deployed model")
-    serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; empty: none")
-    min_replicas: int = Field(1, ge=1, description="replicas kept up")
-    max_replicas: int = Field(1, ge=1, description="replicas under load")
-    image: str = Field("", description="serving image by digest; empty: no model is deployed")
+    serving_machine: str = Field(
+        "n1-standard-4", description="checked only, as yet: machine of a model"
+    )
+    serving_accelerator: str = Field(
+        "NVIDIA_TESLA_T4", description="checked only, as yet: its accelerator"
+    )
+    min_replicas: int = Field(1, ge=1, description="checked only, as yet: replicas kept up")
+    max_replicas: int = Field(1, ge=1, description="checked only, as yet: replicas under load")
+    image: str = Field("", description="serving image by digest; refused as yet, like the next")
     checkpoint: str = Field("", description="gs:// folder of the checkpoint the model serves")
 
     @classmethod
@@ -112,6 +116,15 @@ class Settings(BaseModel):
         values: dict[str, Any] = {
             key: value for key, value in context.items() if key in cls.model_fields
         }
+        for key in context:
+            # cdktf's own entries are in camel case.
+            if key not in cls.model_fields and key == key.lower():
+                known = ", ".join(sorted(cls.model_fields))
+                raise SettingsError(
+                    f"context {key} of cdktf.json",
+                    "there is no such setting",
+                    f"settings are {known}",
+                )
         for name, value in environ.items():
             key = name.removeprefix(PREFIX).lower()
             if not name.startswith(PREFIX) or name.startswith(NOT_SETTINGS):

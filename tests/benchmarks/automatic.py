@@ -59,14 +59,14 @@ def picture(width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray(Image.fromarray(data.coffee()).resize((width, height)))
 
 
-def agreement(found: list[Any], official: list[Any]) -> dict[str, float]:
+def agreement(found: list[Any], official: list[Any]) -> dict[str, int]:
     """Share of the official masks with a partner at IoU 0.99, and how many there are."""
     ours = [decode_mask(record["segmentation"]) for record in found]
     matched = 0
     for record in official:
         mask = decode_mask(record["segmentation"])
         best = max(((mask & m).sum() / max((mask | m).sum(), 1) for m in ours), default=0.0)
-        matched += best >= 0.99
+        matched += int(best >= 0.99)
     return {"official": len(official), "ours": len(found), "matched": matched}
 
 
@@ -130,7 +130,10 @@ def main() -> None:
         medians = result["medians"]
         result["times_faster"] = medians["official"] / medians["ours"]
     print(json.dumps(result, indent=2))
-    name = f"automatic-{arguments.model}-{arguments.precision}-{result['allocator']}"
+    name = "-".join(
+        ("automatic", arguments.model, arguments.size, f"{side}-points", arguments.precision)
+    )
+    name += f"-{result['allocator']}"
     (RESULTS / f"{name}-{result['date']}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 

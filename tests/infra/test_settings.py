@@ -144,6 +144,13 @@ def settings(**environ: str) -> Settings:
             },
             "SAM_IMAGE", "us-west1-docker.pkg.dev", id="image elsewhere",
         ),
+        pytest.param(
+            {
+                "SAM_IMAGE": f"us-west1-docker.pkg.dev/p/r/sam@{DIGEST}",
+                "SAM_CHECKPOINT": "gs://b/c",
+            },
+            "SAM_IMAGE", "deploys no model", id="model that nothing would deploy",
+        ),
         pytest.param({"SAM_REGOIN": "us-west1"}, "SAM_REGOIN", "no such setting", id="misspelt"),
     ],
 )  # fmt: skip
@@ -172,23 +179,36 @@ def test_project_id_is_the_only_setting_without_a_default() -> None:
 
 
 def test_environment_overrides_context_and_settings_are_frozen() -> None:
-    context = {"project_id": "from-context", "region": "us-east1", "zone": "us-east1-c", "x": 1}
+    context = {
+        "project_id": "from-context",
+        "region": "us-east1",
+        "zone": "us-east1-c",
+        "ownKey": 1,
+    }
     found = Settings.from_sources(context, {"SAM_PROJECT_ID": "my-project", "PATH": "/bin"})
     assert (found.project_id, found.region) == ("my-project", "us-east1")
     with pytest.raises(ValueError, match="frozen"):
         found.region = "us-west1"  # type: ignore[misc]
 
 
+def test_misspelt_context_is_refused_by_name() -> None:
+    """What would be ignored silently otherwise; cdktf's own entries, in camel case, pass."""
+    with pytest.raises(SettingsError, match=r"context regoin of cdktf\.json"):
+        Settings.from_sources({"project_id": "my-project", "regoin": "us-east1"}, {})
+
+
 def test_every_t4_zone_is_accepted() -> None:
     for region, letters in T4_ZONES.items():
         for letter in letters:
-            settings(SAM_REGION=region, SAM_ZONE=f"{region}-{letter}")
+            found = settings(SAM_REGION=region, SAM_ZONE=f"{region}-{letter}")
+            assert found.zone == f"{region}-{letter}"
 
 
 def test_every_machine_of_an_accelerator_is_accepted() -> None:
     for accelerator, machines in ACCELERATOR_MACHINES.items():
         for machine in machines:
-            settings(SAM_SERVING_ACCELERATOR=accelerator, SAM_SERVING_MACHINE=machine)
+            found = settings(SAM_SERVING_ACCELERATOR=accelerator, SAM_SERVING_MACHINE=machine)
+            assert found.serving_machine == machine
 
 
 def test_every_setting_says_what_it_is() -> None:
