@@ -15,12 +15,16 @@ from PIL import Image, ImageDraw
 
 from serving.sam.images import RgbImage
 
+OWNERS = ("SAM_", "SERVING_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings, credentials or caches of the machine's owner reach a test."""
     for name in list(os.environ):
-        if name.startswith(("SAM_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")):
+        if name.startswith(
+            ("SAM_", "SERVING_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_COLOR", "1")

@@ -19,6 +19,7 @@ from scripts.embedded_checkpoint.materials import Materials, load_materials
 from scripts.embedded_checkpoint.scenes import Scene, scene
 
 PROMPTS = 8
+BOX_SHARE = 0.62
 PATCH = 8
 NEGATIVE, POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, PADDING = 0, 1, 2, 3, -1
 
@@ -70,7 +71,7 @@ def _choose(
     chosen = []
     for _ in range(PROMPTS):
         kind = rng.random()
-        pool = objects if kind < 0.75 else parts if kind < 0.96 else background
+        pool = objects if kind < 0.82 else parts if kind < 0.97 else background
         pool = pool or objects or parts or background
         if not pool:
             return []
@@ -82,9 +83,9 @@ def _prompt(
     rng: np.random.Generator, mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], tuple[int, int]]:
     side = len(mask)
-    if rng.random() < 0.5:
+    if rng.random() < BOX_SHARE:
         box = tight_box(mask)
-        if rng.random() < 0.4:
+        if rng.random() < 0.3:
             sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
             noise = rng.normal(0, 0.06, 4) * sides
             box = np.clip(box + np.clip(noise, -10, 10), 0, side - 1).astype(np.float32)

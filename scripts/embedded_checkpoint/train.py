@@ -44,7 +44,7 @@ STAGES = {  # side in pixels, crops a batch, learning rates of Muon and AdamW
 }
 EMA = 0.998
 WARM_UP_STEPS = 100
-CORRECTIVE_EVERY = 5
+CORRECTIVE_EVERY = 8
 SAVE_SECONDS = 120
 
 
@@ -124,9 +124,14 @@ def batch_loss(sam: Sam, batch: Batch, corrective: bool) -> tuple[torch.Tensor, 
     several = losses[..., 1:].min(-1).values
     single = losses[..., 0]
     quality = F.mse_loss(predicted, iou)
-    loss = several.mean() + single.mean() + quality
-    chosen = iou[..., 1:].gather(-1, predicted[..., 1:].argmax(-1, keepdim=True))[..., 0]
+    # A box asks for one mask, and its user reads the single one; a click reads the best of three.
     box = network.is_box(labels)
+    loss = (
+        (several * torch.where(box, 0.5, 1.0)).mean()
+        + (single * torch.where(box, 1.5, 0.5)).mean()
+        + quality
+    )
+    chosen = iou[..., 1:].gather(-1, predicted[..., 1:].argmax(-1, keepdim=True))[..., 0]
     return loss, {
         "loss": loss.item(),
         "point": chosen[~box].mean().item(),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import Any
 
 from serving.sam.errors import PromptError
@@ -92,23 +91,31 @@ class Prompt:
 
 
 def _number(value: Any, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # Written so that NaN, infinities and integers too long for a float are refused as well.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
         raise PromptError(f"{place}: expected a finite number in pixels, got {_shown(value)}")
     return float(value)
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    if isinstance(value, str):
+        value = value[:60]
+    try:
+        text = json.dumps(value, default=str)
+    except RecursionError:
+        return "something nested too deeply"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _point(value: Any, place: str) -> Point:
+def parse_point(value: Any, place: str) -> Point:
+    """Return a point ``[x, y]``; PromptError names the place."""
     if not isinstance(value, list) or len(value) != 2:
         raise PromptError(f"{place}: expected a point [x, y], got {_shown(value)}")
     return _number(value[0], f"{place}[0]"), _number(value[1], f"{place}[1]")
 
 
-def _points(value: Any, place: str) -> tuple[Point, ...]:
+def parse_points(value: Any, place: str) -> tuple[Point, ...]:
+    """Return points ``[[x, y], ...]``, at least one; PromptError names the place."""
     if not isinstance(value, list) or not value:
         raise PromptError(f"{place}: expected a list of points [[x, y], ...], got {_shown(value)}")
     if not isinstance(value[0], list):
@@ -116,10 +123,11 @@ def _points(value: Any, place: str) -> tuple[Point, ...]:
             f"{place}: expected a list of points [[x, y], ...], got {_shown(value)}; "
             "wrap a single point in a list"
         )
-    return tuple(_point(item, f"{place}[{number}]") for number, item in enumerate(value))
+    return tuple(parse_point(item, f"{place}[{number}]") for number, item in enumerate(value))
 
 
-def _labels(value: Any, place: str) -> tuple[int, ...]:
+def parse_labels(value: Any, place: str) -> tuple[int, ...]:
+    """Return labels, each 0 or 1; PromptError names the place."""
     if not isinstance(value, list):
         raise PromptError(f"{place}: expected a list of labels, got {_shown(value)}")
     for number, label in enumerate(value):
@@ -131,7 +139,8 @@ def _labels(value: Any, place: str) -> tuple[int, ...]:
     return tuple(int(label) for label in value)
 
 
-def _box(value: Any, place: str) -> Box:
+def parse_box(value: Any, place: str) -> Box:
+    """Return a box ``[x0, y0, x1, y1]``; PromptError names the place."""
     if not isinstance(value, list) or len(value) != 4:
         raise PromptError(f"{place}: expected a box [x0, y0, x1, y1], got {_shown(value)}")
     x0, y0, x1, y1 = (_number(item, f"{place}[{i}]") for i, item in enumerate(value))
@@ -151,12 +160,12 @@ def parse_prompt(value: Any, place: str) -> Prompt:
     unknown = sorted(set(value) - {"points", "labels", "box"})
     if unknown:
         raise PromptError(f"{place}: unknown key {unknown[0]!r}; known are points, labels, box")
-    points = _points(value["points"], f"{place}.points") if "points" in value else ()
+    points = parse_points(value["points"], f"{place}.points") if "points" in value else ()
     if "labels" in value:
-        labels = _labels(value["labels"], f"{place}.labels")
+        labels = parse_labels(value["labels"], f"{place}.labels")
     else:
         labels = (1,) * len(points)  # a point without a label means "this"
-    box = _box(value["box"], f"{place}.box") if value.get("box") is not None else None
+    box = parse_box(value["box"], f"{place}.box") if value.get("box") is not None else None
     return _prompt(points, labels, box, place)
 
 
@@ -178,15 +187,19 @@ def _image_prompts(value: Any, place: str) -> tuple[Prompt, ...]:
                 raise PromptError(
                     f'{place}: label must be "1" (foreground) or "0" (background), got {label!r}'
                 )
-            found = _points(coordinates, f"{place}[{label!r}]")
+            found = parse_points(coordinates, f"{place}[{label!r}]")
             points, labels = points + found, labels + (int(label),) * len(found)
         return (_prompt(points, labels, None, place),)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return tuple(parse_prompt(item, f"{place}[{i}]") for i, item in enumerate(value))
     if isinstance(value, list) and len(value) == 2 and all(isinstance(v, list) for v in value):
         single = bool(value[0]) and not isinstance(value[0][0], list)
-        points = (_point(value[0], f"{place}[0]"),) if single else _points(value[0], f"{place}[0]")
-        return (_prompt(points, _labels(value[1], f"{place}[1]"), None, place),)
+        points = (
+            (parse_point(value[0], f"{place}[0]"),)
+            if single
+            else parse_points(value[0], f"{place}[0]")
+        )
+        return (_prompt(points, parse_labels(value[1], f"{place}[1]"), None, place),)
     raise PromptError(
         f'{place}: expected {{"1": [[x, y], ...]}}, [[x, y], [label]] or '
         f'[{{"points": ..., "labels": ..., "box": ...}}], got {_shown(value)}'

@@ -1,0 +1,59 @@
+"""How long work takes on this machine: measured while it serves, to refuse what cannot finish."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+from serving.sam.automatic import AutomaticSettings
+
+_NEW_WEIGHT = 0.2  # of a new measurement in the running mean
+
+
+def grid_points(settings: AutomaticSettings) -> tuple[int, int]:
+    """How many crops and how many points automatic masks with these settings look at."""
+    crops = points = 0
+    for layer in range(settings.crop_n_layers + 1):
+        count = 4**layer
+        if settings.point_grids is not None:
+            each = len(settings.point_grids[layer])
+        else:
+            side = (settings.points_per_side or 0) / settings.crop_n_points_downscale_factor**layer
+            each = int(side) ** 2
+        crops += count
+        points += count * each
+    return crops, points
+
+
+@dataclasses.dataclass(slots=True)
+class Costs:
+    """Running means, in seconds.
+
+    Attributes:
+        embedding: of one image.
+        prompt: of one prompted object.
+        point: of one point of the automatic grid.
+    """
+
+    embedding: float = 0.0
+    prompt: float = 0.0
+    point: float = 0.0
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
+
+    def observe(self, name: str, seconds: float, count: int = 1) -> None:
+        """Take a measurement of ``count`` pieces of work into the mean."""
+        if count < 1:
+            return
+        with self._lock:
+            earlier, latest = getattr(self, name), seconds / count
+            mean = latest if earlier == 0 else earlier + _NEW_WEIGHT * (latest - earlier)
+            setattr(self, name, mean)
+
+    def prompted(self, objects: int, *, cached: bool) -> float:
+        """Seconds that prompts on one image take."""
+        return objects * self.prompt + (0.0 if cached else self.embedding)
+
+    def automatic(self, settings: AutomaticSettings) -> float:
+        """Seconds that automatic masks of one image take."""
+        crops, points = grid_points(settings)
+        return crops * self.embedding + points * self.point

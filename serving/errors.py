@@ -1,0 +1,49 @@
+"""What a client is told: a status, and a message that names place, expectation and way out.
+
+- RequestError           (4xx) the caller's request; the message is safe to show
+- Unavailable            (429, 503) not now; the same request may succeed later
+- ArtifactsError         the container cannot start with what it was given (no HTTP status)
+"""
+
+from __future__ import annotations
+
+from fastapi import HTTPException
+
+STATUS_NAMES = {
+    400: "INVALID_ARGUMENT",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
+    422: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
+
+
+class RequestError(HTTPException):
+    """The request is at fault.
+
+    An ``HTTPException``, so that the SDK's own handler passes it through as well.
+    """
+
+    def __init__(self, message: str, status_code: int = 400) -> None:
+        super().__init__(status_code=status_code, detail=message)
+        self.message = message
+
+
+class Unavailable(RequestError):
+    """The server is at fault or busy; ``Retry-After`` says when to come back."""
+
+    def __init__(self, message: str, status_code: int = 503, retry_after_seconds: int = 2) -> None:
+        super().__init__(message, status_code)
+        self.headers = {"Retry-After": str(retry_after_seconds)}
+
+
+class ArtifactsError(Exception):
+    """The artifacts hold no usable checkpoint, or cannot be read."""
+
+
+def error_body(status_code: int, message: str) -> dict[str, object]:
+    """The body of an error reply, in the form of Google's APIs (https://google.aip.dev/193)."""
+    status = STATUS_NAMES.get(status_code, "INVALID_ARGUMENT")
+    return {"error": {"code": status_code, "message": message, "status": status}}

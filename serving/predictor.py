@@ -1,0 +1,302 @@
+"""The four methods of a Vertex Custom Prediction Routine around the engine.
+
+``load``, ``preprocess``, ``predict`` and ``postprocess`` are called by a handler; ours calls them
+in different threads, so nothing of a request is kept on the predictor
+(https://cloud.google.com/vertex-ai/docs/predictions/custom-prediction-routines).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+import time
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import orjson
+from google.cloud.aiplatform.prediction.predictor import Predictor
+
+from serving.artifacts import checkpoint_file
+from serving.buckets import read_object, write_object
+from serving.contract import Instance, Request, parse_request
+from serving.costs import Costs
+from serving.embeddings import EmbeddingCache
+from serving.errors import RequestError, error_body
+from serving.parameters import Parameters
+from serving.replies import array_bytes
+from serving.sam.engine import Embedding, Engine
+from serving.sam.errors import InputError
+from serving.sam.images import RgbImage, decode_image
+from serving.sam.masks import MaskRecord, encode_mask
+from serving.settings import ServingSettings
+from serving.work import Outcome, Prepared, Prompted, Work, outcome_as_json, refuse_failed
+
+log = logging.getLogger("serving")
+
+
+class SegmentationPredictor(Predictor):
+    """Segment Anything for one accelerator.
+
+    Attributes:
+        settings: limits and choices.
+        cache: embeddings of images that were prompted before.
+        costs: how long work takes here.
+    """
+
+    def __init__(self, settings: ServingSettings | None = None) -> None:
+        self.settings = settings or ServingSettings.from_environ(os.environ)
+        self.cache = EmbeddingCache(self.settings.embedding_cache_bytes)
+        self.costs = Costs()
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The loaded engine."""
+        if self._engine is None:
+            raise RuntimeError("load() was not called")
+        return self._engine
+
+    def load(self, artifacts_uri: str, **_kwargs: Any) -> None:
+        """Load the checkpoint and run every network once, to warm up and to measure.
+
+        Args:
+            artifacts_uri: the value of ``AIP_STORAGE_URI``.
+
+        Raises:
+            ArtifactsError: no checkpoint there.
+            CheckpointError: it cannot be used.
+            DeviceError: device or precision is not available.
+        """
+        started = time.monotonic()
+        with checkpoint_file(artifacts_uri, self.settings.checkpoint) as path:
+            engine = Engine.load(
+                path, device=self.settings.device, precision=self.settings.precision
+            )
+        loaded = time.monotonic()
+        self._measure(engine)
+        self._engine = engine
+        log.info(
+            "loaded checkpoint=%s sha256=%s device=%s precision=%s load_s=%.1f warm_s=%.1f",
+            engine.checkpoint.name,
+            engine.checkpoint.sha256[:12],
+            engine.device,
+            engine.precision,
+            loaded - started,
+            time.monotonic() - loaded,
+        )
+
+    def _measure(self, engine: Engine) -> None:
+        from serving.sam.prompts import Prompt
+
+        image = np.full((256, 256, 3), 127, np.uint8)
+        image[64:192, 64:192] = 220
+        prompt = Prompt(points=((128.0, 128.0),), labels=(1,))
+        grid = dataclasses.replace(
+            engine.checkpoint.automatic,
+            points_per_side=8,
+            point_grids=None,
+            pred_iou_thresh=0.0,
+            stability_score_thresh=0.0,
+        )
+        for _ in range(2):  # the first run is slower than any that follows
+            self.costs = Costs()
+            begun = time.monotonic()
+            embedding = engine.embed(image)
+            embedded = time.monotonic()
+            engine.predict(embedding, prompt, multimask_output=True)
+            prompted = time.monotonic()
+            engine.generate(image, grid)
+            self.costs.observe("embedding", embedded - begun)
+            self.costs.observe("prompt", prompted - embedded)
+            grid_seconds = time.monotonic() - prompted - (embedded - begun)
+            self.costs.observe("point", max(grid_seconds, 1e-6), 64)
+
+    def preprocess(self, prediction_input: dict[str, Any]) -> Work:
+        """Check a request, fetch and decode its images.
+
+        Args:
+            prediction_input: the request's JSON: ``instances`` and ``parameters``.
+
+        Raises:
+            RequestError: the request as a whole, or every instance, is wrong.
+        """
+        request: Request = parse_request(prediction_input, self.settings)
+        parameters = request.parameters
+        names = [
+            value["file_path"]
+            if isinstance(value, dict) and isinstance(value.get("file_path"), str)
+            else ""
+            for value in prediction_input["instances"]
+        ]
+        work = Work(parameters, names, [])
+        for found in request.instances:
+            work.prepared.append(
+                found if isinstance(found, RequestError) else self._prepare(found, parameters)
+            )
+        refuse_failed(work.prepared, parameters)
+        for item in work.prepared:
+            if isinstance(item, Prepared):
+                work.seconds += self._expected_seconds(item)
+        return work
+
+    def _prepare(self, instance: Instance, parameters: Parameters) -> Prepared | RequestError:
+        place = f"{instance.place}.{'image_uri' if instance.image is None else 'image'}"
+        limits = self.settings
+        try:
+            data = instance.image
+            if data is None:
+                data = read_object(instance.image_uri, limits.max_image_bytes, place)
+            digest = hashlib.sha256(data).hexdigest()
+            settings = parameters.automatic_settings(self.engine.checkpoint.automatic)
+            embedding = self.cache.get(digest) if instance.prompts else None
+            image = None
+            if embedding is None:
+                image = decode_image(data, place, max_pixels=limits.max_pixels)
+            shape = embedding.original_size_hw if embedding is not None else _shape(image)
+            height, width = shape
+            for number, prompt in enumerate(instance.prompts):
+                suffix = f".objects[{number}]" if instance.several else ""
+                prompt.check_inside(width, height, instance.place + suffix)
+            side = self.engine.checkpoint.architecture.mask_input_size
+            for logits in instance.mask_inputs:
+                if logits.shape != (1, side, side):
+                    raise RequestError(
+                        f"{instance.place}.mask_input: expected shape (1, {side}, {side}), "
+                        f"got {logits.shape}"
+                    )
+            expected = len(instance.prompts) * (3 if instance.multimask_output else 1)
+            self._refuse_large_reply(instance.place, expected or 1, height, width, parameters)
+        except InputError as error:
+            return RequestError(str(error))
+        except RequestError as error:
+            return error
+        return Prepared(
+            instance=instance, digest=digest, image=image, embedding=embedding, settings=settings
+        )
+
+    def _refuse_large_reply(
+        self, place: str, masks: int, height: int, width: int, parameters: Parameters
+    ) -> None:
+        """Nested lists are foreseeably large; nothing is made for a reply that will not fit."""
+        if parameters.mask_format != "array" or parameters.output_uri:
+            return
+        limit = self.settings.reply_limit_bytes
+        expected = array_bytes(masks, height, width)
+        if expected > limit:
+            raise RequestError(
+                f"{place}: {masks} mask(s) of {width} x {height} as nested lists are about "
+                f"{expected} bytes, more than this endpoint's {limit}; "
+                'ask for "mask_format": "rle", fewer masks, or name an output_uri',
+                422,
+            )
+
+    def _expected_seconds(self, item: Prepared) -> float:
+        if item.instance.prompts:
+            cached = item.embedding is not None
+            return self.costs.prompted(len(item.instance.prompts), cached=cached)
+        return self.costs.automatic(item.settings)
+
+    def predict(self, instances: Work) -> Work:
+        """Compute the masks of every instance.
+
+        Raises:
+            RequestError: every instance failed, or one did and the request says ``fail``.
+        """
+        for item in instances.prepared:
+            if isinstance(item, RequestError):
+                instances.outcomes.append(item)
+                continue
+            try:
+                instances.outcomes.append(self._segment(item, instances.parameters))
+            except InputError as error:
+                instances.outcomes.append(RequestError(f"{item.instance.place}: {error}"))
+        refuse_failed(instances.outcomes, instances.parameters)
+        return instances
+
+    def _segment(self, item: Prepared, parameters: Parameters) -> Outcome:
+        started = time.monotonic()
+        if not item.instance.prompts:
+            image = item.image
+            if image is None:  # only prompted instances come without
+                raise RuntimeError("an automatic instance has no image")
+            records = self.engine.generate(image, item.settings)
+            seconds = time.monotonic() - started
+            crops_cost = self.costs.automatic(item.settings) - self.costs.point * _points(item)
+            self.costs.observe("point", max(seconds - crops_cost, 1e-6), _points(item))
+            return records[: parameters.max_masks]
+        embedding = item.embedding or self._embed(item)
+        found = Prompted([], [], [])
+        started = time.monotonic()
+        inputs = item.instance.mask_inputs or (None,) * len(item.instance.prompts)
+        for prompt, mask_input in zip(item.instance.prompts, inputs, strict=True):
+            prediction = self.engine.predict(
+                embedding,
+                prompt,
+                multimask_output=item.instance.multimask_output,
+                mask_input=mask_input,
+            )
+            found.masks.append([encode_mask(mask) for mask in prediction.masks])
+            found.scores.append([float(score) for score in prediction.scores])
+            found.logits.append(prediction.logits)
+        self.costs.observe("prompt", time.monotonic() - started, len(found.masks))
+        return found
+
+    def _embed(self, item: Prepared) -> Embedding:
+        """Embed an image, unless another request did while this one waited."""
+        earlier = self.cache.peek(item.digest)
+        if earlier is not None:
+            return earlier
+        if item.image is None:
+            raise RuntimeError("an instance has neither image nor embedding")
+        started = time.monotonic()
+        embedding = self.engine.embed(item.image)
+        self.costs.observe("embedding", time.monotonic() - started)
+        self.cache.put(item.digest, embedding)
+        return embedding
+
+    def postprocess(self, prediction_results: Work) -> dict[str, Any]:
+        """Return the reply: ``{"predictions": [...]}``, one for each instance, in order."""
+        work = prediction_results
+        predictions: list[dict[str, Any]] = []
+        for number, (name, outcome) in enumerate(zip(work.names, work.outcomes, strict=True)):
+            if isinstance(outcome, RequestError):
+                failed = error_body(outcome.status_code, outcome.message)
+                predictions.append({"file_path": name, **failed})
+                continue
+            self._refuse_large_reply(f"instances[{number}]", *_extent(outcome), work.parameters)
+            item = work.prepared[number]
+            several = isinstance(item, Prepared) and item.instance.several
+            shown = outcome_as_json(outcome, several, work.parameters)
+            prediction: dict[str, Any] = {"file_path": name, **shown}
+            if work.parameters.output_uri and isinstance(item, Prepared):
+                stem = PurePosixPath(name).stem or "instance"
+                uri = f"{work.parameters.output_uri}{number:04d}-{stem}-{item.digest[:12]}.json"
+                write_object(uri, orjson.dumps(prediction), f"instances[{number}]")
+                prediction = {"file_path": name, "output_uri": uri}
+            predictions.append(prediction)
+        return {"predictions": predictions}
+
+
+def _shape(image: RgbImage | None) -> tuple[int, int]:
+    return (0, 0) if image is None else (image.shape[0], image.shape[1])
+
+
+def _points(item: Prepared) -> int:
+    from serving.costs import grid_points
+
+    return max(grid_points(item.settings)[1], 1)
+
+
+def _extent(outcome: Prompted | list[MaskRecord]) -> tuple[int, int, int]:
+    """How many masks an outcome has, and their height and width."""
+    if isinstance(outcome, Prompted):
+        rles = [rle for group in outcome.masks for rle in group]
+    else:
+        rles = [record["segmentation"] for record in outcome]
+    if not rles:
+        return 0, 0, 0
+    height, width = rles[0]["size"]
+    return len(rles), height, width

@@ -1,0 +1,91 @@
+"""The container's entry point: the SDK's model server with our handler, one worker.
+
+    python -m serving.server
+
+The SDK's server answers every health check with 200 and takes its handler from variables that a
+Dockerfile has to set; this one says 503 until the model is loaded, ends when it cannot be, and
+shows its counters at ``/metrics``. One process and one model for each accelerator: the SDK starts
+two by default.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import uvicorn
+from fastapi import Response
+from google.cloud.aiplatform.prediction.model_server import CprModelServer
+
+from serving.errors import ArtifactsError
+from serving.handler import SegmentationHandler, metrics
+from serving.sam.allocator import keep_freed_memory
+
+log = logging.getLogger("serving")
+DEFAULTS = {
+    "AIP_HTTP_PORT": "8080",
+    "AIP_HEALTH_ROUTE": "/health",
+    "AIP_PREDICT_ROUTE": "/predict",
+    "HANDLER_MODULE": "serving.handler",
+    "HANDLER_CLASS": "SegmentationHandler",
+    "PREDICTOR_MODULE": "serving.predictor",
+    "PREDICTOR_CLASS": "SegmentationPredictor",
+}
+KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep idle connections, so they close first
+DRAIN_SECONDS = 60
+
+
+class ModelServer(CprModelServer):
+    """The SDK's model server with a health check that means it."""
+
+    handler: SegmentationHandler
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.app.add_api_route("/metrics", self.metrics, methods=["GET"])
+
+    async def health(self) -> Response:
+        """200 when the model is loaded, 503 before."""
+        if self.handler.ready:
+            return Response(b"{}", 200, media_type="application/json")
+        return Response(b'{"status": "loading"}', 503, media_type="application/json")
+
+    async def metrics(self) -> Response:
+        """Counters; reached inside the container or with ``sam-vertex serve``, not on Vertex."""
+        return Response(metrics(self.handler), media_type="text/plain; version=0.0.4")
+
+
+def main(host: str = "0.0.0.0") -> int:  # noqa: S104 - Vertex asks the container to
+    """Serve until told to stop; 1 when the model cannot be loaded."""
+    keep_freed_memory()
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    try:
+        app = ModelServer()
+    except ArtifactsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=int(os.environ["AIP_HTTP_PORT"]),
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        access_log=False,
+        log_level="warning",
+    )
+    server = uvicorn.Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    app.handler.on_failure = stop
+    if app.handler.failure:
+        stop()
+    server.run()
+    return 1 if app.handler.failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

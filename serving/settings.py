@@ -1,0 +1,101 @@
+"""The container's settings: ``AIP_*`` as Vertex sets them, ``SERVING_*`` as the release sets them.
+
+The contract of the ``AIP_*`` variables:
+https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self, cast
+
+from serving.errors import ArtifactsError
+from serving.sam.engine import PRECISIONS, Precision
+from serving.sam.images import MAX_PIXELS
+
+PREFIX = "SERVING_"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServingSettings:
+    """Limits and choices of one model server; each field is the variable ``SERVING_<FIELD>``.
+
+    Attributes:
+        checkpoint: file name of the checkpoint, where the artifacts hold several.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        max_body_bytes: largest request body.
+        max_image_bytes: largest image file that is read from a bucket.
+        max_pixels: largest image, decoded.
+        max_instances: most instances in a request.
+        max_objects: most objects prompted in an instance.
+        reply_limit_bytes: largest reply that the endpoint passes on: 1.5 MB shared, 10 MB else.
+        timeout_seconds: what the endpoint waits for a reply; work that takes longer is refused.
+        queue_seconds: how much work may wait before requests are answered 429.
+        embedding_cache_bytes: memory for embeddings of images that were asked about; 0: none.
+        read_prefixes: ``gs://`` folders that ``image_uri`` may name, comma-separated.
+        write_prefixes: ``gs://`` folders that ``output_uri`` may name, comma-separated.
+    """
+
+    checkpoint: str = ""
+    device: str = "auto"
+    precision: Precision = "auto"
+    max_body_bytes: int = 10_000_000
+    max_image_bytes: int = 100_000_000
+    max_pixels: int = MAX_PIXELS
+    max_instances: int = 64
+    max_objects: int = 256
+    reply_limit_bytes: int = 10_000_000
+    timeout_seconds: float = 60.0
+    queue_seconds: float = 60.0
+    embedding_cache_bytes: int = 512 << 20
+    read_prefixes: tuple[str, ...] = ()
+    write_prefixes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the ``SERVING_*`` variables.
+
+        Raises:
+            ArtifactsError: a variable that does not exist, or a value of the wrong kind.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        values: dict[str, object] = {}
+        for name, text in environ.items():
+            if not name.startswith(PREFIX):
+                continue
+            key = name.removeprefix(PREFIX).lower()
+            if key not in fields:
+                known = ", ".join(PREFIX + field.upper() for field in fields)
+                raise ArtifactsError(f"{name}: there is no such setting; settings are {known}")
+            default = fields[key].default
+            try:
+                values[key] = _convert(text, default)
+            except ValueError as error:
+                raise ArtifactsError(f"{name}: {error}, got {text!r}") from error
+        settings = cls(**cast("dict[str, Any]", values))
+        if settings.precision not in PRECISIONS:
+            raise ArtifactsError(
+                f"SERVING_PRECISION: expected one of {', '.join(PRECISIONS)}, "
+                f"got {settings.precision!r}"
+            )
+        return settings
+
+
+def _convert(text: str, default: object) -> object:
+    if isinstance(default, tuple):
+        prefixes = tuple(part.strip().rstrip("/") + "/" for part in text.split(",") if part.strip())
+        for prefix in prefixes:
+            if not prefix.startswith("gs://") or prefix == "gs:///":
+                raise ValueError("expected gs://bucket/folder, commas between several")
+        return prefixes
+    if isinstance(default, int | float):
+        try:
+            number = type(default)(text)
+        except ValueError as error:
+            raise ValueError("expected a number") from error
+        if not 0 <= number < 1e15:
+            raise ValueError("expected a number from 0")
+        return number
+    return text

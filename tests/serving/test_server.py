@@ -1,0 +1,419 @@
+"""The real model server over HTTP gives what the engine gives, whoever asks and how many."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco
+
+from serving.replies import mask_polygons
+from serving.sam.automatic import AutomaticSettings
+from serving.sam.engine import Engine
+from serving.sam.images import RgbImage, decode_image
+from serving.sam.prompts import Prompt
+from tests.serving.conftest import Server, base64_png, png
+
+Launch = Callable[..., contextlib.AbstractContextManager[Server]]
+POINT = {"file_path": "a.png", "image": base64_png(), "input_point": [80, 95], "input_label": [1]}
+
+
+def array_of(mask: Any, mask_format: str, height: int = 240, width: int = 320) -> NDArray[np.bool_]:
+    if mask_format == "array":
+        return np.array(mask, dtype=bool)
+    if mask_format == "png":
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(mask))), dtype=bool)
+    rle = mask
+    if mask_format == "polygon":
+        rle = coco.merge(coco.frPyObjects(mask, height, width))
+    return np.asarray(coco.decode(rle), dtype=bool)
+
+
+def expected(engine: Engine, image: RgbImage, prompt: Prompt, multimask: bool = False) -> Any:
+    return engine.predict(engine.embed(image), prompt, multimask_output=multimask)
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+@pytest.mark.parametrize("mask_format", ["rle", "png", "array", "polygon"])
+def test_a_prompt_gives_what_the_engine_gives_in_every_format(
+    server: Server, engine: Engine, scene: RgbImage, mask_format: str, multimask: bool
+) -> None:
+    (found,) = server.predict({**POINT, "multimask_output": multimask}, mask_format=mask_format)
+    wanted = expected(engine, scene, Prompt(points=((80, 95),), labels=(1,)), multimask)
+    assert set(found) == {"file_path", "masks", "scores", "logits"}
+    assert found["file_path"] == "a.png"
+    assert found["scores"] == pytest.approx(wanted.scores.tolist(), abs=1e-6)
+    assert len(found["masks"]) == (3 if multimask else 1)
+    for mask, right in zip(found["masks"], wanted.masks, strict=True):
+        decoded = array_of(mask, mask_format)
+        if mask_format == "polygon":  # COCO rasterizes outlines its own way; holes are filled
+            assert (decoded & right).sum() / (decoded | right).sum() > 0.97
+        else:
+            assert np.array_equal(decoded, right)
+    if mask_format == "array":
+        assert np.array(found["logits"]) == pytest.approx(wanted.logits, abs=1e-4)
+
+
+def test_several_objects_come_in_one_list_each(
+    server: Server, engine: Engine, scene: RgbImage
+) -> None:
+    boxes = [[30, 45, 130, 145], [174, 34, 273, 121]]
+    (found,) = server.predict({"image": base64_png(), "input_box": boxes})
+    assert [len(group) for group in found["masks"]] == [1, 1]
+    for box, group in zip(boxes, found["masks"], strict=True):
+        x0, y0, x1, y1 = map(float, box)
+        wanted = expected(engine, scene, Prompt(box_xyxy=(x0, y0, x1, y1)))
+        assert np.array_equal(array_of(group[0], "rle"), wanted.masks[0])
+    points = [[[80, 95]], [[220, 80], [10, 10]]]
+    (found,) = server.predict(
+        {"image": base64_png(), "input_point": points, "input_label": [[1], [1, 0]],
+         "input_box": boxes}
+    )  # fmt: skip
+    both = Prompt(points=((220, 80), (10, 10)), labels=(1, 0), box_xyxy=(174, 34, 273, 121))
+    assert np.array_equal(
+        array_of(found["masks"][1][0], "rle"), expected(engine, scene, both).masks[0]
+    )
+
+
+def test_automatic_masks_are_the_engines_with_the_generators_own_keys(
+    server: Server, engine: Engine, scene: RgbImage
+) -> None:
+    settings = AutomaticSettings(
+        points_per_side=8, pred_iou_thresh=0.3, stability_score_thresh=0.5, box_nms_thresh=0.6,
+        points_per_batch=engine.checkpoint.automatic.points_per_batch,
+    )  # fmt: skip
+    (found,) = server.predict(
+        {"file_path": "a.png", "image": base64_png()},
+        points_per_side=8, pred_iou_thresh=0.3, stability_score_thresh=0.5, box_nms_thresh=0.6,
+    )  # fmt: skip
+    wanted = json.loads(json.dumps(engine.generate(scene, settings)))
+    assert wanted
+    assert found == {"file_path": "a.png", "masks": wanted}
+    assert set(found["masks"][0]) == {
+        "segmentation", "area", "bbox", "predicted_iou", "point_coords", "stability_score",
+        "crop_box",
+    }  # fmt: skip
+    (fewer,) = server.predict(
+        {"image": base64_png()}, points_per_side=8, pred_iou_thresh=0.3,
+        stability_score_thresh=0.5, box_nms_thresh=0.6, max_masks=1,
+    )  # fmt: skip
+    assert fewer["masks"] == wanted[:1]
+
+
+@pytest.mark.parametrize("mask_format", ["rle", "array"])
+def test_logits_can_be_sent_back(
+    server: Server, engine: Engine, scene: RgbImage, mask_format: str
+) -> None:
+    (first,) = server.predict(POINT, mask_format=mask_format)
+    again = {**POINT, "input_point": [[80, 95], [100, 100]], "input_label": [1, 1]}
+    (found,) = server.predict({**again, "mask_input": first["logits"][0]}, mask_format="rle")
+    embedding = engine.embed(scene)
+    one = engine.predict(embedding, Prompt(points=((80, 95),), labels=(1,)), multimask_output=False)
+    two = engine.predict(
+        embedding, Prompt(points=((80, 95), (100, 100)), labels=(1, 1)),
+        multimask_output=False, mask_input=one.logits,
+    )  # fmt: skip
+    assert found["scores"] == pytest.approx(two.scores.tolist(), abs=1e-2)
+    mask = array_of(found["masks"][0], "rle")
+    assert (mask & two.masks[0]).sum() / (mask | two.masks[0]).sum() > 0.99
+
+
+def test_a_bad_instance_does_not_lose_the_others_work(server: Server) -> None:
+    bad = {"file_path": "bad.png", "image": "AAAA"}
+    first, second, third = server.predict(POINT, bad, POINT)
+    assert first == third
+    assert second["file_path"] == "bad.png"
+    assert second["error"]["code"] == 400
+    assert "instances[1].image" in second["error"]["message"]
+    reply = server.post({"instances": [POINT, bad], "parameters": {"on_error": "fail"}})
+    assert reply.status_code == 400
+    assert "instances[1]" in reply.json()["error"]["message"]
+    reply = server.post({"instances": [bad, bad]})
+    assert reply.status_code == 400
+    assert "1 more" in reply.json()["error"]["message"]
+
+
+KINDS = {
+    "jpeg.jpg": ("RGB", "JPEG"),
+    "webp.webp": ("RGB", "WEBP"),
+    "tiff.tif": ("RGB", "TIFF"),
+    "bmp.bmp": ("RGB", "BMP"),
+    "grey.png": ("L", "PNG"),
+    "palette.png": ("P", "PNG"),
+    "alpha.png": ("RGBA", "PNG"),
+    "cmyk.jpg": ("CMYK", "JPEG"),
+    "16 bit.png": ("I;16", "PNG"),
+    "animated.webp": ("RGB", "WEBP"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_image(server: Server, engine: Engine, scene: RgbImage, name: str) -> None:
+    mode, kind = KINDS[name]
+    packed = io.BytesIO()
+    image = Image.fromarray(scene)
+    if mode == "I;16":
+        grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
+        image = Image.fromarray(grey)
+    elif mode != "RGB":
+        image = image.convert(mode)
+    extra = {"save_all": True, "append_images": [Image.new("RGB", image.size)]}
+    image.save(packed, kind, **(extra if name.startswith("animated") else {}))
+    content = packed.getvalue()
+    (found,) = server.predict(
+        {**POINT, "file_path": name, "image": base64.b64encode(content).decode()}
+    )
+    pixels = decode_image(content, name)
+    wanted = expected(engine, pixels, Prompt(points=((80, 95),), labels=(1,)))
+    assert np.array_equal(array_of(found["masks"][0], "rle"), wanted.masks[0])
+
+
+def test_a_turned_photograph_is_prompted_upright(server: Server, scene: RgbImage) -> None:
+    packed = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.fromarray(np.rot90(scene, 1))
+    turned.save(packed, "PNG", exif=exif)
+    image = base64.b64encode(packed.getvalue()).decode()
+    (found,) = server.predict({**POINT, "image": image})
+    (plain,) = server.predict(POINT)
+    assert found["masks"] == plain["masks"]
+    assert found["masks"][0]["size"] == [240, 320]
+
+
+def mixed_requests() -> list[dict[str, Any]]:
+    rng = random.Random(1)
+    found = []
+    for number in range(48):
+        image = base64_png(160 + 16 * (number % 5), 120)
+        instance: dict[str, Any] = {"file_path": f"{number}.png", "image": image}
+        kind = number % 4
+        if kind == 0:
+            instance |= {"input_point": [rng.randrange(150), rng.randrange(120)]}
+        elif kind == 1:
+            instance |= {"input_box": [10, 10, rng.randrange(60, 150), 100]}
+        elif kind == 2:
+            instance |= {"input_point": [[40, 50], [9, 9]], "input_label": [1, 0]}
+            instance |= {"multimask_output": True}
+        form = rng.choice(["rle", "png", "polygon"])
+        found.append(
+            {"instances": [instance], "parameters": {"mask_format": form, "points_per_side": 4}}
+        )
+    return found
+
+
+def test_sixteen_clients_at_once_get_what_one_after_the_other_gets(server: Server) -> None:
+    asked = mixed_requests()
+    one_by_one = [server.post(content).json() for content in asked]
+    with ThreadPoolExecutor(16) as clients:
+        at_once = list(clients.map(lambda content: server.post(content).json(), asked))
+    assert at_once == one_by_one
+    assert all("predictions" in reply for reply in at_once)
+
+
+def test_the_second_prompt_on_an_image_finds_its_embedding(server: Server) -> None:
+    image = base64_png(200, 200)
+    before = server.metrics()
+    for point in ([50, 50], [60, 60], [70, 70]):
+        server.predict({"image": image, "input_point": point})
+    after = server.metrics()
+    name = "sam_embedding_cache_{}_total"
+    assert after[name.format("misses")] == before[name.format("misses")] + 1
+    assert after[name.format("hits")] == before[name.format("hits")] + 2
+    assert "cache_hits=" in server.log.read_text()
+
+
+def test_health_answers_while_a_prediction_runs(server: Server) -> None:
+    done = threading.Event()
+
+    def ask() -> None:
+        server.predict({"image": base64_png(1000, 800)}, points_per_side=20)
+        done.set()
+
+    client = threading.Thread(target=ask)
+    client.start()
+    answered = 0
+    while not done.is_set():
+        began = time.monotonic()
+        assert server.health() == 200
+        if not done.is_set():
+            answered += 1
+            assert time.monotonic() - began < 1  # a blocked loop answers when the prediction ends
+        time.sleep(0.02)
+    client.join()
+    assert answered >= 5
+
+
+def test_the_port_is_open_before_the_model_is_loaded(launch: Launch) -> None:
+    with launch(wait=False) as starting:
+        deadline = time.monotonic() + 60
+        status = 0
+        while status == 0 and time.monotonic() < deadline:
+            with contextlib.suppress(requests.ConnectionError):
+                status = starting.health()
+        assert status == 503
+        reply = starting.post({"instances": [POINT]})
+        assert reply.status_code == 503
+        assert int(reply.headers["Retry-After"]) > 0
+        while starting.health() != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert starting.predict(POINT)
+
+
+def test_a_server_without_usable_checkpoint_ends_and_says_why(
+    launch: Launch, tmp_path: Path
+) -> None:
+    corrupt = tmp_path / "mine.pth"
+    corrupt.write_bytes(b"not a checkpoint" * 100)
+    for uri, message in ((str(corrupt), "mine.pth"), (str(tmp_path / "none"), "no such file")):
+        with launch(wait=False, AIP_STORAGE_URI=uri) as failing:
+            assert failing.process.wait(60) == 1
+            assert message in failing.log.read_text()
+    with launch(wait=False, SERVING_DEVICE="tpu-v9") as failing:
+        assert failing.process.wait(60) == 1
+        assert "tpu-v9" in failing.log.read_text()
+    with launch(wait=False, SERVING_PRECISON="fp32") as failing:
+        assert failing.process.wait(60) == 1
+        assert "SERVING_PRECISON" in failing.log.read_text()
+
+
+def test_the_limits_of_a_shared_endpoint(launch: Launch) -> None:
+    limits = {
+        "SERVING_REPLY_LIMIT_BYTES": "200000",
+        "SERVING_MAX_BODY_BYTES": "300000",
+        "SERVING_TIMEOUT_SECONDS": "2",
+        "SERVING_MAX_PIXELS": "100000",
+        "SERVING_EMBEDDING_CACHE_BYTES": "0",
+    }
+    with launch(**limits) as shared:
+        array = shared.post({"instances": [POINT], "parameters": {"mask_format": "array"}})
+        assert array.status_code == 422
+        assert '"mask_format": "rle"' in array.json()["error"]["message"]
+        many = {**POINT, "input_box": [[10, 10, 90 + n, 90] for n in range(8)]}
+        del many["input_point"], many["input_label"]
+        large = shared.post({"instances": [many]})
+        assert large.status_code == 422
+        assert '"return_logits": false' in large.json()["error"]["message"]
+        assert len(shared.predict(many, return_logits=False)[0]["masks"]) == 8
+        slow = shared.post(
+            {"instances": [{"image": POINT["image"]}] * 20, "parameters": {"points_per_side": 200}}
+        )
+        assert slow.status_code == 422
+        assert "points_per_side" in slow.json()["error"]["message"]
+        pixels = shared.post({"instances": [{"image": base64_png(400, 300)}]})
+        assert pixels.status_code == 400
+        assert "100000" in pixels.json()["error"]["message"]
+        shared.predict(POINT)
+        assert shared.metrics()["sam_embedding_cache_images"] == 0
+
+
+def test_objects_of_a_bucket_are_read_and_written_where_it_is_allowed(
+    launch: Launch, bucket: Callable[[str], str], storage_server: str, scene: RgbImage
+) -> None:
+    from serving.buckets import _client, read_object, write_object
+
+    _client.cache_clear()
+    write_object(bucket("images/a.png"), png(scene), "test")
+    write_object(bucket("secret/a.png"), png(scene), "test")
+    with launch(
+        SERVING_READ_PREFIXES=bucket("images"),
+        SERVING_WRITE_PREFIXES=bucket("out"),
+        STORAGE_EMULATOR_HOST=storage_server,
+        GOOGLE_CLOUD_PROJECT="rehearsal",
+    ) as allowed:
+        by_uri = {**POINT, "image_uri": bucket("images/a.png")}
+        del by_uri["image"]
+        assert allowed.predict(by_uri) == allowed.predict(POINT)
+        for uri, message in (
+            (bucket("secret/a.png"), "may only use"),
+            (bucket("images/../secret/a.png"), "expected gs://"),
+            (bucket("images/none.png"), "does not exist"),
+        ):
+            reply = allowed.post({"instances": [{**by_uri, "image_uri": uri}]})
+            assert reply.status_code == 400
+            assert message in reply.json()["error"]["message"]
+        (written,) = allowed.predict(by_uri, output_uri=bucket("out/run-1"), mask_format="array")
+        assert written["output_uri"].startswith(bucket("out/run-1/0000-a-"))
+        content = json.loads(read_object(written["output_uri"], 10**7, "test"))
+        assert content == allowed.predict(POINT, mask_format="array")[0]
+    _client.cache_clear()
+
+
+def test_a_checkpoint_folder_in_a_bucket(
+    launch: Launch, bucket: Callable[[str], str], storage_server: str
+) -> None:
+    from serving.buckets import _client, write_object
+    from serving.sam.checkpoints import CHECKPOINTS
+
+    _client.cache_clear()
+    path = CHECKPOINTS["vit_tiny"].embedded_path
+    assert path is not None
+    write_object(bucket("sam-checkpoint/sam_vit_tiny.pth"), path.read_bytes(), "test")
+    cloud = {
+        "AIP_STORAGE_URI": bucket("sam-checkpoint"),
+        "STORAGE_EMULATOR_HOST": storage_server,
+        "GOOGLE_CLOUD_PROJECT": "rehearsal",
+    }
+    with launch(**cloud) as served:
+        assert served.predict(POINT)
+    write_object(bucket("sam-checkpoint/other.pth"), b"x", "test")
+    with launch(wait=False, **cloud) as failing:
+        assert failing.process.wait(60) == 1
+        assert "SERVING_CHECKPOINT" in failing.log.read_text()
+    with launch(**cloud, SERVING_CHECKPOINT="sam_vit_tiny.pth") as served:
+        assert served.predict(POINT)
+    _client.cache_clear()
+
+
+def test_polygons_follow_the_pixels_edges() -> None:
+    mask = np.zeros((20, 30), bool)
+    mask[3:9, 4:15] = True
+    mask[12, 20] = True
+    single, block = sorted(mask_polygons(mask), key=lambda polygon: -polygon[0])
+    assert set(zip(block[::2], block[1::2], strict=True)) == {(4, 3), (15, 3), (15, 9), (4, 9)}
+    assert set(zip(single[::2], single[1::2], strict=True)) == {
+        (20, 12), (21, 12), (21, 13), (20, 13),
+    }  # fmt: skip
+
+
+def test_the_sdks_own_handler_works_with_our_predictor() -> None:
+    """The four methods keep the SDK's contract, also where its own handler calls them."""
+    from fastapi import HTTPException, Request
+    from google.cloud.aiplatform.prediction.handler import PredictionHandler
+
+    from serving.predictor import SegmentationPredictor
+    from serving.sam.checkpoints import CHECKPOINTS
+
+    handler = PredictionHandler(
+        str(CHECKPOINTS["vit_tiny"].embedded_path), predictor=SegmentationPredictor
+    )
+
+    def ask(content: Any) -> Any:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": json.dumps(content).encode()}
+
+        headers = [(b"content-type", b"application/json")]
+        request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+        return asyncio.run(handler.handle(request))
+
+    reply = ask({"instances": [POINT]})
+    assert json.loads(reply.body)["predictions"][0]["masks"]
+    with pytest.raises(HTTPException) as refused:
+        ask({"instances": []})
+    assert refused.value.status_code == 400
