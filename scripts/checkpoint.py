@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from scripts import deployment
 from scripts.checkpoint_cache import cached_path
 from scripts.console import CLOUD, OperatorError, meter, reporting_errors
 from serving.sam.checkpoints import CHECKPOINTS, find_entry
 
 app = typer.Typer(
-    no_args_is_help=True, help="List and fetch checkpoints.", pretty_exceptions_enable=False
+    no_args_is_help=True, help="List, fetch and upload checkpoints.", pretty_exceptions_enable=False
 )
 
 
@@ -74,3 +75,43 @@ def fetch(
                 hint="choose another place with --to",
             ) from error
         typer.echo(f"{entry.name}: {target}")
+
+
+@app.command("upload", epilog="Example: sam-vertex checkpoint upload vit_b")
+def upload(
+    name: Annotated[str, typer.Argument(help="vit_tiny, vit_b, vit_l, vit_h, or a file.")],
+    to: Annotated[
+        str, typer.Option(help="gs:// folder; default: the deployment's sam-checkpoint.")
+    ] = "",
+    outputs: Annotated[
+        Path, typer.Option(help="outputs of 'cdktf deploy'")
+    ] = deployment.DEFAULT_PATH,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option(help="Print tracebacks.")] = False,
+) -> None:
+    """Upload a checkpoint into a folder of its own in the bucket, verified by digest.
+
+    One that is there already, with the same content, is not sent again.
+    """
+    with reporting_errors(debug):
+        from scripts.upload import upload_file
+        from serving.sam.checkpoints import check_file
+
+        entry = find_entry(name)
+        path = Path(name)
+        if not path.exists() and entry is not None:
+            path = entry.embedded_path or cached_path(entry)
+            if not path.exists():
+                raise OperatorError(
+                    f"{name} is not on this machine", hint=f"sam-vertex checkpoint fetch {name}"
+                )
+        check_file(path, find_entry(path.name))
+        parent = to or deployment.Deployment.from_outputs(outputs).checkpoint_uri
+        folder = f"{parent.rstrip('/')}/{path.stem}"
+        with meter(f"uploading {path.name}", unit="bytes") as bar:
+            sent = upload_file(path, f"{folder}/{path.name}", bar)
+        if as_json:
+            typer.echo(json.dumps({"checkpoint": folder, "sent": sent}))
+            return
+        typer.echo(f"{folder}/{path.name} {'uploaded' if sent else 'is there already'}")
+        typer.echo(f"use it:  export SAM_CHECKPOINT={folder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts import checkpoint, doctor, run
+from scripts import batch_predict, checkpoint, doctor, image, model, predict, run, serve
 from scripts.rehearsal import command as rehearsal
 
 app = typer.Typer(
@@ -17,8 +17,13 @@ app = typer.Typer(
     epilog="Example: sam-vertex run photos/ --output out/",
 )
 app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("batch-predict", epilog=batch_predict.EXAMPLE)(batch_predict.batch_predict)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(image.app, name="image")
+app.add_typer(model.app, name="model")
 app.add_typer(rehearsal.app, name="rehearsal")
 
 

@@ -38,6 +38,7 @@ class Deployment:
         endpoint_dns: address of a dedicated endpoint.
         reply_limit_bytes: largest reply that the endpoint sends.
         service_account: who the deployed model acts as.
+        release: how a model is released here; a :class:`scripts.release_plan.ReleasePlan`.
     """
 
     project_id: str
@@ -59,6 +60,7 @@ class Deployment:
     endpoint_dns: str = ""
     reply_limit_bytes: int = 0
     service_account: str = ""
+    release: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_outputs(cls, path: Path) -> Self:

@@ -288,6 +288,9 @@ def parse_logits(value: Any, place: str) -> NDArray[np.float32]:
     """
     if isinstance(value, dict):
         shape, dtype = value.get("shape"), value.get("dtype")
+        if isinstance(shape, list):  # protobuf's numbers are all floats
+            whole = [int(n) if isinstance(n, float) and n.is_integer() else n for n in shape]
+            shape = whole
         sides = isinstance(shape, list) and all(
             isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_LOGITS_SIDE
             for n in shape

@@ -68,6 +68,10 @@ def _flag(value: Any, place: str) -> bool:
     return value
 
 
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _grids(value: Any, place: str) -> tuple[tuple[tuple[float, float], ...], ...] | None:
     if value is None:
         return None
@@ -107,6 +111,8 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
                 f"parameters: unknown name {name[:60]!r}; "
                 f"known are {', '.join(sorted(own | _AUTOMATIC))}"
             )
+    # Vertex hands numbers on as protobuf's, which are all floats: 8 may come as 8.0.
+    value = {name: _whole(item) for name, item in value.items()}
     automatic = {name: item for name, item in value.items() if name in _AUTOMATIC}
     if "point_grids" in automatic:
         automatic["point_grids"] = _grids(automatic["point_grids"], "parameters.point_grids")

@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -25,8 +26,9 @@ from scripts.console import OperatorError
 from scripts.rehearsal.provider.mirror import write_mirror
 
 DEFAULT_HOME = Path(".rehearsal")
-START_SECONDS = 15
-STOP_SECONDS = 5
+START_SECONDS = 30
+STOP_SECONDS = 60  # containers finish what they compute
+ROOT = Path(__file__).parents[2]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class Cloud:
     Attributes:
         home: its folder.
         storage_url: address of the storage stand-in.
-        storage_pid: its process.
+        vertex_url: address of the Vertex AI stand-in.
+        pids: their processes.
     """
 
     home: Path
     storage_url: str
-    storage_pid: int
+    vertex_url: str
+    pids: tuple[int, ...]
 
     def environment(self) -> dict[str, str]:
         """Variables that make Terraform, cdktf and the storage client use the stand-ins."""
@@ -49,6 +53,10 @@ class Cloud:
             "STORAGE_EMULATOR_HOST": self.storage_url,
             "TF_CLI_CONFIG_FILE": str(self.home / "terraform.rc"),
             "SAM_REHEARSAL_WORLD": str(self.world_path),
+            "SAM_REHEARSAL_VERTEX": self.vertex_url,
+            # The names of dedicated endpoints answer by https, with a certificate made here.
+            "REQUESTS_CA_BUNDLE": str(self.home / "vertex.pem"),
+            "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             # Never the state of something real: to the stand-in it would all be gone.
             "SAM_STATE_FOLDER": str(self.home / "state"),
             "SAM_STATE_BUCKET": "",
@@ -94,10 +102,18 @@ def _free_port() -> int:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/storage/v1/b", timeout=2) as reply:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310
             return bool(reply.status == 200)
     except OSError:
         return False
+
+
+def _buckets(url: str) -> str:
+    return f"{url}/storage/v1/b"
+
+
+def _vertex_health(url: str) -> str:
+    return f"{url}/rehearsal/health"
 
 
 def running(home: Path) -> Cloud | None:
@@ -106,8 +122,9 @@ def running(home: Path) -> Cloud | None:
     if not path.exists():
         return None
     state: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    cloud = Cloud(home, state["storage_url"], state["storage_pid"])
-    return cloud if _answers(cloud.storage_url) else None
+    cloud = Cloud(home, state["storage_url"], state["vertex_url"], tuple(state["pids"]))
+    answers = _answers(_buckets(cloud.storage_url)) and _answers(_vertex_health(cloud.vertex_url))
+    return cloud if answers else None
 
 
 def start(home: Path) -> Cloud:
@@ -122,47 +139,97 @@ def start(home: Path) -> Cloud:
         return found
     for name in ("storage", "state"):
         (home / name).mkdir(parents=True, exist_ok=True)
-    url = f"http://127.0.0.1:{_free_port()}"
-    port = url.rpartition(":")[2]
+    storage_url = f"http://127.0.0.1:{_free_port()}"
+    storage = _launch(
+        [
+            str(_storage_program()),
+            *("-scheme", "http", "-host", "127.0.0.1", "-port", storage_url.rpartition(":")[2]),
+            *("-external-url", storage_url, "-backend", "filesystem"),
+            *("-filesystem-root", str(home / "storage")),
+        ],
+        home / "storage.log",
+        {},
+    )
+    write_mirror(home)
+    _write_docker(home)
+    vertex_url = f"http://127.0.0.1:{_free_port()}"
+    vertex = _launch(
+        [
+            *(sys.executable, "-m", "scripts.rehearsal.vertex", "--home", str(home)),
+            *("--port", vertex_url.rpartition(":")[2], "--tls-port", str(_free_port())),
+        ],
+        home / "vertex.log",
+        {"STORAGE_EMULATOR_HOST": storage_url},
+    )
+    _await(_buckets(storage_url), storage, home / "storage.log")
+    _await(_vertex_health(vertex_url), vertex, home / "vertex.log")
+    pids = (vertex.pid, storage.pid)
+    state = {"storage_url": storage_url, "vertex_url": vertex_url, "pids": pids}
+    _state_path(home).write_text(json.dumps(state, indent=1) + "\n", "utf-8")
+    return Cloud(home, storage_url, vertex_url, pids)
+
+
+def _launch(command: list[str], log: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     # Its log goes to a file: into a pipe that nobody reads, it would stop after 64 KB.
-    with (home / "storage.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
-            [
-                str(_storage_program()),
-                *("-scheme", "http", "-host", "127.0.0.1", "-port", port),
-                *("-external-url", url, "-backend", "filesystem"),
-                *("-filesystem-root", str(home / "storage")),
-            ],
-            stdout=log,
-            stderr=log,
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603
+            command,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
+            cwd=ROOT,
+            env={**os.environ, **variables},
         )
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _answers(url):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise OperatorError(
-                "the storage stand-in did not come up", hint=f"read {home / 'storage.log'}"
-            )
+            raise OperatorError(f"a stand-in did not come up at {url}", hint=f"read {log}")
         time.sleep(0.05)
-    write_mirror(home)
-    cloud = Cloud(home, url, process.pid)
-    state = {"storage_url": url, "storage_pid": process.pid}
-    _state_path(home).write_text(json.dumps(state, indent=1) + "\n", "utf-8")
-    return cloud
+
+
+def _write_docker(home: Path) -> None:
+    """Put the stand-in of the docker command where the rehearsal's PATH begins."""
+    program = home / "bin" / "docker"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    # From another folder than the project's, as a build of another context would be.
+    line = f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m scripts.rehearsal.docker "$@"'
+    program.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
+    program.chmod(0o755)
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether a process id still means the storage stand-in, and not somebody else's process."""
+    """Whether a process id still means one of the stand-ins, and not somebody else's process."""
     try:
-        return b"fake-gcs-server" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         answer = subprocess.run(  # noqa: S603
             ["ps", "-p", str(pid), "-o", "command="],  # noqa: S607
             capture_output=True,
             check=False,
         )
-        return b"fake-gcs-server" in answer.stdout
+        command = answer.stdout
+    return any(name in command for name in (b"fake-gcs-server", b"scripts.rehearsal.vertex"))
+
+
+def _end(pid: int) -> bool:
+    """End one of our processes and wait for it; whether it ran."""
+    if not _is_ours(pid):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _is_ours(pid):
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+    return True
 
 
 def stop(home: Path, *, keep: bool = False) -> bool:
@@ -179,21 +246,14 @@ def stop(home: Path, *, keep: bool = False) -> bool:
     path = _state_path(home)
     was_running = False
     if path.exists():
-        pid = int(json.loads(path.read_text("utf-8"))["storage_pid"])
-        if _is_ours(pid):
-            was_running = True
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-            deadline = time.monotonic() + STOP_SECONDS
-            while _is_ours(pid) and time.monotonic() < deadline:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
-                time.sleep(0.02)
+        for pid in json.loads(path.read_text("utf-8"))["pids"]:
+            was_running = _end(int(pid)) or was_running
         path.unlink()
         if not keep:
-            for name in ("storage", "mirror", "state"):
+            for name in ("storage", "mirror", "state", "bin", "images", "logs"):
                 shutil.rmtree(home / name, ignore_errors=True)
-            for name in ("storage.log", "terraform.rc", "world.json", "world.lock"):
+            files = ("storage.log", "vertex.log", "vertex.pem", "vertex.key", "terraform.rc")
+            for name in (*files, "world.json", "world.lock"):
                 (home / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # somebody else's files stay, and the folder
                 home.rmdir()
