@@ -271,10 +271,16 @@ def _endpoint(s: Settings) -> None:
         "name the image by digest, in a repository of SAM_REGION",
     )
     _require(
-        not s.image,
-        "image",
-        "this version makes the endpoint and deploys no model on it",
-        "leave SAM_IMAGE and SAM_CHECKPOINT empty until CHANGELOG says otherwise",
+        not s.checkpoint or re.fullmatch(r"gs://[a-z0-9][\w.-]+/[\w./-]+", s.checkpoint),
+        "checkpoint",
+        f"expected gs://bucket/folder or a file there, got {s.checkpoint!r}",
+        "sam-vertex checkpoint upload prints it",
+    )
+    _require(
+        not (s.serving_precision == "bf16" and s.serving_accelerator == "NVIDIA_TESLA_T4"),
+        "serving_precision",
+        "bf16 is not computed by a T4",
+        "leave it at auto, or choose fp16 or fp32",
     )
 
 

@@ -15,10 +15,13 @@ from infra.checks import listed
 from infra.settings import Settings
 
 REPLY_LIMIT_BYTES = {"dedicated": 10_000_000, "private": 10_000_000, "shared": 1_500_000}
+# A dedicated or private endpoint may be made to wait up to an hour, but the provider has no field
+# for it; 600 s is its default (UNVERIFIED).
+TIMEOUT_SECONDS = {"dedicated": 600, "private": 600, "shared": 60}
 
 
 class Endpoint(Construct):
-    """An endpoint without a model; deploying one is not in this version.
+    """An endpoint; what is deployed on it is :class:`infra.model.Model`'s.
 
     ``traffic_split`` stays unset, because ids of deployed models are known only after deployment.
 

@@ -94,16 +94,22 @@ class Settings(BaseModel):
         "", description="BigQuery table for payloads, bq://P.D.T; empty: none"
     )
     request_logging_rate: float = Field(0.1, gt=0, le=1, description="share of requests logged")
-    serving_machine: str = Field(
-        "n1-standard-4", description="checked only, as yet: machine of a model"
+    image: str = Field("", description="serving image by digest; empty: an endpoint without model")
+    checkpoint: str = Field("", description="gs:// checkpoint file, or folder with one")
+    serving_machine: str = Field("n1-standard-4", description="machine of a replica")
+    serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; empty: none")
+    serving_precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto, fp32 (exact), bf16 or fp16"
     )
-    serving_accelerator: str = Field(
-        "NVIDIA_TESLA_T4", description="checked only, as yet: its accelerator"
+    serving_target: int = Field(
+        60, ge=10, le=95, description="load (%) at which replicas are added"
     )
-    min_replicas: int = Field(1, ge=1, description="checked only, as yet: replicas kept up")
-    max_replicas: int = Field(1, ge=1, description="checked only, as yet: replicas under load")
-    image: str = Field("", description="serving image by digest; refused as yet, like the next")
-    checkpoint: str = Field("", description="gs:// folder of the checkpoint the model serves")
+    serving_spot: bool = Field(False, description="preemptible replicas, at about half the price")
+    serving_in_place: bool = Field(
+        False, description="one accelerator is enough, with an outage at every release"
+    )
+    min_replicas: int = Field(1, ge=1, description="replicas kept up")
+    max_replicas: int = Field(1, ge=1, description="replicas under load")
 
     @classmethod
     def from_sources(cls, context: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
@@ -166,6 +172,11 @@ class Settings(BaseModel):
     def endpoint_name(self) -> str:
         """Id of the endpoint."""
         return self.endpoint_id or f"{self.prefix}-endpoint"
+
+    @property
+    def model_id(self) -> str:
+        """Id of the model whose versions are deployed."""
+        return f"{self.prefix}-segment-anything"
 
     @property
     def users(self) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from cdktf_cdktf_provider_google.provider import GoogleProvider
 
 from infra.budget import Budget
 from infra.encryption import Encryption
-from infra.endpoint import REPLY_LIMIT_BYTES, Endpoint
+from infra.endpoint import REPLY_LIMIT_BYTES, TIMEOUT_SECONDS, Endpoint
 from infra.identity import PURPOSES, Identities
+from infra.model import Model
 from infra.monitoring import Channels, Monitoring
 from infra.network import Network
 from infra.registry import Registry
@@ -127,6 +128,9 @@ class ServingStack(_Stack):
         super().__init__(scope, SERVING, settings)
         endpoint = Endpoint(self, "endpoint", settings=settings).endpoint
         name = settings.endpoint_name
+        plan = release_plan(settings)
+        if settings.image:
+            Model(self, "model", settings=settings, endpoint=endpoint, plan=plan)
         self.publish(
             {
                 "project_id": settings.project_id,
@@ -138,8 +142,39 @@ class ServingStack(_Stack):
                 "reply_limit_bytes": REPLY_LIMIT_BYTES[settings.endpoint_type],
                 "service_account": settings.service_account("serving"),
                 "kms_key": settings.encryption_key or "",
+                "release": plan,
             }
         )
+
+
+def release_plan(settings: Settings) -> dict[str, object]:
+    """What ``sam-vertex model release`` needs to know; ``scripts.release_plan`` reads it."""
+    bucket = f"gs://{settings.bucket_name}"
+    return {
+        "project_id": settings.project_id,
+        "region": settings.region,
+        "bucket_name": settings.bucket_name,
+        "endpoint_id": settings.endpoint_name,
+        "model_id": settings.model_id,
+        "image": settings.image,
+        "checkpoint": settings.checkpoint,
+        "machine": settings.serving_machine,
+        "accelerator": settings.serving_accelerator,
+        "min_replicas": settings.min_replicas,
+        "max_replicas": settings.max_replicas,
+        "target_utilization": settings.serving_target,
+        "spot": settings.serving_spot,
+        "service_account": settings.service_account("serving"),
+        "kms_key": settings.encryption_key or "",
+        "serving": {
+            "precision": settings.serving_precision,
+            "reply_limit_bytes": str(REPLY_LIMIT_BYTES[settings.endpoint_type]),
+            "max_body_bytes": str(REPLY_LIMIT_BYTES[settings.endpoint_type]),
+            "timeout_seconds": str(TIMEOUT_SECONDS[settings.endpoint_type]),
+            "read_prefixes": f"{bucket}/{IMAGES},{bucket}/{PIPELINE}",
+            "write_prefixes": f"{bucket}/{PIPELINE}",
+        },
+    }
 
 
 def build(app: App, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from scripts.prices import AS_OF
 from scripts.release_plan import ReleasePlan
 
 PLAN = "SAM_VERTEX_RELEASE"  # the plan as JSON; Terraform sets it
+EPOCH = "SAM_VERTEX_EPOCH"  # of the plan; Terraform knows it when it applies
 app = typer.Typer(
     no_args_is_help=True,
     help="The model on the endpoint: versions, traffic, cost.",
@@ -33,7 +34,7 @@ def read_plan(outputs: Path, **changes: str) -> ReleasePlan:
     """
     handed = os.environ.get(PLAN, "")
     if handed:
-        values: dict[str, Any] = json.loads(handed)
+        values: dict[str, Any] = {**json.loads(handed), "epoch": os.environ.get(EPOCH) or "0"}
     else:
         found = deployment.Deployment.from_outputs(outputs)
         if not found.release:

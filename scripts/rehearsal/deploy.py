@@ -34,6 +34,8 @@ def cdktf(found: cloud.Cloud, *words: str) -> None:
     if not program.exists():
         raise OperatorError(f"{program} is not there", hint="install Node 20, then: make setup")
     environment = {"SAM_PROJECT_ID": PROJECT, **os.environ, **found.environment()}
+    # What releases the model is a command of this environment.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     app = f"{sys.executable} -m infra.main"
     output = str(found.home / "cdktf.out")
     done = subprocess.run(  # noqa: S603

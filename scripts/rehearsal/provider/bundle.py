@@ -53,7 +53,12 @@ RESOURCES = (
     "google_vertex_ai_endpoint",
     "google_workbench_instance",
 )
-DATA_SOURCES = ("google_project", "google_storage_project_service_account")
+DATA_SOURCES = (
+    "google_project",
+    "google_storage_project_service_account",
+    "google_storage_bucket_objects",
+    "google_artifact_registry_docker_images",
+)
 
 _ATTRIBUTE = re.compile(
     r"// (?P<name>\w+) - computed: (?P<computed>\w+), optional: (?P<optional>\w+), "

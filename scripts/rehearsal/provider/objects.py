@@ -57,11 +57,15 @@ class Objects:
         """Whether a bucket exists."""
         return self._call("GET", f"/storage/v1/b/{bucket}") is not None
 
-    def names(self, bucket: str, prefix: str) -> list[str]:
-        """Names of the objects under a prefix."""
+    def listed(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
+        """The objects under a prefix, as the API shows them."""
         query = urllib.parse.urlencode({"prefix": prefix})
         found = self._call("GET", f"/storage/v1/b/{bucket}/o?{query}") or {}
-        return [str(item["name"]) for item in found.get("items", [])]
+        return list(found.get("items", []))
+
+    def names(self, bucket: str, prefix: str) -> list[str]:
+        """Names of the objects under a prefix."""
+        return [str(item["name"]) for item in self.listed(bucket, prefix)]
 
     def put(self, bucket: str, name: str, content: bytes) -> None:
         """Write an object."""

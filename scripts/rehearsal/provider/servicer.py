@@ -14,7 +14,7 @@ from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 
 from scripts.rehearsal.provider import planning
 from scripts.rehearsal.provider.checking import Problem, check_configuration
-from scripts.rehearsal.provider.identity import project_number
+from scripts.rehearsal.provider.data_sources import read_data
 from scripts.rehearsal.provider.refusals import ServiceError
 from scripts.rehearsal.provider.schema import provider_schema, resource_block, snapshot
 from scripts.rehearsal.provider.service import CreatedAndFailed, Service
@@ -168,30 +168,16 @@ class Provider(pb_grpc.ProviderServicer):
         return pb.ImportResourceState.Response(imported_resources=[imported])
 
     def ReadDataSource(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """A project, or its storage agent."""
+        """What exists outside the stack, as it is now."""
         config = decode(request.config.msgpack)
-        project = config.get("project_id") or config.get("project") or self._project
-        project = str(project)
-        number = project_number(project)
-        values = dict.fromkeys(
-            snapshot()["data_source_schemas"][request.type_name]["block"]["attributes"]
-        )
-        if request.type_name == "google_project":
-            values |= {
-                "id": f"projects/{project}",
-                "project_id": project,
-                "number": number,
-                "name": project,
-            }
-        else:
-            email = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
-            values |= {
-                "id": email,
-                "project": project,
-                "email_address": email,
-                "member": f"serviceAccount:{email}",
-            }
-        return pb.ReadDataSource.Response(state=_value({**values, **_given(config)}))
+        attributes = snapshot()["data_source_schemas"][request.type_name]["block"]["attributes"]
+        project = str(config.get("project_id") or config.get("project") or self._project)
+        try:
+            values = read_data(self._service, request.type_name, config, project)
+        except ServiceError as error:
+            return pb.ReadDataSource.Response(diagnostics=[_error(str(error))])
+        values = {**dict.fromkeys(attributes), **values, **_given(config)}
+        return pb.ReadDataSource.Response(state=_value(values))
 
     def StopProvider(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Nothing to interrupt: every request is answered in a moment."""

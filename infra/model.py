@@ -1,0 +1,158 @@
+"""The model's life on the endpoint. The provider has no resource for it, so a command of ours has.
+
+Two ``terraform_data``:
+
+- *release* runs ``sam-vertex model release`` whenever image, checkpoint, settings or machine
+  change. Replacing it destroys nothing: the command deploys the new version beside the old one and
+  moves the traffic itself.
+- *teardown* never changes, so its destroy provisioner runs at destroy alone, before the endpoint
+  goes: it undeploys everything and deletes the model.
+
+What somebody undeployed by hand comes back: a release leaves ``<epoch>-<deployed model>`` in the
+bucket, the endpoint lists what is deployed; where the recorded one is missing there, the epoch is
+one higher, the plan shows it, and the release that follows records it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from cdktf import DataResource, LocalExecProvisioner, TerraformSelf
+from cdktf_cdktf_provider_google.data_google_artifact_registry_docker_images import (
+    DataGoogleArtifactRegistryDockerImages,
+)
+from cdktf_cdktf_provider_google.data_google_storage_bucket_objects import (
+    DataGoogleStorageBucketObjects,
+)
+from cdktf_cdktf_provider_google.vertex_ai_endpoint import VertexAiEndpoint
+from constructs import Construct
+
+from infra.settings import Settings
+
+RECORDS = "serving"  # folder of the bucket in which releases are recorded
+# The command of the project's own environment, or else whichever is on PATH. A provisioner starts
+# in the stack's folder.
+_COMMAND = 'PATH="$PWD/../../../.venv/bin:$PATH" sam-vertex model'
+
+
+class Model(Construct):
+    """A model version on the endpoint, checked before anything is made.
+
+    Args:
+        endpoint: where it is deployed; it is not made either while image or checkpoint is missing.
+        plan: what ``sam-vertex model release`` needs.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        endpoint: VertexAiEndpoint,
+        plan: dict[str, object],
+    ) -> None:
+        super().__init__(scope, id_)
+        checkpoints = self._objects("checkpoints", settings, _prefix_of(settings.checkpoint))
+        records = self._objects("records", settings, f"{RECORDS}/{settings.endpoint_name}/")
+        images = self._images(settings)
+        checks = [
+            {
+                "condition": _any_checkpoint(checkpoints.fqn),
+                "error_message": (
+                    f"SAM_CHECKPOINT={settings.checkpoint} holds no checkpoint. "
+                    "Upload one: sam-vertex checkpoint upload vit_b"
+                ),
+            },
+            {
+                "condition": _any_image(images.fqn, settings.image),
+                "error_message": (
+                    f"SAM_IMAGE={settings.image} is not in the registry. "
+                    "Build and push it: sam-vertex image build"
+                ),
+            },
+        ]
+        endpoint.add_override("lifecycle.precondition", checks)
+        text = json.dumps(plan, sort_keys=True)
+        teardown = DataResource(
+            self,
+            "teardown",
+            input={"plan": text},
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec",
+                    when="destroy",
+                    command=f"{_COMMAND} teardown",
+                    environment={"SAM_VERTEX_RELEASE": TerraformSelf.get_string("input.plan")},
+                )
+            ],
+            depends_on=[endpoint],
+        )
+        epoch = _epoch(records.fqn, endpoint.fqn)
+        in_place = " --in-place" if settings.serving_in_place else ""
+        release = DataResource(
+            self,
+            "release",
+            triggers_replace={
+                "image": settings.image,
+                "checkpoint": settings.checkpoint,
+                # Of the objects, whose links name their generation: an upload of the same content
+                # is found to be the same version.
+                "checkpoint_objects": f"${{sha256(jsonencode({checkpoints.fqn}.bucket_objects))}}",
+                "plan": text,
+                "repairs": epoch,
+            },
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec",
+                    command=f"{_COMMAND} release{in_place}",
+                    environment={"SAM_VERTEX_RELEASE": text, "SAM_VERTEX_EPOCH": epoch},
+                )
+            ],
+            depends_on=[endpoint, teardown],
+        )
+        release.add_override("lifecycle.precondition", checks)
+
+    def _objects(self, id_: str, settings: Settings, prefix: str) -> DataGoogleStorageBucketObjects:
+        bucket = settings.bucket_name
+        if id_ == "checkpoints":
+            bucket = settings.checkpoint.removeprefix("gs://").partition("/")[0]
+        return DataGoogleStorageBucketObjects(self, id_, bucket=bucket, prefix=prefix)
+
+    def _images(self, settings: Settings) -> DataGoogleArtifactRegistryDockerImages:
+        host, project, repository = settings.image.split("/")[:3]
+        return DataGoogleArtifactRegistryDockerImages(
+            self,
+            "images",
+            project=project,
+            location=host.removesuffix("-docker.pkg.dev"),
+            repository_id=repository,
+        )
+
+
+def _prefix_of(checkpoint: str) -> str:
+    """The object names that a ``gs://`` checkpoint, file or folder, may have."""
+    name = checkpoint.removeprefix("gs://").partition("/")[2].rstrip("/")
+    return name if name.endswith((".pth", ".pt")) else f"{name}/"
+
+
+def _any_checkpoint(objects: str) -> str:
+    ending = 'can(regex("[.]pth?$", o.name))'
+    return f"${{anytrue([for o in {objects}.bucket_objects : {ending}])}}"
+
+
+def _any_image(images: str, image: str) -> str:
+    """Whether the registry lists an image, by its address."""
+    return f'${{contains([for i in {images}.docker_images : i.self_link], "{image}")}}'
+
+
+def _epoch(records: str, endpoint: str) -> str:
+    """Terraform's expression for the epoch: the recorded one, or the next where that is gone."""
+    names = f'[for o in {records}.bucket_objects : reverse(split("/", o.name))[0]]'
+    recorded = f'split("-", {names}[0])'
+    deployed = f"[for m in {endpoint}.deployed_models : m.id]"
+    missing = f"contains({deployed}, {recorded}[1]) ? 0 : 1"
+    return (
+        f'${{length({records}.bucket_objects) == 0 ? "0" : '
+        f"tostring(tonumber({recorded}[0]) + ({missing}))}}"
+    )
