@@ -31,7 +31,7 @@ test: setup ## lint, types, import directions, and the tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest
 
-rehearse: setup ## deploy and destroy both stacks in a local cloud, with the real tools
+rehearse: setup ## deploy, predict and destroy in a local cloud, with the real tools
 	$(BIN)/python -m scripts.rehearsal.deploy
 
 lint: setup ## put the code in form
@@ -47,8 +47,9 @@ audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but
 	.venv-audit/bin/pip install --quiet --requirement requirements-audit.txt
 	touch $@
 
-bench: setup ## time the engine on this machine (takes minutes)
+bench: setup ## time engine and model server on this machine (takes minutes)
 	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.serving
 
 lock: ## resolve the newest packages that pyproject.toml allows into requirements.lock
 	$(PYTHON) -m venv .venv-lock
@@ -56,6 +57,7 @@ lock: ## resolve the newest packages that pyproject.toml allows into requirement
 	.venv-lock/bin/pip install --quiet --editable .[demo,dev,infra,rehearsal]
 	.venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
+	$(BIN)/python -m scripts.serving_lock
 
 clean: ## remove the environments, what was synthesized and the demo's output
 	rm -rf .venv .venv-audit node_modules cdktf.out demo

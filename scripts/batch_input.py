@@ -12,6 +12,7 @@ from pipeline.manifest import PlannedImage
 from pipeline.parameters import fingerprint
 from pipeline.storage import SCHEME, Folder, StorageError
 from scripts.prediction import make_instance
+from serving.sam.images import read_size
 from serving.sam.prompts import Prompt, parse_prompt
 
 INLINE_BYTES = 1_000_000  # of an image file; larger ones are uploaded and named
@@ -86,11 +87,13 @@ def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list
 
     Raises:
         StorageError: the image cannot be read, or not uploaded.
+        ImageError: it is no image, as far as that can be told without a bucket's content.
     """
     data: bytes | None = None
     uri = image.folder.uri_of(image.file)
     if not uri.startswith(tuple(readable)) or not uri.startswith(SCHEME):
         data = image.folder.read_bytes(image.file)
+        read_size(data, image.name)  # what is no image is not sent: machines cost from the start
         if len(data) > INLINE_BYTES:
             name = f"images/{image.name}"
             job.write_bytes(name, data, "application/octet-stream")

@@ -18,6 +18,7 @@ from scripts.batch_input import Line, input_lines, line_key, plan_images, prompt
 from scripts.console import CLOUD, OperatorError, meter, reporting_errors
 from scripts.model import read_plan
 from scripts.release_plan import ReleasePlan
+from serving.sam.errors import ImageError
 
 EXAMPLE = (
     "Example: sam-vertex batch-predict gs://BUCKET/batch-prediction-images --output out/ "
@@ -168,7 +169,7 @@ class Batch:
                 for number, image in enumerate(images):
                     try:
                         found = input_lines(image, job, readable)
-                    except StorageError as error:
+                    except (StorageError, ImageError) as error:
                         rows.append(failed_row(by_name[image.name], str(error)).to_line())
                         continue
                     for line in found:
@@ -264,7 +265,6 @@ class Batch:
         """Write masks and pictures of every image; return the manifest's rows."""
         from pipeline.steps.segment_shard import done_row
         from scripts.batch_output import failed_row, merge_records, write_image
-        from serving.sam.errors import ImageError
 
         by_image: dict[str, list[Line]] = {}
         for line in lines:

@@ -82,3 +82,18 @@ class Deployment:
             raise OperatorError(
                 f"{path} does not hold the outputs of {PLATFORM}: {error}", hint=_DEPLOY
             ) from error
+
+
+def release_of(path: Path) -> dict[str, Any]:
+    """How a model is released: the output of the serving stack, which may stand alone.
+
+    Raises:
+        OperatorError: the file is missing, no JSON, or holds no endpoint.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))[SERVING]["release"]
+    except OSError as error:
+        raise OperatorError(f"cannot read the outputs {path}: {error}", hint=_DEPLOY) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperatorError(f"{path} holds no endpoint ({error})", hint=_DEPLOY) from error
+    return found

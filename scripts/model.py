@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from scripts import deployment
-from scripts.console import OperatorError, reporting_errors
+from scripts.console import reporting_errors
 from scripts.prices import AS_OF
 from scripts.release_plan import ReleasePlan
 
@@ -36,13 +36,7 @@ def read_plan(outputs: Path, **changes: str) -> ReleasePlan:
     if handed:
         values: dict[str, Any] = {**json.loads(handed), "epoch": os.environ.get(EPOCH) or "0"}
     else:
-        found = deployment.Deployment.from_outputs(outputs)
-        if not found.release:
-            raise OperatorError(
-                f"{outputs} holds no endpoint",
-                hint="cdktf deploy sam-platform sam-serving --outputs-file outputs.json",
-            )
-        values = dict(found.release)
+        values = dict(deployment.release_of(outputs))
     values |= {name: value for name, value in changes.items() if value}
     return ReleasePlan.from_json(values)
 
@@ -111,7 +105,9 @@ def list_versions(
 ) -> None:
     """Show versions, what they are made of, their traffic, and what they cost an hour."""
     with reporting_errors(debug):
-        rows = _releases(read_plan(outputs)).listing()
+        from scripts.release_listing import listing
+
+        rows = listing(_releases(read_plan(outputs)))
         if as_json:
             typer.echo(json.dumps(rows))
             return

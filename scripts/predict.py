@@ -10,7 +10,14 @@ import typer
 
 from scripts import deployment
 from scripts.console import CLOUD, OperatorError, reporting_errors
-from scripts.prediction import make_instance, make_prompts, post, records_of, save_json
+from scripts.prediction import (
+    innermost_message,
+    make_instance,
+    make_prompts,
+    post,
+    records_of,
+    save_json,
+)
 from serving.sam.prompts import Prompt
 
 EXAMPLES = (
@@ -108,15 +115,10 @@ def _ask_endpoint(body: dict[str, Any], outputs: Path) -> dict[str, Any]:
         answer = patiently(
             lambda: endpoint.predict(instances=body["instances"], parameters=body["parameters"])
         )
-    except GoogleAPICallError as error:
+    except (GoogleAPICallError, ValueError) as error:
+        # ValueError is the SDK's word for any refusal of a dedicated endpoint.
         raise OperatorError(
-            f"the endpoint refuses: {error.message}",
-            hint="'sam-vertex model list' shows what is deployed",
-            exit_code=CLOUD,
-        ) from error
-    except ValueError as error:  # the SDK's word for any refusal of a dedicated endpoint
-        raise OperatorError(
-            f"the endpoint refuses: {error}",
+            f"the endpoint refuses: {innermost_message(str(error))}",
             hint="'sam-vertex model list' shows what is deployed",
             exit_code=CLOUD,
         ) from error

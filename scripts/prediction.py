@@ -176,6 +176,22 @@ def check_reply(status: int, text: str) -> dict[str, Any]:
     )
 
 
+def innermost_message(text: str) -> str:
+    """The model server's own words in an error that the endpoint and the SDK have wrapped."""
+    start = text.find("{")
+    while start >= 0:
+        try:
+            content, _ = json.JSONDecoder().raw_decode(text, start)
+        except ValueError:
+            start = text.find("{", start + 1)
+            continue
+        error = content.get("error") if isinstance(content, dict) else None
+        if isinstance(error, dict) and isinstance(error.get("message"), str):
+            return innermost_message(error["message"])
+        break
+    return text
+
+
 def in_rehearsal() -> bool:
     """Whether this shell is pointed at a rehearsal."""
     return bool(os.environ.get("SAM_REHEARSAL_VERTEX"))

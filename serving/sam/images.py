@@ -54,7 +54,13 @@ def read_size(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> tuple
     """
     with _open(data, place, max_pixels) as image:
         width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        try:  # a PNG's EXIF may stand behind its pixels, so that the whole file is read
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        except Exception as error:
+            raise ImageError(
+                f"{place}: the {image.format} file is damaged or cut off ({error}); "
+                "copy or export it again"
+            ) from error
         return (height, width) if turned else (width, height)
 
 

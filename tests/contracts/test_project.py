@@ -48,7 +48,7 @@ def test_module_fits_one_reason_to_change(path: Path) -> None:
 
 
 def test_environment_is_read_at_entry_points_only() -> None:
-    """``os.environ`` appears where a process begins, nowhere else."""
+    """``os.environ`` appears where a process begins or starts another, nowhere else."""
     readers = {
         str(path.relative_to(ROOT)) for path in MODULES if "os.environ" in path.read_text("utf-8")
     }
@@ -59,9 +59,18 @@ def test_environment_is_read_at_entry_points_only() -> None:
         "scripts/audit.py",
         "scripts/checkpoint_cache.py",
         "scripts/doctor.py",
+        "scripts/model.py",
         "scripts/plan.py",
+        "scripts/prediction.py",
+        "scripts/rehearsal/cloud.py",
         "scripts/rehearsal/deploy.py",
+        "scripts/rehearsal/docker.py",
         "scripts/rehearsal/provider/__main__.py",
+        "scripts/rehearsal/vertex/replicas.py",
+        "scripts/serve.py",
+        "scripts/vertex.py",
+        "serving/predictor.py",
+        "serving/server.py",
     }
 
 
@@ -71,7 +80,8 @@ def test_help_imports_neither_torch_nor_kubeflow() -> None:
         "import sys; from scripts.cli import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({'torch', 'kfp', 'google.cloud', 'segment_anything'} & set(sys.modules)))"
+        "slow = {'torch', 'kfp', 'google.cloud.storage', 'google.cloud.aiplatform'}\n"
+        "print(sorted(slow & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -110,9 +120,9 @@ def test_readme_names_only_targets_and_commands_that_exist() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z]+)`", text)) <= targets
-    for words in set(re.findall(r"sam-vertex ((?:[a-z]+ ?)+)", text)):
+    for words in set(re.findall(r"sam-vertex ((?:[a-z]+(?:-[a-z]+)? ?)+)", text)):
         command = [*words.split(), "--help"]
-        known = {"run": 1, "checkpoint": 2, "doctor": 1, "rehearsal": 2}[command[0]]
+        known = 2 if command[0] in ("checkpoint", "rehearsal", "image", "model") else 1
         done = subprocess.run(
             [str(Path(sys.executable).with_name("sam-vertex")), *command[:known], "--help"],
             capture_output=True,

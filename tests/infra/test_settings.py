@@ -145,12 +145,16 @@ def settings(**environ: str) -> Settings:
             "SAM_IMAGE", "us-west1-docker.pkg.dev", id="image elsewhere",
         ),
         pytest.param(
-            {
-                "SAM_IMAGE": f"us-west1-docker.pkg.dev/p/r/sam@{DIGEST}",
-                "SAM_CHECKPOINT": "gs://b/c",
-            },
-            "SAM_IMAGE", "deploys no model", id="model that nothing would deploy",
+            {"SAM_IMAGE": f"us-west1-docker.pkg.dev/p/r/sam@{DIGEST}", "SAM_CHECKPOINT": "a.pth"},
+            "SAM_CHECKPOINT", "gs://", id="checkpoint outside a bucket",
         ),
+        pytest.param(
+            {"SAM_SERVING_PRECISION": "bf16"}, "SAM_SERVING_PRECISION", "T4", id="bf16 on a T4",
+        ),
+        pytest.param(
+            {"SAM_SERVING_MACHINE": "e2-standard-4"}, "SAM_SERVING_MACHINE", "takes no", id="e2",
+        ),
+        pytest.param({"SAM_SERVING_TARGET": "99"}, "SAM_SERVING_TARGET", "95", id="target"),
         pytest.param({"SAM_REGOIN": "us-west1"}, "SAM_REGOIN", "no such setting", id="misspelt"),
     ],
 )  # fmt: skip

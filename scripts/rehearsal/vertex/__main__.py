@@ -51,7 +51,8 @@ def main() -> None:
     certificate, key = write_certificate(arguments.home)
     state = State(World(arguments.home / "world.json"), f"https://127.0.0.1:{arguments.tls_port}")
     service = Service(state, client, arguments.home)
-    plain = {"host": "127.0.0.1", "log_level": "warning"}
+    # A TLS connection that its client left half closed would hold the end up for 30 s.
+    plain = {"host": "127.0.0.1", "log_level": "warning", "timeout_graceful_shutdown": 2}
     servers: list[uvicorn.Server] = [
         _Server(uvicorn.Config(make_app(service, dedicated=False), port=arguments.port, **plain)),
         _Server(

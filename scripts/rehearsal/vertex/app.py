@@ -19,6 +19,7 @@ from scripts.rehearsal.vertex.endpoints import Endpoints
 from scripts.rehearsal.vertex.errors import ApiError
 from scripts.rehearsal.vertex.models import Models
 from scripts.rehearsal.vertex.operations import EMPTY_RESPONSE, Operations
+from scripts.rehearsal.vertex.predictions import Predictions
 from scripts.rehearsal.vertex.state import Json, State
 
 PARENT = r"projects/[^/]+/locations/[^/]+"
@@ -39,6 +40,7 @@ class Service:
         self.operations = Operations(state)
         self.models = Models(state, self.operations, Artifacts(state, client))
         self.endpoints = Endpoints(state, self.operations, home / "logs")
+        self.predictions = Predictions(state, self.endpoints.running)
         self.jobs = BatchJobs(state, client, home / "logs")
         models, endpoints, jobs = self.models, self.endpoints, self.jobs
         self.routes: list[tuple[str, re.Pattern[str], Action]] = [
@@ -99,14 +101,15 @@ class Service:
                 return action(found[1], query, body)
         raise ApiError(404, f"The stand-in has no {method} {path}.")
 
-    def fault(self, method: str) -> Json | None:
-        """The fault that was injected for a method, if one is left."""
+    def fault(self, method: str, *, drop: bool = False) -> Json | None:
+        """The fault that was injected for a method, if one is left: drops, or all others."""
         if not self.state.read()["vertex"]["faults"]:
             return None
         with self.state.open() as world:
             for fault in world["vertex"]["faults"]:
                 same = fault["method"].lower() in method.lower()
-                if same and fault["times"] > 0 and fault["kind"] != "operation":
+                wanted = (fault["kind"] == "drop") is drop and fault["kind"] != "operation"
+                if same and wanted and fault["times"] > 0:
                     fault["times"] -= 1
                     return dict(fault)
         return None
@@ -119,7 +122,27 @@ class Service:
             world["vertex"]["faults"].append({"times": 1, "seconds": 1, **fault})
 
 
-def make_app(service: Service, *, dedicated: bool) -> FastAPI:
+class Dropping:
+    """Closes connections without an answer, where that fault was injected.
+
+    Frameworks answer every exception, so this is below them: uvicorn's ``send`` belongs to the
+    request's cycle, which has the connection.
+    """
+
+    def __init__(self, app: FastAPI, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """An ASGI application."""
+        if scope["type"] == "http":
+            call = f"{scope['method']} {scope['path']}"
+            if self._service.fault(call, drop=True) is not None:
+                send.__self__.transport.abort()
+                return
+        await self._app(scope, receive, send)
+
+
+def make_app(service: Service, *, dedicated: bool) -> Dropping:
     """The HTTP side.
 
     Args:
@@ -154,8 +177,6 @@ def make_app(service: Service, *, dedicated: bool) -> FastAPI:
             return await asyncio.to_thread(_call, request.method, version, path, query, bytes(body))
         except ApiError as error:
             return _json(error.body(), error.code)
-        except ConnectionAbortedError:
-            raise
         except Exception as error:
             log.exception("%s %s", request.method, path)
             return _json(ApiError(500, f"{type(error).__name__}: {error}").body(), 500)
@@ -167,8 +188,6 @@ def make_app(service: Service, *, dedicated: bool) -> FastAPI:
         if fault is not None:
             if fault["kind"] == "slow":
                 time.sleep(float(fault["seconds"]))
-            elif fault["kind"] == "drop":
-                raise ConnectionAbortedError("dropped (injected)")
             else:
                 raise ApiError(int(fault["kind"]), "Injected.")
         predicted = re.fullmatch(rf"({ENDPOINT}):(predict|rawPredict)", path)
@@ -183,7 +202,7 @@ def make_app(service: Service, *, dedicated: bool) -> FastAPI:
         return _json(service.answer(method, path, query, content), 200)
 
     def _predict(name: str, method: str, body: bytes) -> Response:
-        content, shown = service.endpoints.predict(name, body, by_dedicated_name=dedicated)
+        content, shown = service.predictions.predict(name, body, by_dedicated_name=dedicated)
         headers = {
             "x-vertex-ai-deployed-model-id": shown["id"],
             "x-vertex-ai-model": shown["model"],
@@ -201,7 +220,7 @@ def make_app(service: Service, *, dedicated: bool) -> FastAPI:
         text = json.dumps(added)[:-1].encode() + b", " + content.lstrip()[1:]
         return Response(text, 200, headers, media_type="application/json")
 
-    return app
+    return Dropping(app, service)
 
 
 def _json(content: Json, status: int) -> Response:

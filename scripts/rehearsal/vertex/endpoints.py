@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
 import re
-import threading
 from pathlib import Path
 
 from scripts.rehearsal.vertex.deployments import (
@@ -19,6 +17,7 @@ from scripts.rehearsal.vertex.deployments import (
 from scripts.rehearsal.vertex.errors import ApiError, not_found, precondition
 from scripts.rehearsal.vertex.operations import EMPTY_RESPONSE, Operations, response
 from scripts.rehearsal.vertex.replicas import Replica
+from scripts.rehearsal.vertex.running import Running
 from scripts.rehearsal.vertex.state import (
     ENDPOINT,
     Json,
@@ -31,8 +30,6 @@ from scripts.rehearsal.vertex.state import (
 )
 
 ENDPOINT_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9]\d{0,9}")
-LIMIT_BYTES = {True: 10_000_000, False: 1_500_000}  # dedicated or not
-TIMEOUT_SECONDS = {True: 3600.0, False: 60.0}
 
 
 class Endpoints:
@@ -40,9 +37,7 @@ class Endpoints:
 
     def __init__(self, state: State, operations: Operations, logs: Path) -> None:
         self.state, self.operations, self._logs = state, operations, logs
-        self._replicas: dict[tuple[str, str], Replica] = {}
-        self._busy: dict[tuple[str, str], int] = {}
-        self._idle = threading.Condition()
+        self.running = Running()
 
     def shown(self, world: Json, name: str) -> Json:
         """An endpoint as the service shows it."""
@@ -189,16 +184,25 @@ class Endpoints:
         def work() -> Json:
             return self._start(name, id_, content, split, dedicated)
 
-        return self.operations.start(name, "DeployModelOperationMetadata", work)
+        return self.operations.start(
+            name, "DeployModelOperationMetadata", work, lambda: self._forget(name, id_)
+        )
+
+    def _forget(self, name: str, id_: str) -> None:
+        """A deployment that did not come to be."""
+        with self.state.open() as world:
+            deployed = world["vertex"]["deployments"].get(name, {})
+            deployed.pop(id_, None)
+            if not deployed:
+                world["vertex"]["deployments"].pop(name, None)
+        self.running.remove((name, id_))
 
     def _start(self, name: str, id_: str, content: Json, split: Json, dedicated: bool) -> Json:
         try:
             replica = self._launch(name, id_, content)
             replica.wait_ready()
         except BaseException:
-            with self.state.open() as world:
-                world["vertex"]["deployments"].get(name, {}).pop(id_, None)
-            self._replicas.pop((name, id_), None)
+            self._forget(name, id_)
             raise
         with self.state.open() as world:
             values = endpoint_values(world, name)
@@ -225,7 +229,7 @@ class Endpoints:
             "AIP_PROJECT_NUMBER": number_of(project),
         }
         replica = Replica(content, self._logs / f"{endpoint}-{id_}.log", extra)
-        self._replicas[name, id_] = replica
+        self.running.add((name, id_), replica)
         return replica
 
     def _publish(self, world: Json, name: str) -> None:
@@ -251,7 +255,7 @@ class Endpoints:
                 raise precondition(f"DeployedModel {id_} still gets {split[id_]} % of the traffic.")
 
         def work() -> Json:
-            with self._idle:
+            with self.running.lock:  # nothing is sent to it between these two
                 with self.state.open() as world:
                     deployed = world["vertex"]["deployments"].get(name, {})
                     deployed.pop(id_, None)
@@ -262,10 +266,9 @@ class Endpoints:
                     rest = new or {key: value for key, value in current.items() if key != id_}
                     values["traffic_split"] = split_text(rest)
                     self._publish(world, name)
-                replica = self._replicas.pop((name, id_), None)
+                replica = self.running.remove((name, id_))
             if replica is not None:
-                with self._idle:
-                    self._idle.wait_for(lambda: not self._busy.get((name, id_)), timeout=60)
+                self.running.wait_idle((name, id_))
                 replica.stop()
             return response("UndeployModelResponse", {})
 
@@ -293,47 +296,6 @@ class Endpoints:
 
         return self.operations.start(name, "MutateDeployedModelOperationMetadata", work)
 
-    def predict(self, name: str, body: bytes, *, by_dedicated_name: bool) -> tuple[bytes, Json]:
-        """Send a request to one of the deployed models, by their shares of the traffic.
-
-        Returns:
-            The container's reply, and which deployed model gave it.
-        """
-        world = self.state.read()
-        values = endpoint_values(world, name)
-        dedicated = bool(values.get("dedicated_endpoint_enabled"))
-        if dedicated and not by_dedicated_name:
-            raise ApiError(400, "Dedicated endpoints are reached at their dedicated DNS name.")
-        limit = LIMIT_BYTES[dedicated]
-        if len(body) > limit:
-            raise ApiError(413, f"Request payload size exceeds the limit: {limit} bytes.")
-        key, shown, replica = self._choose(name)
-        try:
-            status, content = replica.predict(body, TIMEOUT_SECONDS[dedicated])
-        finally:
-            with self._idle:
-                self._busy[key] -= 1
-                self._idle.notify_all()
-        if status != 200:
-            raise ApiError(status, content.decode("utf-8", errors="replace")[:2000])
-        if len(content) > limit:
-            raise ApiError(413, f"Response size exceeds the limit: {limit} bytes.")
-        return content, shown
-
-    def _choose(self, name: str) -> tuple[tuple[str, str], Json, Replica]:
-        """One of the deployed models by its share of the traffic, counted as busy from now on."""
-        with self._idle:  # an undeployment takes its replica away under the same lock
-            world = self.state.read()
-            deployed = world["vertex"]["deployments"].get(name, {})
-            split = json.loads(endpoint_values(world, name).get("traffic_split") or "{}")
-            shares = {id_: share for id_, share in split.items() if (name, id_) in self._replicas}
-            if not shares or not sum(shares.values()):
-                raise ApiError(404, f"Endpoint {name} has no deployed model with traffic.")
-            id_ = random.choices(list(shares), weights=list(shares.values()))[0]
-            key = (name, id_)
-            self._busy[key] = self._busy.get(key, 0) + 1
-            return key, deployed[id_]["shown"], self._replicas[key]
-
     def restart(self) -> None:
         """Start the containers of what was deployed when the stand-in ended."""
         world = self.state.read()
@@ -348,6 +310,4 @@ class Endpoints:
 
     def stop(self) -> None:
         """End all containers; what is deployed stays known."""
-        for replica in list(self._replicas.values()):
-            replica.stop()
-        self._replicas.clear()
+        self.running.stop()

@@ -20,13 +20,20 @@ class Operations:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def start(self, owner: str, metadata: str, work: Callable[[], Json]) -> Json:
+    def start(
+        self,
+        owner: str,
+        metadata: str,
+        work: Callable[[], Json],
+        undo: Callable[[], None] = lambda: None,
+    ) -> Json:
         """Begin an operation.
 
         Args:
             owner: full name of the resource it belongs to.
             metadata: type of its metadata, such as ``DeployModelOperationMetadata``.
             work: does it and returns the response with its ``@type``; ApiError fails it.
+            undo: takes back what was noted before, where a fault keeps ``work`` from running.
         """
         name = f"{owner}/operations/{new_id()}"
         operation: Json = {
@@ -40,14 +47,21 @@ class Operations:
         with self.state.open() as world:
             fault = _take_fault(world["vertex"]["faults"], metadata)
             world["vertex"]["operations"][name] = operation
-        arguments = (name, work, fault)
+        arguments = (name, work, undo, fault)
         threading.Thread(target=self._run, args=arguments, name=name, daemon=True).start()
         return operation
 
-    def _run(self, name: str, work: Callable[[], Json], fault: Json | None) -> None:
+    def _run(
+        self,
+        name: str,
+        work: Callable[[], Json],
+        undo: Callable[[], None],
+        fault: Json | None,
+    ) -> None:
         ended: Json
         try:
             if fault is not None:
+                undo()
                 raise ApiError(500, "Internal error encountered. (injected)")
             ended = {"response": work()}
         except ApiError as error:

@@ -1,0 +1,140 @@
+"""The model's part of the serving stack: what is planned, and what stops a plan."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.stacks import PLATFORM, SERVING
+from scripts.rehearsal.provider.objects import Objects
+from scripts.release_plan import ReleasePlan
+from tests.infra.deployment import Deployment, document, plain, synthesize
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+IMAGE = f"us-west1-docker.pkg.dev/my-project/sam-images/sam@{DIGEST}"
+CHECKPOINT = "gs://my-project-sam/sam-checkpoint/sam_vit_b_01ec64"
+
+
+def terraform_data(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {plain(name): one for name, one in found["resource"]["terraform_data"].items()}
+
+
+def test_without_an_image_there_is_only_an_endpoint(tmp_path: Path) -> None:
+    found = document(synthesize(tmp_path), SERVING)
+    assert set(found["resource"]) == {"google_vertex_ai_endpoint"}
+    assert "data" not in found
+
+
+def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path) -> None:
+    """Destroy provisioners know only themselves; nothing is created before it is destroyed."""
+    found = document(synthesize(tmp_path, image=IMAGE, checkpoint=CHECKPOINT), SERVING)
+    data = terraform_data(found)
+    assert set(data) == {"model_release", "model_teardown"}
+    release, teardown = data["model_release"], data["model_teardown"]
+    (provisioner,) = teardown["provisioner"]
+    destroy = provisioner["local-exec"]
+    assert destroy["when"] == "destroy"
+    assert destroy["environment"] == {"SAM_VERTEX_RELEASE": "${self.input.plan}"}
+    assert "triggers_replace" not in teardown
+    (provisioner,) = release["provisioner"]
+    assert "when" not in provisioner["local-exec"]
+    for one in (release, teardown):
+        assert "create_before_destroy" not in one.get("lifecycle", {})
+        assert any("google_vertex_ai_endpoint" in name for name in one["depends_on"])
+    assert any("model_teardown" in name for name in release["depends_on"])
+    plan = ReleasePlan.from_json(json.loads(release["triggers_replace"]["plan"]))
+    plan.check()
+    assert plan.image_digest == DIGEST
+    assert plan.serving["reply_limit_bytes"] == "10000000"
+    assert plan == ReleasePlan.from_json(json.loads(teardown["input"]["plan"]))
+
+
+def test_settings_reach_the_release(tmp_path: Path) -> None:
+    found = document(
+        synthesize(
+            tmp_path, image=IMAGE, checkpoint=CHECKPOINT, serving_machine="g2-standard-8",
+            serving_accelerator="NVIDIA_L4", max_replicas=3, serving_spot=True,
+            serving_in_place=True, endpoint_type="shared", serving_precision="bf16",
+            serving_target=75,
+        ),
+        SERVING,
+    )  # fmt: skip
+    release = terraform_data(found)["model_release"]
+    plan = ReleasePlan.from_json(json.loads(release["triggers_replace"]["plan"]))
+    assert (plan.machine, plan.accelerator, plan.max_replicas) == ("g2-standard-8", "NVIDIA_L4", 3)
+    assert plan.spot is True
+    assert plan.target_utilization == 75
+    assert plan.serving["precision"] == "bf16"
+    assert plan.serving["timeout_seconds"] == "60"
+    assert plan.serving["reply_limit_bytes"] == "1500000"
+    command = release["provisioner"][0]["local-exec"]["command"]
+    assert command.endswith("model release --in-place")
+
+
+def test_what_is_missing_stops_the_plan_and_names_the_command(
+    deployment: Callable[..., Deployment],
+) -> None:
+    """Before the endpoint is made; with both there, the plan shows release and teardown."""
+    made = deployment(force_destroy=True)
+    made.apply(PLATFORM)
+    image = IMAGE.replace("my-project", made.project)
+    bucket = f"{made.project}-sam"
+    checkpoint = f"gs://{bucket}/sam-checkpoint/sam_vit_b_01ec64"
+    made.synthesize(image=image, checkpoint=checkpoint)
+
+    def refused() -> str:
+        made.terraform(SERVING)
+        done = subprocess.run(
+            ["terraform", "plan", "-no-color"], cwd=made.stacks / SERVING,
+            env=made._environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0
+        return " ".join(done.stderr.replace("│", " ").split())
+
+    said = refused()
+    assert "sam-vertex checkpoint upload" in said
+    assert "sam-vertex image build" in said
+    objects = Objects(made.storage_url)
+    objects.put(bucket, "sam-checkpoint/sam_vit_b_01ec64/sam_vit_b_01ec64.pth", b"weights")
+    said = refused()
+    assert "sam-vertex checkpoint upload" not in said
+    with made.world.open() as world:
+        pushed = {"digest": DIGEST, "tags": ["v1"], "tree": "", "entrypoint": []}
+        world["images"] = {image.partition("@")[0]: [pushed]}
+    assert made.changes(SERVING) == {
+        "google_vertex_ai_endpoint.endpoint": ["create"],
+        "terraform_data.model_release": ["create"],
+        "terraform_data.model_teardown": ["create"],
+    }
+    made.destroy(PLATFORM)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "deployed", "epoch"),
+    [([], [], "0"), (["0-12"], ["12"], "0"), (["3-12"], ["12", "13"], "3"), (["3-12"], ["9"], "4")],
+)
+def test_the_epoch_rises_where_the_recorded_deployment_is_gone(
+    tmp_path: Path, recorded: list[str], deployed: list[str], epoch: str
+) -> None:
+    """The expression, evaluated by Terraform's own console."""
+    from infra.model import _epoch
+
+    expression = _epoch("local.records", "local.endpoint").removeprefix("${").removesuffix("}")
+    names = [{"name": f"serving/sam/{name}"} for name in recorded]
+    content = {
+        "locals": {
+            "records": {"bucket_objects": names},
+            "endpoint": {"deployed_models": [{"id": id_} for id_ in deployed]},
+        }
+    }
+    (tmp_path / "main.tf.json").write_text(json.dumps(content))
+    done = subprocess.run(
+        ["terraform", "console"], cwd=tmp_path, input=expression + "\n", capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == f'"{epoch}"', done.stderr
