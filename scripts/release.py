@@ -53,14 +53,15 @@ class Releases:
         from google.api_core.exceptions import NotFound
 
         try:
-            endpoint = patiently(lambda: self.sdk.Endpoint(self.plan.endpoint_name))
+            rollout = Rollout(self.sdk.Endpoint(self.plan.endpoint_name), self.plan, self.tell)
+            rollout.deployed()  # the SDK asks for an endpoint only when something of it is read
         except NotFound as error:
             raise OperatorError(
                 f"endpoint {self.plan.endpoint_id} does not exist",
                 hint="cdktf deploy sam-serving makes it",
                 exit_code=CLOUD,
             ) from error
-        return Rollout(endpoint, self.plan, self.tell)
+        return rollout
 
     def _version(self, alias: str) -> Any | None:
         """The version with an alias, or ``None``."""

@@ -1,4 +1,4 @@
-"""Rehearse a deployment: the real cdktf, Terraform and SDK in a local cloud, from deploy to destroy.
+"""Rehearse it all: the real cdktf, Terraform and SDK in a local cloud, from deploy to destroy.
 
 python -m scripts.rehearsal.deploy
 """

@@ -156,7 +156,7 @@ def test_bounds_of_scaling_are_changed_in_place(vertex: Vertex) -> None:
 
 
 def test_a_container_that_ends_fails_the_deployment_with_its_last_words(vertex: Vertex) -> None:
-    model = vertex.uploaded(env=[{"name": "BREAK", "value": "exit"}])
+    model = vertex.uploaded(env=[{"name": "SERVING_PRECISION", "value": "exit"}])
     ended = vertex.wait(vertex.deploy(model).json())
     assert ended["error"]["code"] == 9
     assert "exited unexpectedly" in ended["error"]["message"]
