@@ -48,7 +48,12 @@ def serve(
         typer.echo(f"serving {checkpoint} at http://{host}:{port}/predict (Ctrl-C ends)", err=True)
         from serving.server import main  # loads the SDK; not for --help
 
-        if main(host):
+        try:
+            failed = main(host)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            return
+        if failed:
             raise OperatorError(
                 "the model server ended", hint="its log above says why", exit_code=CLOUD
             )
