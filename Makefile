@@ -29,7 +29,7 @@ test: setup ## lint, types, import directions, and the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 rehearse: setup ## deploy, predict and destroy in a local cloud, with the real tools
 	$(BIN)/python -m scripts.rehearsal.deploy

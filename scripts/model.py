@@ -34,7 +34,7 @@ def read_plan(outputs: Path, **changes: str) -> ReleasePlan:
     """
     handed = os.environ.get(PLAN, "")
     if handed:
-        values: dict[str, Any] = {**json.loads(handed), "epoch": os.environ.get(EPOCH) or "0"}
+        values: dict[str, Any] = {**json.loads(handed), "epoch": os.environ.get(EPOCH, "")}
     else:
         values = dict(deployment.release_of(outputs))
     values |= {name: value for name, value in changes.items() if value}

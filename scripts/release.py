@@ -202,10 +202,15 @@ class Releases:
         return open_folder(f"gs://{self.plan.bucket_name}/serving/{self.plan.endpoint_id}")
 
     def _record(self, deployed_model_id: str) -> None:
-        """Note what serves where Terraform reads it: ``<epoch>-<deployed model>``."""
+        """Note what serves where Terraform reads it: ``<epoch>-<deployed model>``.
+
+        The epoch is Terraform's to raise; a release by hand keeps the recorded one, so that the
+        next plan is empty.
+        """
         folder = self._records()
-        name = f"{self.plan.epoch}-{deployed_model_id}"
         earlier = [file.name for file in folder.files()]
+        recorded = earlier[0].partition("-")[0] if earlier else "0"
+        name = f"{self.plan.epoch or recorded}-{deployed_model_id}"
         if name not in earlier:
             folder.write_bytes(name, b"{}\n", "application/json")
         for other in earlier:

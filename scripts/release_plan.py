@@ -39,7 +39,7 @@ class ReleasePlan:
         service_account: who the container acts as.
         kms_key: key of the model's copy, or empty.
         serving: the container's ``SERVING_*`` settings without their prefix, in lower case.
-        epoch: counts repairs; see infra.model.
+        epoch: counts repairs, see infra.model; empty where Terraform does not ask.
     """
 
     project_id: str
@@ -59,7 +59,7 @@ class ReleasePlan:
     service_account: str = ""
     kms_key: str = ""
     serving: dict[str, str] = dataclasses.field(default_factory=dict)
-    epoch: str = "0"
+    epoch: str = ""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

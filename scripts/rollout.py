@@ -121,9 +121,15 @@ class Rollout:
 
     def undeploy(self, ids: list[str]) -> None:
         """Undeploy; those with traffic last, so that what is left always adds up."""
+        from google.api_core.exceptions import NotFound
+
         split = self.split()
         for id_ in sorted(ids, key=lambda one: split.get(one, 0)):
-            patiently(lambda id_=id_: self.endpoint.undeploy(id_))  # type: ignore[misc]
+            try:
+                patiently(lambda id_=id_: self.endpoint.undeploy(id_))  # type: ignore[misc]
+            except NotFound:  # an earlier try got through, though its answer did not
+                self.tell(f"{id_} is gone already")
+                continue
             self.tell(f"undeployed {id_}")
 
     def withdraw(self, model: Any, split: dict[str, int]) -> None:

@@ -58,6 +58,16 @@ def _shade(rng: np.random.Generator, surface: FloatImage, coverage: Coverage) ->
         surface += slope[:, :, None] * np.float32(rng.uniform(0.1, 0.6) * width / 2)
 
 
+def _dark_side(rng: np.random.Generator, surface: FloatImage) -> None:
+    """Light from one side only, as on a table by a window: the far side is nearly dark."""
+    axis = np.linspace(-1, 1, len(surface), dtype=np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    ramp = np.float32(np.cos(angle)) * axis[None, :] + np.float32(np.sin(angle)) * axis[:, None]
+    edge, width = np.float32(rng.uniform(0.0, 0.7)), np.float32(rng.uniform(0.1, 0.6))
+    depth = np.float32(rng.uniform(0.4, 0.85))
+    surface *= 1 - depth * np.clip((ramp[:, :, None] - edge) / width, 0, 1)
+
+
 def _relief(rng: np.random.Generator, surface: FloatImage) -> None:
     """Stamp a blurred random relief on a surface, as on a coin or a carved stone."""
     side = len(surface)
@@ -178,6 +188,9 @@ def _product(rng: np.random.Generator, canvas: Canvas, materials: Materials) -> 
         side = int(rng.uniform(70, 235))
         left, top = (rng.uniform(0.3, 0.7, 2) * SIDE - side / 2).astype(int)
         coverage, surface, parts = _object(rng, materials, side)
+        (own,) = rng.spawn(1)  # draws of its own, so that other scenes stay what they were
+        if own.random() < 0.5:
+            _dark_side(own, surface)
         if rng.random() < 0.3:
             canvas.shadow(coverage, int(left), int(top), rng)
         canvas.lay(coverage, surface, int(left), int(top), parts)

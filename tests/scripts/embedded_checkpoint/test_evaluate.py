@@ -20,16 +20,16 @@ def test_embedded_checkpoint_on_coins(engine: Engine) -> None:
     figures = evaluate_coins(engine)
     assert figures["coins"] == 24
     assert figures["point"] >= 0.89
-    assert figures["box"] >= 0.90
-    assert figures["automatic_found"] >= 22
+    assert figures["box"] >= 0.92
+    assert figures["automatic_found"] >= 23
     assert figures["automatic_false"] <= 4
 
 
 def test_embedded_checkpoint_on_held_out_scenes(engine: Engine) -> None:
     """Shapes only, on held-out photographs: the cut-outs are no dependency of the tests."""
     figures = evaluate_scenes(engine, None, 6)
-    assert figures["point"] >= 0.50
-    assert figures["box"] >= 0.64
+    assert figures["point"] >= 0.55
+    assert figures["box"] >= 0.69
 
 
 def test_coin_masks_are_the_24_coins() -> None:

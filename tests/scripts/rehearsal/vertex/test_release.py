@@ -88,6 +88,10 @@ def test_the_release_is_recorded_by_epoch_and_deployment(vertex: Vertex, release
     assert vertex.objects.names("p1-bucket", "serving/") == [
         f"serving/sam/1-{again.deployed_model_id}"
     ]
+    by_hand = release(**B).release()  # the epoch is Terraform's, so the next plan is empty
+    assert vertex.objects.names("p1-bucket", "serving/") == [
+        f"serving/sam/1-{by_hand.deployed_model_id}"
+    ]
     release().teardown()
     release().teardown()
     assert vertex.objects.names("p1-bucket", "serving/") == []
