@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def test_what_builds_is_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / name).chmod(0o755)
 
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(images.shutil, "which", lambda name: (tmp_path / name).exists() or None)
+    monkeypatch.setattr(shutil, "which", lambda name: (tmp_path / name).exists() or None)
     with pytest.raises(OperatorError, match="neither"):
         images.choose_builder("auto")
     program("gcloud", 0)
