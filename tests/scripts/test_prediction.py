@@ -76,7 +76,7 @@ def test_a_prediction_becomes_a_run_s_records(engine: Engine, scene: RgbImage) -
     (record,) = records_of(prediction, [CLICK])
     (wanted,) = engine.segment(embedding, [CLICK])
     for key in ("segmentation", "area", "bbox", "point_coords", "prompt", "crop_box"):
-        assert record[key] == wanted[key], key  # type: ignore[literal-required]
+        assert record[key] == wanted[key], key
     assert record["predicted_iou"] == pytest.approx(wanted["predicted_iou"], abs=1e-5)
     with pytest.raises(OperatorError, match="too large"):
         records_of({"error": {"message": "too large"}}, [CLICK])
