@@ -24,8 +24,10 @@ import numpy as np
 import requests
 from PIL import Image
 
+from serving.contract import parse_logits
 from serving.parameters import MASK_FORMATS
 from serving.sam.images import RgbImage
+from serving.sam.masks import decode_mask
 from tests.serving.conftest import Server, model_server
 
 RESULTS = Path(__file__).parent / "results"
@@ -58,6 +60,16 @@ def instance(image: str, **prompt: Any) -> dict[str, Any]:
     return {"file_path": "a.jpg", "image": image, **(prompt or {"input_point": [900, 400]})}
 
 
+def nested_bytes(server: Server, image: str, logits: bool) -> int:
+    """Bytes of the nested lists that the reply in RLE stands for."""
+    (prediction,) = server.predict(instance(image))
+    content = {"masks": [decode_mask(rle).tolist() for rle in prediction["masks"]]}
+    if logits:
+        place = "logits"
+        content[place] = [parse_logits(one, place)[0].tolist() for one in prediction[place]]
+    return len(json.dumps(content))
+
+
 def reply_bytes(server: Server, image: str) -> dict[str, int]:
     """Bytes of the reply to one prompt, in each format, and as the nested lists of old."""
     found = {}
@@ -71,9 +83,8 @@ def reply_bytes(server: Server, image: str) -> dict[str, int]:
             name = mask_format + ("_with_logits" if logits else "")
             if reply.status_code == 200:
                 found[name] = len(reply.content)
-            else:  # the nested lists do not fit an endpoint; that is what they would have been
-                direct = np.zeros((SIZE[1], SIZE[0]), bool)
-                found[name] = len(json.dumps({"masks": [direct.tolist()]}))
+            else:  # refused: nested lists do not fit an endpoint; this is what they would be
+                found[name] = nested_bytes(server, image, logits)
     return found
 
 
