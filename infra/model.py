@@ -5,8 +5,8 @@ Two ``terraform_data``:
 - *release* runs ``sam-vertex model release`` whenever image, checkpoint, settings or machine
   change. Replacing it destroys nothing: the command deploys the new version beside the old one and
   moves the traffic itself.
-- *teardown* never changes, so its destroy provisioner runs at destroy alone, before the endpoint
-  goes: it undeploys everything and deletes the model.
+- *teardown* lives as long as the endpoint, so its destroy provisioner runs before that one goes,
+  at destroy or when it is replaced: it undeploys everything and deletes the model.
 
 What somebody undeployed by hand comes back: a release leaves ``<epoch>-<deployed model>`` in the
 bucket, the endpoint lists what is deployed; where the recorded one is missing there, the epoch is
@@ -112,6 +112,10 @@ class Model(Construct):
             depends_on=[endpoint, teardown],
         )
         release.add_override("lifecycle.precondition", checks)
+        # A bare reference, which is all that is allowed here; ``fqn`` would be an interpolation.
+        identity = f"{endpoint.terraform_resource_type}.{endpoint.friendly_unique_id}.id"
+        for one in (teardown, release):
+            one.add_override("lifecycle.replace_triggered_by", [identity])
 
     def _objects(self, id_: str, settings: Settings, prefix: str) -> DataGoogleStorageBucketObjects:
         bucket = settings.bucket_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 import time
@@ -43,6 +44,9 @@ def batch_predict(
     ] = 2,
     replicas: Annotated[int, typer.Option(help="Machines that work on it.", min=1)] = 1,
     machine: Annotated[str, typer.Option(help="Machine; default: as the endpoint's.")] = "",
+    accelerator: Annotated[
+        str, typer.Option(help="Its accelerator, or none; default: as the endpoint's.")
+    ] = "",
     max_masks: Annotated[int, typer.Option(help="Segments shown for each image.")] = 10,
     points_per_side: Annotated[
         int | None, typer.Option(help="Grid of automatic masks; default: the checkpoint's own.")
@@ -62,7 +66,10 @@ def batch_predict(
     second run does only what is left; one that was interrupted while waiting finds its job again.
     """
     with reporting_errors(debug):
-        plan = read_plan(outputs)
+        changes = {"machine": machine, "accelerator": accelerator}
+        plan = read_plan(outputs, **changes)
+        if accelerator == "none":
+            plan = dataclasses.replace(plan, accelerator="")
         parameters = RunParameters(
             inputs=tuple(inputs),
             output=output,
@@ -72,7 +79,7 @@ def batch_predict(
             max_failed=max_failed,
         )
         batch = Batch(plan, deployment.Deployment.from_outputs(outputs), parameters)
-        summary = batch.run(batch_size=batch_size, replicas=replicas, machine=machine)
+        summary = batch.run(batch_size=batch_size, replicas=replicas)
         if as_json:
             typer.echo(json.dumps(summary))
         else:
@@ -107,7 +114,7 @@ class Batch:
         self._sdk = connect(plan.project_id, plan.region)
         self._automatic = parameters.automatic_overrides()
 
-    def run(self, *, batch_size: int, replicas: int, machine: str) -> dict[str, Any]:
+    def run(self, *, batch_size: int, replicas: int) -> dict[str, Any]:
         """Do what is left of the images and write the report."""
         from pipeline.inputs import find_images
         from pipeline.steps.write_report import write_report
@@ -124,9 +131,7 @@ class Batch:
             job_folder = open_folder(f"{self.found.pipeline_uri}/batch-{identity[:16]}")
             lines, rows = self._write_input(wanted, todo, job_folder)
             if lines:
-                job = self._find_or_submit(
-                    identity, model, job_folder, batch_size, replicas, machine
-                )
+                job = self._find_or_submit(identity, model, job_folder, batch_size, replicas)
                 results = self._wait(job, len(lines))
                 rows += self._collect(lines, todo, results, version)
             job_folder.delete_folder("images")
@@ -183,7 +188,7 @@ class Batch:
         return lines, rows
 
     def _find_or_submit(
-        self, identity: str, model: Any, job: Folder, batch_size: int, replicas: int, machine: str
+        self, identity: str, model: Any, job: Folder, batch_size: int, replicas: int
     ) -> Any:
         from google.api_core.exceptions import NotFound
 
@@ -200,7 +205,6 @@ class Batch:
                 except NotFound:
                     pass
         plan = self.plan
-        gpu = bool(plan.accelerator) and not machine
         submitted = self._sdk.BatchPredictionJob.submit(
             job_display_name=f"{plan.model_id}-{identity[:8]}",
             model_name=model.versioned_resource_name,
@@ -209,9 +213,9 @@ class Batch:
             gcs_source=[job.uri_of("instances.jsonl")],
             gcs_destination_prefix=job.uri_of("results"),
             model_parameters={"mask_format": "rle", "return_logits": False, **self._automatic},
-            machine_type=machine or plan.machine,
-            accelerator_type=plan.accelerator if gpu else None,
-            accelerator_count=plan.accelerator_count if gpu else None,
+            machine_type=plan.machine,
+            accelerator_type=plan.accelerator or None,
+            accelerator_count=plan.accelerator_count if plan.accelerator else None,
             starting_replica_count=replicas,
             max_replica_count=replicas,
             batch_size=batch_size,

@@ -93,13 +93,13 @@ def _build_with_docker(uri: str, head: str, platform: str) -> str:
     return inspected.strip().rpartition("@")[2]
 
 
-def _build_with_cloud_build(uri: str, head: str, project: str, region: str) -> str:
+def _build_with_cloud_build(uri: str, head: str, platform: str, project: str, region: str) -> str:
     """Send the context to Cloud Build. Not rehearsed: there is no stand-in of it."""
     step = {
         "name": "gcr.io/cloud-builders/docker",
         "args": [
-            *("build", "--file", str(DOCKERFILE), "--build-arg", f"REVISION={head}"),
-            *("--tag", uri, "."),
+            *("build", "--platform", platform, "--file", str(DOCKERFILE)),
+            *("--build-arg", f"REVISION={head}", "--tag", uri, "."),
         ],
     }
     config = {"steps": [step], "images": [uri], "timeout": "3600s"}
@@ -148,7 +148,7 @@ def build(
         if builder == "docker":
             digest = _build_with_docker(uri, head, platform)
         else:
-            digest = _build_with_cloud_build(uri, head, found.project_id, found.region)
+            digest = _build_with_cloud_build(uri, head, platform, found.project_id, found.region)
         image = f"{found.registry_uri}/{NAME}@{digest}"
         record = {"image": image, "tag": tag, "revision": head, "dirty": dirty, "builder": builder}
         (outputs.parent / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")

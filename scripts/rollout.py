@@ -38,19 +38,23 @@ class Rollout:
 
     def is_of(self, deployed: Any, model: Any) -> bool:
         """Whether a deployment is of this version, on the machines that the plan wants."""
-        resources = deployed.dedicated_resources
+        plan, resources = self.plan, deployed.dedicated_resources
         machine = resources.machine_spec
+        accelerator = machine.accelerator_type.name if machine.accelerator_count else ""
+        targets = {spec.target for spec in resources.autoscaling_metric_specs}
         same_machine = (
-            machine.machine_type == self.plan.machine
-            and (machine.accelerator_type.name if machine.accelerator_type else "")
-            in ((self.plan.accelerator or "ACCELERATOR_TYPE_UNSPECIFIED"), self.plan.accelerator)
-            and resources.min_replica_count == self.plan.min_replicas
-            and resources.max_replica_count == self.plan.max_replicas
-            and bool(resources.spot) == self.plan.spot
+            machine.machine_type == plan.machine
+            and accelerator == plan.accelerator
+            and machine.accelerator_count == (plan.accelerator_count if accelerator else 0)
+            and resources.min_replica_count == plan.min_replicas
+            and resources.max_replica_count == plan.max_replicas
+            and targets <= {plan.target_utilization}
+            and bool(resources.spot) == plan.spot
+            and deployed.service_account == plan.service_account
         )
         return bool(
             same_machine
-            and deployed.model.rpartition("/")[2].partition("@")[0] == self.plan.model_id
+            and deployed.model.rpartition("/")[2].partition("@")[0] == plan.model_id
             and deployed.model_version_id == model.version_id
         )
 

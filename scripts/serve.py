@@ -43,7 +43,7 @@ def serve(
             raise OperatorError(f"{place}: no such checkpoint", hint="sam-vertex checkpoint list")
         os.environ["AIP_STORAGE_URI"] = place
         os.environ["AIP_HTTP_PORT"] = str(port)
-        os.environ.setdefault("SERVING_PRECISION", precision)
+        os.environ["SERVING_PRECISION"] = precision
         os.environ.setdefault("SERVING_TIMEOUT_SECONDS", "600")
         typer.echo(f"serving {checkpoint} at http://{host}:{port}/predict (Ctrl-C ends)", err=True)
         from serving.server import main  # loads the SDK; not for --help

@@ -114,6 +114,40 @@ def test_what_is_missing_stops_the_plan_and_names_the_command(
     made.destroy(PLATFORM)
 
 
+def test_a_replaced_endpoint_is_emptied_first_and_filled_again(
+    deployment: Callable[..., Deployment], tmp_path: Path
+) -> None:
+    """The order in which Terraform calls the command; it only takes notes here."""
+    made = deployment(force_destroy=True)
+    notes = tmp_path / "notes"
+    program = tmp_path / "bin" / "sam-vertex"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$2 $SAM_VERTEX_RELEASE" >> {notes}\n')
+    program.chmod(0o755)
+    made._environment["PATH"] = f"{program.parent}:{made._environment['PATH']}"
+    made.apply(PLATFORM)
+    image = IMAGE.replace("my-project", made.project)
+    bucket = f"{made.project}-sam"
+    Objects(made.storage_url).put(bucket, "sam-checkpoint/a/a.pth", b"weights")
+    with made.world.open() as world:
+        pushed = {"digest": DIGEST, "tags": ["v1"], "tree": "", "entrypoint": []}
+        world["images"] = {image.partition("@")[0]: [pushed]}
+    made.synthesize(image=image, checkpoint=f"gs://{bucket}/sam-checkpoint/a")
+    made.apply(SERVING)
+    made.synthesize(endpoint_id="another")
+    made.apply(SERVING)
+    made.destroy()
+
+    def called() -> list[tuple[str, str]]:
+        lines = [line.partition(" ") for line in notes.read_text().splitlines()]
+        return [(word, json.loads(plan)["endpoint_id"]) for word, _, plan in lines]
+
+    assert called() == [
+        ("release", "sam-endpoint"), ("teardown", "sam-endpoint"),
+        ("release", "another"), ("teardown", "another"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("recorded", "deployed", "epoch"),
     [([], [], "0"), (["0-12"], ["12"], "0"), (["3-12"], ["12", "13"], "3"), (["3-12"], ["9"], "4")],

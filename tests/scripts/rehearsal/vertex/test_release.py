@@ -97,11 +97,19 @@ def test_the_release_is_recorded_by_epoch_and_deployment(vertex: Vertex, release
     assert vertex.objects.names("p1-bucket", "serving/") == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"machine": "n1-standard-8"}, {"accelerator": "", "machine": "n1-standard-8"},
+        {"target_utilization": 75}, {"spot": True}, {"service_account": "a@p1.example.com"},
+    ],
+)  # fmt: skip
 def test_other_machines_are_another_deployment_of_the_same_version(
-    vertex: Vertex, release: Release
+    vertex: Vertex, release: Release, changes: dict[str, Any]
 ) -> None:
     first = release().release()
-    moved = release(machine="n1-standard-8").release()
+    moved = release(**changes).release()
+    assert release(**changes).release() == dataclasses.replace(moved, changed=False)
     assert moved.version == first.version
     assert moved.deployed_model_id != first.deployed_model_id
     assert serving(vertex) == [("1", 100)]
