@@ -145,6 +145,7 @@ class Batch:
         """The live version and what it is made of."""
         from google.api_core.exceptions import NotFound
 
+        from scripts.release_listing import about_version
         from scripts.vertex import patiently
 
         try:
@@ -154,8 +155,7 @@ class Batch:
                 "no version is released", hint="sam-vertex model release", exit_code=CLOUD
             ) from error
         alias = next((one for one in model.version_aliases if one.startswith("r-")), "")
-        about = json.loads(model.version_description or "{}")
-        name = str(about.get("checkpoint", model.display_name))
+        name = about_version(model.version_description)["checkpoint"] or model.display_name
         return model, {"name": name, "sha256": alias or f"version {model.version_id}"}
 
     def _write_input(
@@ -235,8 +235,7 @@ class Batch:
             OperatorError: the job failed and left no result at all.
         """
         from scripts.batch_output import read_results
-        from scripts.prediction import in_rehearsal
-        from scripts.vertex import patiently
+        from scripts.vertex import in_rehearsal, patiently
 
         with meter("predicting", unit="lines") as bar:
             while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -190,11 +189,6 @@ def innermost_message(text: str) -> str:
             return innermost_message(error["message"])
         break
     return text
-
-
-def in_rehearsal() -> bool:
-    """Whether this shell is pointed at a rehearsal."""
-    return bool(os.environ.get("SAM_REHEARSAL_VERTEX"))
 
 
 def save_json(path: Path, content: Any) -> None:

@@ -17,7 +17,6 @@ from scripts.rollout import Rollout, Tell, failed
 from scripts.vertex import connect, patiently
 
 LIVE, PREVIOUS = "live", "previous"
-_VERSION_TEXT = 900  # characters of a version's description that are certainly kept
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ class Releases:
                 serving_container_environment_variables=plan.environment(checkpoint.file_name),
                 is_default_version=first,
                 version_aliases=[alias],
-                version_description=json.dumps(about)[:_VERSION_TEXT],
+                version_description=json.dumps(about),
                 labels={"app": "sam-vertex"},
                 encryption_spec_key_name=plan.kms_key or None,
             ),

@@ -29,7 +29,7 @@ def listing(releases: Releases) -> list[dict[str, Any]]:
             {
                 "version": version.version_id,
                 "aliases": list(version.version_aliases),
-                **_about(version.version_description),
+                **about_version(version.version_description),
                 "created": str(version.version_create_time),
                 "deployed_model_ids": [one.id for one in here],
                 "traffic_percent": sum(split.get(one.id, 0) for one in here),
@@ -54,7 +54,8 @@ def _price(deployed: Any) -> float | None:
     )
 
 
-def _about(description: str) -> dict[str, str]:
+def about_version(description: str) -> dict[str, str]:
+    """What a release wrote of a version; empty where something else made it."""
     try:
         about = json.loads(description or "{}")
     except ValueError:

@@ -14,6 +14,11 @@ RETRY_SECONDS = 120.0
 T = TypeVar("T")
 
 
+def in_rehearsal() -> bool:
+    """Whether this shell is pointed at a rehearsal."""
+    return bool(os.environ.get(REHEARSAL))
+
+
 def connect(project_id: str, region: str) -> Any:
     """Return the initialised ``google.cloud.aiplatform``.
 

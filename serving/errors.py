@@ -1,7 +1,8 @@
 """What a client is told: a status, and a message that names place, expectation and way out.
 
-- RequestError           (4xx) the caller's request; the message is safe to show
-- Unavailable            (429, 503) not now; the same request may succeed later
+- Refusal                any reply but masks; the message is safe to show
+    - RequestError       (4xx) the caller's request
+    - Unavailable        (429, 503) ours: busy, loading, or Cloud Storage; try again
 - ArtifactsError         the container cannot start with what it was given (no HTTP status)
 """
 
@@ -20,19 +21,26 @@ STATUS_NAMES = {
 }
 
 
-class RequestError(HTTPException):
-    """The request is at fault.
+class Refusal(HTTPException):
+    """What is answered instead of masks.
 
     An ``HTTPException``, so that the SDK's own handler passes it through as well.
     """
 
-    def __init__(self, message: str, status_code: int = 400) -> None:
+    def __init__(self, message: str, status_code: int) -> None:
         super().__init__(status_code=status_code, detail=message)
         self.message = message
 
 
-class Unavailable(RequestError):
-    """The server is at fault or busy; ``Retry-After`` says when to come back."""
+class RequestError(Refusal):
+    """The request is at fault."""
+
+    def __init__(self, message: str, status_code: int = 400) -> None:
+        super().__init__(message, status_code)
+
+
+class Unavailable(Refusal):
+    """The server is busy or something behind it fails; ``Retry-After`` says when to come back."""
 
     def __init__(self, message: str, status_code: int = 503, retry_after_seconds: int = 2) -> None:
         super().__init__(message, status_code)

@@ -21,7 +21,7 @@ from fastapi import Request, Response
 from google.cloud.aiplatform.prediction.handler import Handler
 
 from serving.contract import parse_body
-from serving.errors import RequestError, Unavailable, error_body
+from serving.errors import Refusal, RequestError, Unavailable, error_body
 from serving.predictor import SegmentationPredictor
 from serving.work import Work
 
@@ -82,7 +82,7 @@ class SegmentationHandler(Handler):
         try:
             content, note = await self._answer(request, started)
             status = 200
-        except RequestError as error:
+        except Refusal as error:
             status, headers = error.status_code, dict(error.headers or {})
             content = orjson.dumps(error_body(status, error.message))
             note = error.message[:200]

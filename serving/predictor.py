@@ -22,15 +22,16 @@ from google.cloud.aiplatform.prediction.predictor import Predictor
 from serving.artifacts import checkpoint_file
 from serving.buckets import read_object, write_object
 from serving.contract import Instance, Request, parse_request
-from serving.costs import Costs
+from serving.costs import Costs, grid_points
 from serving.embeddings import EmbeddingCache
-from serving.errors import RequestError, error_body
+from serving.errors import Refusal, RequestError, error_body
 from serving.parameters import Parameters
 from serving.replies import array_bytes
 from serving.sam.engine import Embedding, Engine
 from serving.sam.errors import InputError
 from serving.sam.images import RgbImage, decode_image
 from serving.sam.masks import MaskRecord, encode_mask
+from serving.sam.prompts import Prompt
 from serving.settings import ServingSettings
 from serving.work import Outcome, Prepared, Prompted, Work, outcome_as_json, refuse_failed
 
@@ -89,8 +90,6 @@ class SegmentationPredictor(Predictor):
         )
 
     def _measure(self, engine: Engine) -> None:
-        from serving.sam.prompts import Prompt
-
         image = np.full((256, 256, 3), 127, np.uint8)
         image[64:192, 64:192] = 220
         prompt = Prompt(points=((128.0, 128.0),), labels=(1,))
@@ -121,7 +120,7 @@ class SegmentationPredictor(Predictor):
             prediction_input: the request's JSON: ``instances`` and ``parameters``.
 
         Raises:
-            RequestError: the request as a whole, or every instance, is wrong.
+            Refusal: the request as a whole, or every instance, is wrong or cannot be served now.
         """
         request: Request = parse_request(prediction_input, self.settings)
         parameters = request.parameters
@@ -134,7 +133,7 @@ class SegmentationPredictor(Predictor):
         work = Work(parameters, names, [])
         for found in request.instances:
             work.prepared.append(
-                found if isinstance(found, RequestError) else self._prepare(found, parameters)
+                found if isinstance(found, Refusal) else self._prepare(found, parameters)
             )
         refuse_failed(work.prepared, parameters)
         for item in work.prepared:
@@ -142,7 +141,7 @@ class SegmentationPredictor(Predictor):
                 work.seconds += self._expected_seconds(item)
         return work
 
-    def _prepare(self, instance: Instance, parameters: Parameters) -> Prepared | RequestError:
+    def _prepare(self, instance: Instance, parameters: Parameters) -> Prepared | Refusal:
         place = f"{instance.place}.{'image_uri' if instance.image is None else 'image'}"
         limits = self.settings
         try:
@@ -171,7 +170,7 @@ class SegmentationPredictor(Predictor):
             self._refuse_large_reply(instance.place, expected or 1, height, width, parameters)
         except InputError as error:
             return RequestError(str(error))
-        except RequestError as error:
+        except Refusal as error:
             return error
         return Prepared(
             instance=instance, digest=digest, image=image, embedding=embedding, settings=settings
@@ -203,10 +202,10 @@ class SegmentationPredictor(Predictor):
         """Compute the masks of every instance.
 
         Raises:
-            RequestError: every instance failed, or one did and the request says ``fail``.
+            Refusal: every instance failed, or one did and the request says ``fail``.
         """
         for item in instances.prepared:
-            if isinstance(item, RequestError):
+            if isinstance(item, Refusal):
                 instances.outcomes.append(item)
                 continue
             try:
@@ -262,7 +261,7 @@ class SegmentationPredictor(Predictor):
         work = prediction_results
         predictions: list[dict[str, Any]] = []
         for number, (name, outcome) in enumerate(zip(work.names, work.outcomes, strict=True)):
-            if isinstance(outcome, RequestError):
+            if isinstance(outcome, Refusal):
                 failed = error_body(outcome.status_code, outcome.message)
                 predictions.append({"file_path": name, **failed})
                 continue
@@ -285,8 +284,6 @@ def _shape(image: RgbImage | None) -> tuple[int, int]:
 
 
 def _points(item: Prepared) -> int:
-    from serving.costs import grid_points
-
     return max(grid_points(item.settings)[1], 1)
 
 

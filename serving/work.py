@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.contract import Instance
-from serving.errors import RequestError
+from serving.errors import Refusal
 from serving.parameters import Parameters
 from serving.replies import logits_in_format, mask_in_format
 from serving.sam.automatic import AutomaticSettings
@@ -39,14 +39,14 @@ class Prepared:
 
 @dataclasses.dataclass(slots=True)
 class Prompted:
-    """What prompts on an image gave: for each object its candidates, best form still to come."""
+    """What prompts on an image gave: for each object its candidates, not yet in the form asked."""
 
     masks: list[list[Rle]]
     scores: list[list[float]]
     logits: list[NDArray[np.float32]]
 
 
-Outcome = Prompted | list[MaskRecord] | RequestError
+Outcome = Prompted | list[MaskRecord] | Refusal
 
 
 @dataclasses.dataclass(slots=True)
@@ -63,20 +63,19 @@ class Work:
 
     parameters: Parameters
     names: list[str]
-    prepared: list[Prepared | RequestError]
+    prepared: list[Prepared | Refusal]
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
 
 
 def refuse_failed(found: list[Any], parameters: Parameters) -> None:
     """Raise where nothing is left to do, or where the caller wants all or nothing."""
-    errors = [item for item in found if isinstance(item, RequestError)]
+    errors = [item for item in found if isinstance(item, Refusal)]
     if errors and (len(errors) == len(found) or parameters.on_error == "fail"):
-        more = f" (and {len(errors) - 1} more instances are wrong)" if len(errors) > 1 else ""
-        first = errors[0]
-        if more:
-            raise type(first)(first.message + more, first.status_code)
-        raise first
+        if len(errors) > 1:
+            more = f" (and {len(errors) - 1} more instances are wrong)"
+            raise type(errors[0])(errors[0].message + more, errors[0].status_code)
+        raise errors[0]
 
 
 def outcome_as_json(

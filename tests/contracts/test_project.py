@@ -61,7 +61,6 @@ def test_environment_is_read_at_entry_points_only() -> None:
         "scripts/doctor.py",
         "scripts/model.py",
         "scripts/plan.py",
-        "scripts/prediction.py",
         "scripts/rehearsal/cloud.py",
         "scripts/rehearsal/deploy.py",
         "scripts/rehearsal/docker.py",

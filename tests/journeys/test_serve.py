@@ -264,16 +264,6 @@ def check_batch(operator: Operator, engine: Engine, folder: Path) -> None:
     assert written == {path: path.stat().st_mtime_ns for path in (out / "masks").rglob("*.json")}
 
 
-def test_the_whole_life_of_a_model(
-    operator: Operator, engine: Engine, scene: RgbImage, tmp_path: Path
-) -> None:
-    os.environ["REQUESTS_CA_BUNDLE"] = str(operator.home / "vertex.pem")
-    try:
-        life(operator, engine, scene, tmp_path)
-    finally:
-        del os.environ["REQUESTS_CA_BUNDLE"]
-
-
 def containers(home: Path) -> list[str]:
     """Processes that run in a rehearsal's images."""
     found = []
@@ -287,7 +277,16 @@ def containers(home: Path) -> list[str]:
     return found
 
 
-def life(operator: Operator, engine: Engine, scene: RgbImage, tmp_path: Path) -> None:
+def test_the_whole_life_of_a_model(
+    operator: Operator,
+    engine: Engine,
+    scene: RgbImage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # This process is a client as well, and trusts the endpoint's name.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(operator.home / "vertex.pem"))
+
     # A platform and an endpoint without model, an image, a checkpoint.
     operator.deploy(SAM_FORCE_DESTROY="true")
     image = operator.json("image", "build")["image"]

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import io
 import json
 import random
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import requests
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
@@ -28,9 +24,8 @@ from serving.sam.automatic import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage, decode_image
 from serving.sam.prompts import Prompt
-from tests.serving.conftest import Server, base64_png, png
+from tests.serving.conftest import Server, base64_png
 
-Launch = Callable[..., contextlib.AbstractContextManager[Server]]
 POINT = {"file_path": "a.png", "image": base64_png(), "input_point": [80, 95], "input_label": [1]}
 
 
@@ -259,128 +254,6 @@ def test_health_answers_while_a_prediction_runs(server: Server) -> None:
         time.sleep(0.02)
     client.join()
     assert answered >= 5
-
-
-def test_the_port_is_open_before_the_model_is_loaded(launch: Launch) -> None:
-    with launch(wait=False) as starting:
-        deadline = time.monotonic() + 60
-        status = 0
-        while status == 0 and time.monotonic() < deadline:
-            with contextlib.suppress(requests.ConnectionError):
-                status = starting.health()
-        assert status == 503
-        reply = starting.post({"instances": [POINT]})
-        assert reply.status_code == 503
-        assert int(reply.headers["Retry-After"]) > 0
-        while starting.health() != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert starting.predict(POINT)
-
-
-def test_a_server_without_usable_checkpoint_ends_and_says_why(
-    launch: Launch, tmp_path: Path
-) -> None:
-    corrupt = tmp_path / "mine.pth"
-    corrupt.write_bytes(b"not a checkpoint" * 100)
-    for uri, message in ((str(corrupt), "mine.pth"), (str(tmp_path / "none"), "no such file")):
-        with launch(wait=False, AIP_STORAGE_URI=uri) as failing:
-            assert failing.process.wait(60) == 1
-            assert message in failing.log.read_text()
-    with launch(wait=False, SERVING_DEVICE="tpu-v9") as failing:
-        assert failing.process.wait(60) == 1
-        assert "tpu-v9" in failing.log.read_text()
-    with launch(wait=False, SERVING_PRECISON="fp32") as failing:
-        assert failing.process.wait(60) == 1
-        assert "SERVING_PRECISON" in failing.log.read_text()
-
-
-def test_the_limits_of_a_shared_endpoint(launch: Launch) -> None:
-    limits = {
-        "SERVING_REPLY_LIMIT_BYTES": "200000",
-        "SERVING_MAX_BODY_BYTES": "300000",
-        "SERVING_TIMEOUT_SECONDS": "2",
-        "SERVING_MAX_PIXELS": "100000",
-        "SERVING_EMBEDDING_CACHE_BYTES": "0",
-    }
-    with launch(**limits) as shared:
-        array = shared.post({"instances": [POINT], "parameters": {"mask_format": "array"}})
-        assert array.status_code == 422
-        assert '"mask_format": "rle"' in array.json()["error"]["message"]
-        many = {**POINT, "input_box": [[10, 10, 90 + n, 90] for n in range(8)]}
-        del many["input_point"], many["input_label"]
-        large = shared.post({"instances": [many]})
-        assert large.status_code == 422
-        assert '"return_logits": false' in large.json()["error"]["message"]
-        assert len(shared.predict(many, return_logits=False)[0]["masks"]) == 8
-        slow = shared.post(
-            {"instances": [{"image": POINT["image"]}] * 20, "parameters": {"points_per_side": 200}}
-        )
-        assert slow.status_code == 422
-        assert "points_per_side" in slow.json()["error"]["message"]
-        pixels = shared.post({"instances": [{"image": base64_png(400, 300)}]})
-        assert pixels.status_code == 400
-        assert "100000" in pixels.json()["error"]["message"]
-        shared.predict(POINT)
-        assert shared.metrics()["sam_embedding_cache_images"] == 0
-
-
-def test_objects_of_a_bucket_are_read_and_written_where_it_is_allowed(
-    launch: Launch, bucket: Callable[[str], str], storage_server: str, scene: RgbImage
-) -> None:
-    from serving.buckets import _client, read_object, write_object
-
-    _client.cache_clear()
-    write_object(bucket("images/a.png"), png(scene), "test")
-    write_object(bucket("secret/a.png"), png(scene), "test")
-    with launch(
-        SERVING_READ_PREFIXES=bucket("images"),
-        SERVING_WRITE_PREFIXES=bucket("out"),
-        STORAGE_EMULATOR_HOST=storage_server,
-        GOOGLE_CLOUD_PROJECT="rehearsal",
-    ) as allowed:
-        by_uri = {**POINT, "image_uri": bucket("images/a.png")}
-        del by_uri["image"]
-        assert allowed.predict(by_uri) == allowed.predict(POINT)
-        for uri, message in (
-            (bucket("secret/a.png"), "may only use"),
-            (bucket("images/../secret/a.png"), "expected gs://"),
-            (bucket("images/none.png"), "does not exist"),
-        ):
-            reply = allowed.post({"instances": [{**by_uri, "image_uri": uri}]})
-            assert reply.status_code == 400
-            assert message in reply.json()["error"]["message"]
-        (written,) = allowed.predict(by_uri, output_uri=bucket("out/run-1"), mask_format="array")
-        assert written["output_uri"].startswith(bucket("out/run-1/0000-a-"))
-        content = json.loads(read_object(written["output_uri"], 10**7, "test"))
-        assert content == allowed.predict(POINT, mask_format="array")[0]
-    _client.cache_clear()
-
-
-def test_a_checkpoint_folder_in_a_bucket(
-    launch: Launch, bucket: Callable[[str], str], storage_server: str
-) -> None:
-    from serving.buckets import _client, write_object
-    from serving.sam.checkpoints import CHECKPOINTS
-
-    _client.cache_clear()
-    path = CHECKPOINTS["vit_tiny"].embedded_path
-    assert path is not None
-    write_object(bucket("sam-checkpoint/sam_vit_tiny.pth"), path.read_bytes(), "test")
-    cloud = {
-        "AIP_STORAGE_URI": bucket("sam-checkpoint"),
-        "STORAGE_EMULATOR_HOST": storage_server,
-        "GOOGLE_CLOUD_PROJECT": "rehearsal",
-    }
-    with launch(**cloud) as served:
-        assert served.predict(POINT)
-    write_object(bucket("sam-checkpoint/other.pth"), b"x", "test")
-    with launch(wait=False, **cloud) as failing:
-        assert failing.process.wait(60) == 1
-        assert "SERVING_CHECKPOINT" in failing.log.read_text()
-    with launch(**cloud, SERVING_CHECKPOINT="sam_vit_tiny.pth") as served:
-        assert served.predict(POINT)
-    _client.cache_clear()
 
 
 def test_polygons_follow_the_pixels_edges() -> None:

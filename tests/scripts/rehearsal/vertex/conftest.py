@@ -25,6 +25,8 @@ SERVER = """
 import http.server, json, os, sys, time
 if os.environ.get("SERVING_PRECISION") == "exit":
     print("cannot start", flush=True); sys.exit(3)
+if os.environ.get("SERVING_PRECISION") == "slow":
+    time.sleep(60)
 class Handler(http.server.BaseHTTPRequestHandler):
     def _say(self, status, content):
         body = json.dumps(content).encode()

@@ -291,10 +291,15 @@ def test_a_restarted_stand_in_finds_its_state_again(tmp_path: Path) -> None:
     vertex = Vertex(clouds.start(tmp_path))
     furnish(vertex, tmp_path / "images" / "tree")
     id_ = vertex.deployed(vertex.uploaded(modelId="sam"))
+    slow = vertex.uploaded(env=[{"name": "SERVING_PRECISION", "value": "slow"}])
+    in_hand = vertex.deploy(slow, {"0": 0, id_: 100}).json()["name"]
+    assert not vertex.ok("GET", in_hand)["done"]
     clouds.stop(tmp_path, keep=True)
     again = Vertex(clouds.start(tmp_path))
     try:
         assert again.ok("GET", f"{PARENT}/models/sam")["versionId"] == "1"
+        assert "error" in again.ok("GET", in_hand)
+        assert [one["id"] for one in again.ok("GET", ENDPOINT)["deployedModels"]] == [id_]
         deadline = time.monotonic() + 20
         while (reply := again.predict("x")).status_code != 200 and time.monotonic() < deadline:
             time.sleep(0.1)
