@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from typing import IO, Any
 
+import orjson
 
-def write_annotations(file: IO[str], images: Iterable[dict[str, Any]]) -> int:
-    """Write the masks of a run as one COCO data set and return how many masks it holds.
+_HEADER = {
+    "info": {"description": "Segment Anything on Google Cloud", "version": "1.0"},
+    "licenses": [],
+    "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
+}
+_KEPT = ("segmentation", "area", "bbox", "predicted_iou", "stability_score", "point_coords")
+
+
+class AnnotationsWriter:
+    """Writes the masks of a run as one COCO data set.
 
     ``pycocotools.coco.COCO`` loads it (https://cocodataset.org/#format-data). Annotations carry
     SAM's scores beside the keys of the format; all are of the one category "object".
 
     Args:
-        file: where to write.
-        images: contents of the ``masks/*.json`` files, read as they are needed.
+        file: where to write, in binary mode.
     """
-    header = {
-        "info": {"description": "Segment Anything on Google Cloud", "version": "1.0"},
-        "licenses": [],
-        "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
-    }
-    file.write(json.dumps(header)[:-1] + ', "annotations": [')
-    image_rows: list[dict[str, Any]] = []
-    count = 0
-    for number, content in enumerate(images, start=1):
-        image_rows.append(
-            {
-                "id": number,
-                "file_name": content["image"],
-                "width": content["width"],
-                "height": content["height"],
-            }
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._images: list[bytes] = []
+        self.masks = 0
+        file.write(orjson.dumps(_HEADER)[:-1] + b', "annotations": [')
+
+    def add(self, content: dict[str, Any]) -> None:
+        """Add the masks of one image, the content of its ``masks/*.json``."""
+        number = len(self._images) + 1
+        self._images.append(
+            orjson.dumps(
+                {
+                    "id": number,
+                    "file_name": content["image"],
+                    "width": content["width"],
+                    "height": content["height"],
+                }
+            )
         )
         for record in content["masks"]:
-            count += 1
-            row = {
-                "id": count,
-                "image_id": number,
-                "category_id": 1,
-                "iscrowd": 0,
-                **{key: record[key] for key in ("segmentation", "area", "bbox")},
-                "predicted_iou": record["predicted_iou"],
-                "stability_score": record["stability_score"],
-                "point_coords": record["point_coords"],
-            }
+            row = {"id": self.masks + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            row |= {key: record[key] for key in _KEPT}
             if "prompt" in record:
                 row["prompt"] = record["prompt"]
-            file.write((",\n" if count > 1 else "\n") + json.dumps(row))
-    file.write('\n], "images": ' + json.dumps(image_rows) + "}\n")
-    return count
+            self._file.write((b",\n" if self.masks else b"\n") + orjson.dumps(row))
+            self.masks += 1
+
+    def close(self) -> None:
+        """Write the end; the file stays open."""
+        self._file.write(b'\n], "images": [' + b",\n".join(self._images) + b"]}\n")

@@ -1,5 +1,6 @@
 """The graph: plan shards, segment each, write the report. The same one locally and on Vertex."""
 
+import dataclasses
 from typing import Any
 
 from kfp import dsl
@@ -10,8 +11,45 @@ from pipeline import components
 LOCAL_IMAGE = "python:3.11"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What one step of the graph asks for.
+
+    The defaults of :data:`GPU` fit an n1-standard-4 with one T4 (4 vCPUs, 15 GB); Vertex takes the
+    closest machine that has them.
+
+    Attributes:
+        cpu: limit, in cores.
+        memory: limit, with its unit.
+        accelerator: Vertex's name of it; empty for none.
+        accelerators: how many.
+    """
+
+    cpu: str = "4"
+    memory: str = "15G"
+    accelerator: str = ""
+    accelerators: int = 1
+
+    def applied_to(self, task: Any) -> Any:
+        """Set the limits of a task."""
+        task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
+        if self.accelerator:
+            task.set_accelerator_type(self.accelerator)
+            task.set_accelerator_limit(self.accelerators)
+        return task
+
+
+GPU = Machine(accelerator="NVIDIA_TESLA_T4")
+COORDINATOR = Machine(cpu="2", memory="8G")
+
+
 def define_pipeline(
-    *, image: str = LOCAL_IMAGE, engine: str = "local", parallelism: int = 1
+    *,
+    image: str = LOCAL_IMAGE,
+    engine: str = "local",
+    parallelism: int = 1,
+    machine: Machine | None = None,
+    retries: int = 2,
 ) -> Any:
     """Return the pipeline whose steps run in ``image``.
 
@@ -25,6 +63,9 @@ def define_pipeline(
         image: container image that holds this project.
         engine: where it runs, for the report: ``local`` or ``vertex``.
         parallelism: how many shards run at once.
+        machine: what a shard asks for; ``None`` for no limits, on one's own machine.
+        retries: how often a failed step is tried again, on a new machine. What kills a shard's
+            process is survived within the step, see :mod:`pipeline.steps.supervise_shard`.
 
     Returns:
         A Kubeflow pipeline function with one input, ``parameters`` (RunParameters as JSON).
@@ -33,6 +74,15 @@ def define_pipeline(
     def component(function: Any) -> Any:
         return dsl.component(function, base_image=image, install_kfp_package=False)
 
+    def configured(task: Any, title: str, limits: Machine | None) -> Any:
+        task.set_display_name(title)
+        task.set_caching_options(False)  # the folder may have changed since
+        if limits is not None:
+            limits.applied_to(task)
+            task.set_retry(retries, backoff_duration="30s", backoff_max_duration="300s")
+        return task
+
+    coordinator = None if machine is None else COORDINATOR
     plan = component(components.plan_shards)
     segment = component(components.segment_shard)
     report = component(components.write_report)
@@ -42,15 +92,14 @@ def define_pipeline(
         description="Segments every image of a folder and reports on it.",
     )
     def segment_anything(parameters: str) -> str:
-        planned = plan(parameters=parameters).set_display_name("Plan the shards")
-        planned.set_caching_options(False)  # the folder may have changed since
+        planned = configured(plan(parameters=parameters), "Plan the shards", coordinator)
         with dsl.ParallelFor(planned.output, name="shards", parallelism=parallelism) as shard:
             segmented = segment(parameters=parameters, shard=shard)
-            segmented.set_display_name("Segment a shard").set_caching_options(False)
+            configured(segmented, "Segment a shard", machine)
         reported = report(
             parameters=parameters, row_files=dsl.Collected(segmented.output), engine=engine
         )
-        reported.set_display_name("Write the report").set_caching_options(False)
-        return reported.output  # type: ignore[no-any-return]
+        configured(reported, "Write the report", coordinator)
+        return reported.outputs["Output"]  # type: ignore[no-any-return]
 
     return segment_anything

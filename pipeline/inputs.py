@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.parameters import RunError, RunParameters
-from pipeline.storage import SCHEME, Folder, LocalFolder, StorageError, open_folder
+from pipeline.storage import SCHEME, Folder, LocalFolder, StorageError, StoredFile, open_folder
 from serving.sam.errors import ImageError, PromptError
 from serving.sam.images import SUFFIXES, read_size
 from serving.sam.prompts import Prompt, parse_prompts_file
+
+_MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of what is made of it
+_KEPT_LETTERS = 48
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +25,16 @@ class InputImage:
         name: its name in the output, unique in the run.
         folder: where it lies.
         file: its name below ``folder``.
+        size_bytes: its length; 0 where the listing does not say it.
+        digest: of its content; empty where the listing does not say it.
         prompts: what to segment; empty for everything.
     """
 
     name: str
     folder: Folder
     file: str
+    size_bytes: int = 0
+    digest: str = ""
     prompts: tuple[Prompt, ...] = ()
 
 
@@ -50,18 +58,49 @@ def find_images(parameters: RunParameters) -> list[InputImage]:
                 f"{place}: no images found; expected files ending in {', '.join(SUFFIXES)}"
             )
         for folder, file in images:
-            name = _unique_name(folder, file, taken)
+            name = _unique_name(folder, output_name(file.name), taken)
             taken.add(name)
-            found.append(InputImage(name=name, folder=folder, file=file))
+            found.append(
+                InputImage(
+                    name=name,
+                    folder=folder,
+                    file=file.name,
+                    size_bytes=file.size_bytes,
+                    digest=file.digest,
+                )
+            )
     found.sort(key=lambda image: image.name)
     return _with_prompts(found, parameters.prompts) if parameters.prompts else found
 
 
-def _images_of(place: str, output: str) -> list[tuple[Folder, str]]:
+def output_name(file: str) -> str:
+    """The name an input file gets in the output: a path that every file system can hold.
+
+    Objects of a bucket and files of Linux may be called almost anything: ``a/../b.png``,
+    bytes that are no text, or with more letters than fit beside ``.json``.
+    """
+    text = file.encode("utf-8", "replace").decode("utf-8")
+    parts = []
+    for part in text.split("/"):
+        plain = "".join(
+            "_" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in part
+        )
+        if plain in ("", ".", ".."):
+            plain = "_" * max(len(part), 1)
+        if len(plain.encode()) > _MOST_NAME_BYTES:
+            digest = hashlib.sha256(part.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+            stem, suffix = plain[:_KEPT_LETTERS], PurePosixPath(plain).suffix[:8]
+            plain = f"{stem}-{digest}{suffix}"
+        parts.append(plain)
+    return "/".join(parts)
+
+
+def _images_of(place: str, output: str) -> list[tuple[Folder, StoredFile]]:
     folder = open_folder(place)
     if isinstance(folder, LocalFolder):
         if folder.path.is_file():
-            return [(LocalFolder(folder.path.parent), folder.path.name)]
+            size = folder.path.stat().st_size
+            return [(LocalFolder(folder.path.parent), StoredFile(folder.path.name, size))]
         if not folder.path.is_dir():
             raise RunError(f"{place}: no such file or folder")
     elif PurePosixPath(place).suffix.lower() in SUFFIXES:
@@ -69,10 +108,10 @@ def _images_of(place: str, output: str) -> list[tuple[Folder, str]]:
         holder = open_folder(parent)
         if not holder.exists(name):
             raise RunError(f"{place}: no such object")
-        return [(holder, name)]
+        return [(holder, StoredFile(name, 0))]
     skipped = _output_below(folder, output)
     return [
-        (folder, file.name)
+        (folder, file)
         for file in folder.files()
         if PurePosixPath(file.name).suffix.lower() in SUFFIXES
         and not (skipped and file.name.startswith(skipped))

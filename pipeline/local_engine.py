@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -13,12 +14,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.definition import define_pipeline
-from pipeline.manifest import ERROR, read_json
+from pipeline.lease import LOCK, held
 from pipeline.parameters import RunError, RunParameters
 from pipeline.storage import WORK, LocalFolder, StorageError, open_folder
-from pipeline.task import OWNER_VARIABLE
-
-_LOCK = ".run.lock"
+from pipeline.task import ERROR_VARIABLE, OWNER_VARIABLE
 
 
 class StepError(Exception):
@@ -54,8 +53,10 @@ def run_locally(parameters: RunParameters, log: IO[str]) -> dict[str, Any]:
             pipeline_root=str(root / "outputs"),
             workspace_root=str(root / "workspace"),
         )
-        earlier = os.environ.get(OWNER_VARIABLE)
-        os.environ[OWNER_VARIABLE] = str(os.getpid())
+        error_file = root / "error.json"
+        own = {OWNER_VARIABLE: str(os.getpid()), ERROR_VARIABLE: str(error_file)}
+        earlier = {name: os.environ.get(name) for name in own}
+        os.environ.update(own)
         try:
             # Kubeflow's runner prints its log and the steps' output to standard output.
             with contextlib.redirect_stdout(log), warnings.catch_warnings():
@@ -63,9 +64,10 @@ def run_locally(parameters: RunParameters, log: IO[str]) -> dict[str, Any]:
                 warnings.filterwarnings("ignore", message=".*no effect in the current local")
                 task = define_pipeline()(parameters=parameters.to_json())
         except RuntimeError as error:
-            raise _step_error(parameters, error) from error
+            raise _step_error(error_file, error) from error
         finally:
-            _restore(OWNER_VARIABLE, earlier)
+            for name, value in earlier.items():
+                _restore(name, value)
         summary: dict[str, Any] = json.loads(task.output)
         return summary
 
@@ -77,25 +79,24 @@ def _restore(name: str, value: str | None) -> None:
         os.environ[name] = value
 
 
-def _step_error(parameters: RunParameters, error: RuntimeError) -> StepError:
-    with contextlib.suppress(StorageError, ValueError):
-        output = open_folder(parameters.output)
-        if output.exists(ERROR):
-            detail = read_json(output, ERROR)
-            return StepError(detail["kind"], detail["message"])
+def _step_error(error_file: Path, error: RuntimeError) -> StepError:
+    with contextlib.suppress(OSError, ValueError):
+        detail = json.loads(error_file.read_text("utf-8"))
+        return StepError(detail["kind"], detail["message"])
     return StepError("", str(error))
 
 
 @contextlib.contextmanager
 def _only_one(output: str) -> Iterator[None]:
-    """Hold the output for one run; the lock goes with the process, however it ends."""
+    """Hold the output for one run; a local folder's lock goes with the process, however it ends."""
     folder = open_folder(output)
     if not isinstance(folder, LocalFolder):
-        yield  # buckets have no locks; two runs over one output repeat work but lose none
+        with held(folder, f"{socket.gethostname()}, process {os.getpid()}"):
+            yield
         return
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        file = (folder.path / _LOCK).open("w")
+        file = (folder.path / LOCK).open("w")
     except OSError as error:
         raise StorageError(f"{folder.path}: {error.strerror or error}") from error
     with file:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import orjson
+
+from pipeline.parallel import ordered_map
 from pipeline.storage import WORK, Folder
 
 JSON_TYPE = "application/json"
 PLAN = f"{WORK}/plan.json"
 ERROR = f"{WORK}/error.json"
 PLANNED = f"{WORK}/planned.json"  # written when the plan is complete
+MANIFEST = "manifest.jsonl"
+FAILED = "failed.jsonl"  # the rows of the manifest that have no masks, with reasons
 STAGES = ("read", "decode", "segment", "draw", "write")
 
 
@@ -99,6 +105,11 @@ def shard_rows_name(shard: str) -> str:
     return f"{WORK}/{shard}.rows.jsonl"
 
 
+def shard_summary_name(shard: str) -> str:
+    """Where a finished shard's own figures are: wall time, busy share, memory."""
+    return f"{WORK}/{shard}.summary.json"
+
+
 def shard_progress_name(shard: str) -> str:
     """Where a running shard says how far it is."""
     return f"{WORK}/{shard}.progress.json"
@@ -131,13 +142,38 @@ def read_rows(folder: Folder, name: str) -> Iterator[ManifestRow]:
         yield ManifestRow(**json.loads(line))
 
 
+_HEAD_BYTES = 64
+_HEAD = re.compile(rb'\{"fingerprint":"([0-9a-f]{32})",')
+
+
+def is_done(folder: Folder, image: str, expected: str) -> bool:
+    """Whether an image's masks are there with that fingerprint, told by the file's first bytes.
+
+    A masks file of a large image has hundreds of kilobytes, and a run may resume 100,000 of them.
+    Files appear whole or not at all, so the beginning vouches for the rest.
+    """
+    found = _HEAD.match(folder.read_head(masks_name(image), _HEAD_BYTES))
+    return found is not None and found[1].decode() == expected
+
+
+def finished(folder: Folder, planned: Sequence[PlannedImage]) -> set[str]:
+    """The names of the images whose masks are there and still hold."""
+    there = {file.name for file in folder.files("masks/")}
+    candidates = [image for image in planned if masks_name(image.name) in there]
+
+    def name_if_done(image: PlannedImage) -> str:
+        return image.name if is_done(folder, image.name, image.fingerprint) else ""
+
+    return set(ordered_map(name_if_done, candidates, folder.readers)) - {""}
+
+
 def read_done(folder: Folder, image: str, expected: str) -> dict[str, Any] | None:
     """An image's finished masks, or ``None`` where there are none with that fingerprint."""
     name = masks_name(image)
     if not folder.exists(name):
         return None
     try:
-        content = read_json(folder, name)
+        content = orjson.loads(folder.read_bytes(name))
     except ValueError:  # written by something else: compute it again
         return None
     if not isinstance(content, dict) or content.get("fingerprint") != expected:

@@ -1,8 +1,9 @@
-"""What a run took: images, seconds by stage, model, device, cost."""
+"""What a run took: images, seconds by stage, model, device, predicted and actual time and cost."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.manifest import STAGES, ManifestRow
@@ -12,7 +13,7 @@ from pipeline.manifest import STAGES, ManifestRow
 class RunMetrics:
     """Sums over a run's images, gathered one image at a time.
 
-    Times are those of the run that computed each image, so a resumed run reports the whole.
+    Times of images are those of the run that computed each, so a resumed run reports the whole.
     """
 
     images: int = 0
@@ -41,8 +42,14 @@ class RunMetrics:
         self.model = content["checkpoint"]
         self.precision, self.device = content["precision"], content["device"]
 
-    def to_json(self, engine: str) -> dict[str, Any]:
-        """The content of ``metrics.json``."""
+    def to_json(self, engine: str, run: LastRun, forecast: Mapping[str, Any]) -> dict[str, Any]:
+        """The content of ``metrics.json``.
+
+        Args:
+            engine: where it ran.
+            run: what the last run over this output took.
+            forecast: what that was expected to take, as ``RunParameters.forecast``.
+        """
         done = self.images - self.failed
         seconds = sum(self.stage_seconds.values())
         return {
@@ -53,12 +60,78 @@ class RunMetrics:
             "masks": self.masks,
             "megapixels": round(self.megapixels, 3),
             "seconds": round(seconds, 3),
-            "images_per_second": round(done / seconds, 4) if seconds else 0.0,
+            "images_per_second": round(run.images_per_second, 4),
             "seconds_per_stage": {k: round(v, 3) for k, v in self.stage_seconds.items()},
             "model": self.model,
             "precision": self.precision,
             "device": self.device,
             "engine": engine,
-            # A run on one's own machine is billed by nobody.
-            "cost_usd": {"estimated": 0.0, "actual": 0.0} if engine == "local" else {},
+            "run": run.to_json(),
+            "forecast": dict(forecast),
+            "cost_usd": run.cost(engine, forecast),
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LastRun:
+    """What the last run over an output took, by its shards.
+
+    Attributes:
+        computed: images it computed.
+        wall_seconds: from its plan to its report.
+        shards: what each shard says, as ``ShardFigures.to_json``.
+    """
+
+    computed: int
+    wall_seconds: float
+    shards: Sequence[Mapping[str, Any]]
+
+    def _sum(self, name: str) -> float:
+        return float(sum(shard[name] for shard in self.shards))
+
+    @property
+    def images_per_second(self) -> float:
+        """Images computed a second, from the first shard's beginning to the last one's end."""
+        if not self.shards:
+            return 0.0
+        begun = min(float(shard["started"]) for shard in self.shards)
+        ended = max(float(shard["ended"]) for shard in self.shards)
+        return self.computed / max(ended - begun, 1e-3)
+
+    @property
+    def busy_share(self) -> float:
+        """Share of the shards' time in which the network computed."""
+        wall = self._sum("wall_seconds")
+        return self._sum("busy_seconds") / wall if wall else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures of the last run."""
+        memory = [int(shard["peak_memory_bytes"]) for shard in self.shards]
+        return {
+            "computed": self.computed,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "shards": len(self.shards),
+            "shard_seconds": round(self._sum("wall_seconds"), 3),
+            "load_seconds": round(self._sum("load_seconds"), 3),
+            "busy_share": round(self.busy_share, 4),
+            "peak_memory_bytes": max(memory, default=0),
+            "restarts": int(self._sum("restarts")),
+        }
+
+    def cost(self, engine: str, forecast: Mapping[str, Any]) -> dict[str, Any]:
+        """Estimated and actual cost; nothing where no price was given.
+
+        The actual one counts what the steps themselves saw: the time that a machine takes to come
+        up is billed too, and not known here.
+        """
+        if engine == "local":  # a run on one's own machine is billed by nobody
+            return {"estimated": 0.0, "actual": 0.0}
+        if not forecast:
+            return {}
+        hours = (self._sum("wall_seconds") + self._sum("load_seconds")) / 3600
+        actual = hours * forecast["usd_per_shard_hour"] + forecast["usd_per_run"]
+        return {
+            "estimated": round(forecast["usd"], 4),
+            "actual": round(actual, 4),
+            "basis": forecast["basis"],
         }

@@ -36,7 +36,12 @@ class RunParameters:
         points_per_side: grid of automatic prompts; ``None`` for the checkpoint's own default.
         pred_iou_thresh: lowest predicted IoU; ``None`` likewise.
         stability_score_thresh: lowest stability; ``None`` likewise.
-        max_failed: largest share (0-1) of images that may fail in a run that still succeeds.
+        max_failed: how many images may fail in a run that still succeeds: a share (0-1) as a
+            float, a count as an int.
+        only_failed: take up only the images that failed in an earlier run over the same output.
+        run_id: what the run is called where it claims its output; empty for a local one.
+        forecast: what it was expected to take, for the report: ``seconds``, ``usd``,
+            ``usd_per_shard_hour``, ``usd_per_run``, ``basis``; empty where nobody asked.
 
     Raises:
         ParameterError: a value outside its range.
@@ -52,7 +57,10 @@ class RunParameters:
     points_per_side: int | None = None
     pred_iou_thresh: float | None = None
     stability_score_thresh: float | None = None
-    max_failed: float = 0.5
+    max_failed: float | int = 0.5
+    only_failed: bool = False
+    run_id: str = ""
+    forecast: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -69,12 +77,17 @@ class RunParameters:
             ("points_per_side", 256.0),
             ("pred_iou_thresh", 1.0),
             ("stability_score_thresh", 1.0),
-            ("max_failed", 1.0),
+            ("max_failed", 1.0 if isinstance(self.max_failed, float) else 1e9),
         ):
             value = getattr(self, name)
             low = 1 if name == "points_per_side" else 0
             if value is not None and not low <= value <= top:
                 raise ParameterError(f"{name}: expected {low} to {top:g}, got {value}")
+
+    def too_many_failed(self, failed: int, images: int) -> bool:
+        """Whether more images failed than the run allows."""
+        most = self.max_failed * images if isinstance(self.max_failed, float) else self.max_failed
+        return failed > most
 
     def automatic_overrides(self) -> dict[str, Any]:
         """The settings of automatic masks that the caller gave, by name."""
@@ -90,6 +103,22 @@ class RunParameters:
         """Read :meth:`to_json` back."""
         values = json.loads(text)
         return cls(**{**values, "inputs": tuple(values["inputs"])})
+
+
+def parse_max_failed(text: str) -> float | int:
+    """Read ``--max-failed``: ``0.1`` and ``10%`` are shares, ``25`` is a count.
+
+    Raises:
+        ParameterError: it is none of these.
+    """
+    try:
+        if text.endswith("%"):
+            return float(text[:-1]) / 100
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError as error:
+        raise ParameterError(
+            f"max_failed: expected a share (0.1, 10%) or a count (25), got {text!r}"
+        ) from error
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from serving.sam.masks import MaskRecord, decode_mask
 
 OVERLAY_SIDE = 1600
 SEGMENT_SIDE = 640
+OUTLINE_SIDE = 400
 _WHITE, _FOREGROUND, _BACKGROUND = (255, 255, 255), (20, 160, 60), (220, 30, 30)
 _PNG_COMPRESSION = 4  # half the time of Pillow's default for 3 % more bytes
 
@@ -116,6 +117,36 @@ def draw_segments(image: RgbImage, records: Sequence[MaskRecord], most: int) -> 
         canvas[mask] = (small[mask] * 0.72 + np.array(colour) * 0.28).astype(np.uint8)
         _outline(canvas, mask, colour, width)
         yield canvas
+
+
+def outline_paths(
+    image: RgbImage, records: Sequence[MaskRecord], most: int
+) -> tuple[tuple[int, int], list[str]]:
+    """The outlines of the first ``most`` masks as SVG paths, for pages that show and hide them.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        records: masks of the same size, best first.
+        most: how many masks.
+
+    Returns:
+        (width, height) of the frame in which the paths are, at most 400 a side, and the paths;
+        holes follow from the even-odd rule.
+    """
+    small = fit_inside(image, OUTLINE_SIDE)
+    paths = []
+    for record in records[:most]:
+        mask = _fit_mask(decode_mask(record["segmentation"]), small.shape)
+        contours, _ = cv2.findContours(
+            mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
+        )
+        pieces = []
+        for contour in contours:
+            points = cv2.approxPolyDP(contour, 0.8, closed=True)[:, 0]
+            if len(points) > 2:
+                pieces.append("M" + "L".join(f"{x} {y}" for x, y in points) + "Z")
+        paths.append("".join(pieces))
+    return (small.shape[1], small.shape[0]), paths
 
 
 def encode_png(image: RgbImage) -> bytes:

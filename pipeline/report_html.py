@@ -1,16 +1,21 @@
-"""``report.html``: a gallery of the run in one file, without scripts or styles from elsewhere."""
+"""``report.html``: a gallery of the run, without scripts or styles from elsewhere.
+
+The page holds one short row for each image and shows 24 at a time. Of a small run it also holds the
+pictures, so that it can be sent to somebody; of a large one it loads ``report_data/*.js`` and the
+pictures beside it when they are turned to. Scripts, because a page that was opened from a disk may
+not load anything else.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import quote
+from typing import Any
 
 import numpy as np
+import orjson
 from PIL import Image
 
 from pipeline.manifest import ManifestRow, overlay_name, segment_name
@@ -19,135 +24,181 @@ from pipeline.storage import Folder
 
 # A page with more images than this refers to the picture files beside it instead of holding them.
 MOST_INLINE = 100
+CHUNK = 200
+DATA = "report_data"
 _LARGE, _SMALL = 720, 220
 _PAGE = Path(__file__).parent / "report_page"
+_KINDS = {"automatic": 0, "prompted": 1, "failed": 2}
 
 
-class _Pictures:
-    """Where the page's pictures are: within it, or beside it."""
+class Gallery:
+    """The page, gathered image by image; what it keeps in memory is a short row for each.
 
-    def __init__(self, output: Folder, inline: bool) -> None:
-        self._output, self._inline = output, inline
+    Args:
+        output: the run's folder, for the pictures and the data beside the page.
+        images: how many there will be.
+        max_masks: most segments of one image.
+    """
 
-    def source(self, name: str, longest: int) -> str:
-        if not self._inline:
-            return quote(name)
+    def __init__(self, output: Folder, images: int, max_masks: int) -> None:
+        self._output, self._max_masks = output, max_masks
+        self._inline = images <= MOST_INLINE
+        self._rows: list[bytes] = []
+        self._details: list[dict[str, Any] | None] = []
+        self._chunks: list[bytes] = []
+
+    def add(self, row: ManifestRow, content: dict[str, Any] | None) -> None:
+        """Add one image; ``content`` is its masks file, or ``None`` where it failed."""
+        kind = _KINDS[content["mode"] if content is not None else "failed"]
+        short = [row.image, kind, row.masks, round(row.seconds, 2)]
+        self._rows.append(orjson.dumps([*short, row.reason] if row.reason else short))
+        self._details.append(None if content is None else self._detail(row, content))
+        if len(self._details) == CHUNK:
+            self._end_chunk()
+
+    def _end_chunk(self) -> None:
+        if not self._details:
+            return
+        text = b"samReport(%d," % len(self._chunks) + _script_json(self._details) + b");\n"
+        if self._inline:
+            self._chunks.append(text)
+        else:
+            name = f"{DATA}/{len(self._chunks):05d}.js"
+            self._output.write_bytes(name, text, "text/javascript")
+            self._chunks.append(b"")
+        self._details = []
+
+    def _detail(self, row: ManifestRow, content: dict[str, Any]) -> dict[str, Any]:
+        masks = content["masks"][: self._max_masks]
+        outlines = content.get("outlines") or {"width": 1, "height": 1, "paths": []}
+        detail: dict[str, Any] = {
+            "size": [content["width"], content["height"]],
+            "masks": [[round(one["predicted_iou"], 3), one["area"]] for one in masks],
+            "frame": [outlines["width"], outlines["height"]],
+            "paths": outlines["paths"],
+        }
+        if self._inline:
+            detail["pictures"] = [
+                self._packed(overlay_name(row.image), _LARGE),
+                self._packed(segment_name(row.image, 0), _LARGE),
+                *(
+                    self._packed(segment_name(row.image, number), _SMALL)
+                    for number in range(1, len(masks) + 1)
+                ),
+            ]
+        return detail
+
+    def _packed(self, name: str, longest: int) -> str:
         image = np.asarray(Image.open(io.BytesIO(self._output.read_bytes(name))).convert("RGB"))
         packed = base64.b64encode(encode_webp(image, longest)).decode("ascii")
         return f"data:image/webp;base64,{packed}"
 
+    def page(self, metrics: dict[str, Any]) -> bytes:
+        """The whole page.
 
-def write_html(
-    file: IO[str],
-    output: Folder,
-    metrics: dict[str, Any],
-    images: Iterable[tuple[ManifestRow, dict[str, Any] | None]],
-    max_masks: int,
-) -> None:
-    """Write the gallery.
-
-    Args:
-        file: where to write.
-        output: the run's folder, for the pictures.
-        metrics: the content of ``metrics.json``.
-        images: manifest rows with their masks, ``None`` where an image failed.
-        max_masks: most segments of one image.
-    """
-    pictures = _Pictures(output, metrics["images"] <= MOST_INLINE)
-    style = (_PAGE / "style.css").read_text("utf-8")
-    script = (_PAGE / "script.js").read_text("utf-8")
-    file.write(
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Segment Anything: {metrics['images']} images</title>"
-        f"<style>{style}</style></head><body>"
-    )
-    _write_figures(file, metrics)
-    file.write('<main id="gallery">')
-    for row, content in images:
-        if content is None:
-            _write_failure(file, row)
-        else:
-            _write_image(file, pictures, row, content, max_masks)
-    file.write(
-        '</main><p id="nothing" hidden>No image matches.</p>'
-        '<dialog id="viewer" aria-label="Picture"><button type="button" aria-label="Close">'
-        "&times;</button><img alt=''></dialog>"
-        f"<script>{script}</script></body></html>\n"
-    )
+        Args:
+            metrics: the content of ``metrics.json``.
+        """
+        self._end_chunk()
+        settings = {
+            "chunk": CHUNK,
+            "data": "" if self._inline else DATA,
+            "colours": [mask_colour(number) for number in range(self._max_masks)],
+        }
+        rows = b"[" + b",\n".join(self._rows) + b"]"
+        return b"".join(
+            (
+                _file("head.html").replace(b"TITLE", f"{metrics['images']} images".encode()),
+                b"<style>",
+                _file("style.css"),
+                b"</style></head><body>",
+                _figures(metrics).encode(),
+                _file("body.html"),
+                b"<script>const SETTINGS=",
+                _script_json(settings),
+                b";\nconst ROWS=",
+                _safe(rows),
+                b";\n",
+                _file("script.js"),
+                *self._chunks,
+                b"</script></body></html>\n",
+            )
+        )
 
 
-def _write_figures(file: IO[str], metrics: dict[str, Any]) -> None:
-    stages = metrics["seconds_per_stage"]
-    longest = max([*stages.values(), 1e-9])
-    tiles = (
-        ("images", f"{metrics['done']}"),
-        ("masks", f"{metrics['masks']}"),
-        ("failed", f"{metrics['failed']}"),
+def _file(name: str) -> bytes:
+    return (_PAGE / name).read_bytes()
+
+
+def _safe(content: bytes) -> bytes:
+    """JSON that cannot end the script it stands in, whatever a file is called."""
+    return content.replace(b"<", b"\\u003c").replace(b"\xe2\x80\xa8", b"\\u2028")
+
+
+def _script_json(content: Any) -> bytes:
+    return _safe(orjson.dumps(content))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.1f} min" if minutes < 100 else f"{hours:.1f} h"
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    run, forecast, cost = metrics["run"], metrics["forecast"], metrics["cost_usd"]
+    tiles = [
+        ("images", f"{metrics['done']:,}"),
+        ("masks", f"{metrics['masks']:,}"),
+        ("failed", f"{metrics['failed']:,}"),
         ("images/s", f"{metrics['images_per_second']:.2f}"),
-        ("seconds", f"{metrics['seconds']:.1f}"),
-    )
+        ("last run", _duration(run["wall_seconds"])),
+    ]
+    if run["busy_share"]:
+        tiles.append(("network busy", f"{run['busy_share']:.0%}"))
     shown = "".join(
         f'<div class="tile{" bad" if name == "failed" and metrics["failed"] else ""}">'
         f"<b>{value}</b><span>{name}</span></div>"
         for name, value in tiles
     )
-    bars = "".join(
-        f'<div class="stage"><span>{escape(name)}</span><i style="width:'
-        f'{max(seconds / longest * 100, 0.5):.1f}%"></i><em>{seconds:.2f} s</em></div>'
-        for name, seconds in stages.items()
-    )
     model = metrics["model"].get("name", "no model")
-    file.write(
+    return (
         f"<header><h1>Segment Anything</h1><p>{escape(model)} &middot; "
         f"{escape(metrics['precision'] or 'nothing computed')} &middot; "
         f"{escape(metrics['device'] or metrics['engine'])}</p>"
         f'<div class="tiles">{shown}</div>'
-        f"<details><summary>Where the time went</summary>{bars}</details>"
-        '<form id="filter" role="search"><input type="search" placeholder="Find an image" '
-        'aria-label="Find an image"><select aria-label="Show"><option value="all">all images'
-        '</option><option value="prompted">with prompts</option><option value="automatic">'
-        'automatic</option><option value="failed">failed</option></select></form></header>'
+        f"{_forecast(run, forecast, cost)}{_stages(metrics)}"
     )
 
 
-def _write_failure(file: IO[str], row: ManifestRow) -> None:
-    file.write(
-        f'<article data-name="{escape(row.image.lower())}" data-kind="failed" class="failed">'
-        f"<h2>{escape(row.image)}</h2><p>{escape(row.reason)}</p></article>"
+def _forecast(run: dict[str, Any], forecast: dict[str, Any], cost: dict[str, Any]) -> str:
+    if not forecast:
+        return ""
+    rows = (
+        f"<tr><th>time</th><td>{_duration(forecast['seconds'])}</td>"
+        f"<td>{_duration(run['wall_seconds'])}</td></tr>"
     )
-
-
-def _write_image(
-    file: IO[str],
-    pictures: _Pictures,
-    row: ManifestRow,
-    content: dict[str, Any],
-    max_masks: int,
-) -> None:
-    masks = content["masks"]
-    name = escape(row.image)
-    original = pictures.source(segment_name(row.image, 0), _LARGE)
-    overlay = pictures.source(overlay_name(row.image), _LARGE)
-    plural = "mask" if len(masks) == 1 else "masks"
-    file.write(
-        f'<article data-name="{escape(row.image.lower())}" data-kind="{content["mode"]}">'
-        f"<h2>{name}</h2><p>{content['width']} &times; {content['height']} &middot; "
-        f"{content['mode']} &middot; {len(masks)} {plural} &middot; {row.seconds:.2f} s</p>"
-        f'<div class="pair"><figure><img loading="lazy" src="{original}" alt="{name}, original">'
-        f'<figcaption>original</figcaption></figure><figure><img loading="lazy" src="{overlay}" '
-        f'alt="{name}, all masks"><figcaption>all masks</figcaption></figure></div>'
-    )
-    if not masks:
-        file.write('<p class="none">No mask passed the thresholds.</p>')
-    file.write('<div class="segments">')
-    for number, record in enumerate(masks[:max_masks], start=1):
-        source = pictures.source(segment_name(row.image, number), _SMALL)
-        red, green, blue = mask_colour(number - 1)
-        file.write(
-            f'<figure><img loading="lazy" src="{source}" alt="{name}, segment {number}">'
-            f'<figcaption><i style="background:rgb({red},{green},{blue})"></i>'
-            f"{record['predicted_iou']:.2f} &middot; "
-            f"{record['area']:,}&nbsp;px</figcaption></figure>"
+    if cost:
+        rows += (
+            f"<tr><th>cost</th><td>${cost['estimated']:.2f}</td><td>${cost['actual']:.2f}</td></tr>"
         )
-    file.write("</div></article>")
+    return (
+        '<table class="forecast"><tr><th></th><th>predicted</th><th>actual</th></tr>'
+        f"{rows}</table><p>{escape(str(forecast['basis']))}</p>"
+    )
+
+
+def _stages(metrics: dict[str, Any]) -> str:
+    stages = metrics["seconds_per_stage"]
+    longest = max([*stages.values(), 1e-9])
+    bars = "".join(
+        f'<div class="stage"><span>{escape(name)}</span><i style="width:'
+        f'{max(seconds / longest * 100, 0.5):.1f}%"></i><em>{_duration(seconds)}</em></div>'
+        for name, seconds in stages.items()
+    )
+    return (
+        "<details><summary>Where the time went</summary>"
+        f"{bars}<p>Stages of all images added up; reading and writing go on beside the network."
+        "</p></details>"
+    )

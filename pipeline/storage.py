@@ -30,14 +30,23 @@ class StoredFile:
     Attributes:
         name: its path below the folder, with forward slashes.
         size_bytes: its length.
+        digest: as :meth:`Folder.digest`; empty where the listing does not say it.
     """
 
     name: str
     size_bytes: int
+    digest: str = ""
 
 
 class Folder(abc.ABC):
-    """A place that holds files; names are relative, with forward slashes."""
+    """A place that holds files; names are relative, with forward slashes.
+
+    Attributes:
+        uri: the local path or ``gs://`` URI.
+        readers: how many files are best asked for at once.
+    """
+
+    readers = 1
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -53,6 +62,14 @@ class Folder(abc.ABC):
     @abc.abstractmethod
     def read_bytes(self, name: str) -> bytes:
         """A file's content; StorageError where it cannot be read."""
+
+    @abc.abstractmethod
+    def read_head(self, name: str, length: int) -> bytes:
+        """The first bytes of a file, fewer where it is shorter; StorageError likewise."""
+
+    @abc.abstractmethod
+    def create(self, name: str, content: bytes) -> bool:
+        """Make a file unless there is one of that name; whether it was made."""
 
     @abc.abstractmethod
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
@@ -103,7 +120,10 @@ class LocalFolder(Folder):
 
     def files(self, prefix: str = "") -> Iterator[StoredFile]:
         """Hidden files and folders are left out."""
-        for parent, folders, names in os.walk(self.path):
+        start = self.path / PurePosixPath(prefix).parent if "/" in prefix else self.path
+        if prefix.endswith("/"):
+            start = self._path(prefix)
+        for parent, folders, names in os.walk(start):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(parent, name)
@@ -119,6 +139,25 @@ class LocalFolder(Folder):
             return self._path(name).read_bytes()
         except OSError as error:
             raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+
+    def read_head(self, name: str, length: int) -> bytes:
+        try:
+            with self._path(name).open("rb") as file:
+                return file.read(length)
+        except OSError as error:
+            raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
+
+    def create(self, name: str, content: bytes) -> bool:
+        target = self._path(name)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise StorageError(f"{target}: {error.strerror or error}") from error
+        return True
 
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
         partial = self._partial()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from pipeline.manifest import ERROR, write_json
@@ -15,7 +17,11 @@ from serving.sam.allocator import keep_freed_memory
 from serving.sam.errors import SamError
 
 OWNER_VARIABLE = "SAM_RUN_OWNER"  # set by a local run: the process that this step works for
+# Set by a local run: a file of its own for a step's error, which a full output cannot take.
+ERROR_VARIABLE = "SAM_RUN_ERROR"
+EXPECTED_ERRORS = (SamError, RunError, ParameterError, StorageError)
 _ORPHAN_SECONDS = 0.25
+_ROOT = Path(__file__).parents[1]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,13 +44,26 @@ def run_step(
     run = RunParameters.from_json(parameters)
     try:
         return step(run, *args, **kwargs)
-    except (SamError, RunError, ParameterError, StorageError) as error:
-        try:
-            detail = {"kind": type(error).__name__, "message": str(error)}
-            write_json(open_folder(run.output), ERROR, detail)
-        except StorageError as second:
-            print(f"could not record the error: {second}")
+    except EXPECTED_ERRORS as error:
+        _record(run, {"kind": type(error).__name__, "message": str(error)})
         raise
+
+
+def _record(run: RunParameters, detail: dict[str, str]) -> None:
+    place = os.environ.get(ERROR_VARIABLE, "")
+    try:
+        if place:
+            Path(place).write_text(json.dumps(detail), "utf-8")
+        else:
+            write_json(open_folder(run.output), ERROR, detail)
+    except (OSError, StorageError) as second:
+        print(f"could not record the error: {second}")
+
+
+def environment_of_a_step() -> dict[str, str]:
+    """Variables for a process that a step starts: it belongs to this one, and finds this code."""
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
+    return {**os.environ, OWNER_VARIABLE: str(os.getpid()), "PYTHONPATH": path}
 
 
 def _die_with_owner(owner: str) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from pipeline.inputs import InputImage
 from pipeline.manifest import PlannedImage
-from pipeline.parameters import fingerprint
-from pipeline.storage import SCHEME, Folder, StorageError
+from pipeline.storage import SCHEME, Folder
 from scripts.prediction import make_instance
 from serving.sam.images import read_size
 from serving.sam.prompts import Prompt, parse_prompt
@@ -36,42 +35,6 @@ class Line:
 def is_click(prompt: Prompt) -> bool:
     """Whether a prompt is one ambiguous point, for which the best of three masks is taken."""
     return len(prompt.points) == 1 and prompt.box_xyxy is None
-
-
-def plan_images(
-    images: Sequence[InputImage], model: str, automatic: dict[str, Any]
-) -> list[PlannedImage]:
-    """The images of a batch with what decides their masks.
-
-    Args:
-        images: to segment.
-        model: the version that computes, by its content.
-        automatic: settings of automatic masks that were asked for.
-    """
-    planned = []
-    for image in images:
-        prompts = [prompt.to_json() for prompt in image.prompts]
-        try:
-            digest = image.folder.digest(image.file)
-        except StorageError:
-            digest = "unreadable"
-        content = {
-            "image": digest,
-            "prompts": prompts,
-            "model": model,
-            "automatic": {} if prompts else automatic,
-        }
-        planned.append(
-            PlannedImage(
-                name=image.name,
-                folder=image.folder.uri,
-                file=image.file,
-                digest=digest,
-                prompts=prompts,
-                fingerprint=fingerprint(content),
-            )
-        )
-    return planned
 
 
 def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list[Line]:

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.manifest import ManifestRow, PlannedImage, masks_name, overlay_name, segment_name
-from pipeline.manifest import write_json as write_masks
-from pipeline.pictures import draw_overlay, draw_segments, encode_png
+from pipeline.manifest import PlannedImage
+from pipeline.outputs import draw_pictures, masks_content, write_masks, write_pictures
 from pipeline.storage import Folder, StorageError, open_folder
 from scripts.batch_input import line_key
 from scripts.console import OperatorError
@@ -21,6 +20,7 @@ from serving.sam.prompts import Prompt
 
 # prediction.results-00000-of-00002 (the guide) or predictions_0001.jsonl (the API's reference)
 RESULTS = re.compile(r"(.*/)?(prediction\.results-\d+-of-\d+|predictions_\d+\.jsonl)")
+SHARD = "batch"  # what manifest rows call it
 ERRORS = re.compile(r"(.*/)?(prediction\.errors_stats-\d+-of-\d+|errors_\d+\.jsonl)")
 
 
@@ -80,36 +80,17 @@ def write_image(
     except StorageError as error:
         raise ImageError(f"{planned.name}: cannot be read ({error})") from error
     pixels = decode_image(data, planned.name)
-    output.delete_folder(f"segments/{planned.name}")
-    overlay = encode_png(draw_overlay(pixels, records))
-    output.write_bytes(overlay_name(planned.name), overlay, "image/png")
-    for number, picture in enumerate(draw_segments(pixels, records, max_masks)):
-        name = segment_name(planned.name, number)
-        output.write_bytes(name, encode_png(picture), "image/png")
     for record in records:
         record.setdefault("stability_score", None)  # type: ignore[typeddict-item]
-    content = {
-        "image": planned.name,
-        "source": planned.source,
-        "digest": planned.digest,
-        "fingerprint": planned.fingerprint,
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
-        "mode": "prompted" if planned.prompts else "automatic",
+    about = {
         "settings": {} if planned.prompts else automatic,
         "checkpoint": model,
         "precision": "",
         "device": "vertex batch prediction",
-        "shard": "batch",
+        "shard": SHARD,
         "seconds": {},
-        "masks": records,
     }
-    write_masks(output, masks_name(planned.name), content)
+    content = masks_content(planned, pixels, records, max_masks, about)
+    write_pictures(output, planned, draw_pictures(planned, pixels, records, max_masks))
+    write_masks(output, planned, content)
     return content
-
-
-def failed_row(planned: PlannedImage, reason: str) -> ManifestRow:
-    """The manifest row of an image without masks."""
-    return ManifestRow(
-        image=planned.name, status="failed", reason=reason, shard="batch", digest=planned.digest
-    )

@@ -15,7 +15,7 @@ from pipeline.manifest import PLAN, PlannedImage, plan_lines, read_done, write_j
 from pipeline.parameters import RunParameters, fingerprint
 from pipeline.storage import WORK, Folder, StorageError, open_folder
 from scripts import deployment
-from scripts.batch_input import Line, input_lines, line_key, plan_images, prompts_of
+from scripts.batch_input import Line, input_lines, line_key, prompts_of
 from scripts.console import CLOUD, OperatorError, meter, reporting_errors
 from scripts.model import read_plan
 from scripts.release_plan import ReleasePlan
@@ -117,11 +117,13 @@ class Batch:
     def run(self, *, batch_size: int, replicas: int) -> dict[str, Any]:
         """Do what is left of the images and write the report."""
         from pipeline.inputs import find_images
+        from pipeline.steps.plan_shards import planned_image
         from pipeline.steps.write_report import write_report
 
         images = find_images(self.parameters)
         model, version = self._model()
-        planned = plan_images(images, version["sha256"], self._automatic)
+        decides = {"model": version["sha256"], "automatic": self._automatic}
+        planned = [planned_image(image, decides) for image in images]
         todo = [one for one in planned if read_done(self.output, one.name, one.fingerprint) is None]
         rows: list[str] = []
         if todo:
@@ -162,7 +164,8 @@ class Batch:
         self, images: list[Any], planned: list[PlannedImage], job: Folder
     ) -> tuple[list[Line], list[str]]:
         """Write the JSON lines; images that cannot even be read are failed rows."""
-        from scripts.batch_output import failed_row
+        from pipeline.outputs import failed_row
+        from scripts.batch_output import SHARD
 
         readable = [f"{self.found.images_uri}/", f"{self.found.pipeline_uri}/"]
         by_name = {one.name: one for one in planned}
@@ -175,7 +178,7 @@ class Batch:
                     try:
                         found = input_lines(image, job, readable)
                     except (StorageError, ImageError) as error:
-                        rows.append(failed_row(by_name[image.name], str(error)).to_line())
+                        rows.append(failed_row(by_name[image.name], str(error), SHARD).to_line())
                         continue
                     for line in found:
                         file.write(json.dumps(line.instance) + "\n")
@@ -266,8 +269,8 @@ class Batch:
         model: dict[str, str],
     ) -> list[str]:
         """Write masks and pictures of every image; return the manifest's rows."""
-        from pipeline.steps.segment_shard import done_row
-        from scripts.batch_output import failed_row, merge_records, write_image
+        from pipeline.outputs import done_row, failed_row
+        from scripts.batch_output import SHARD, merge_records, write_image
 
         by_image: dict[str, list[Line]] = {}
         for line in lines:
@@ -290,6 +293,6 @@ class Batch:
                     )
                     rows.append(done_row(one, content).to_line())
                 except (OperatorError, ImageError) as error:
-                    rows.append(failed_row(one, str(error)).to_line())
+                    rows.append(failed_row(one, str(error), SHARD).to_line())
                 bar.update(number + 1, len(planned))
         return rows

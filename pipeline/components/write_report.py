@@ -2,22 +2,28 @@
 
 from typing import List  # noqa: UP035  (Kubeflow reads this spelling)
 
+from kfp import dsl
 
-def write_report(parameters: str, row_files: List[str], engine: str) -> str:  # noqa: UP006
+
+def write_report(
+    parameters: str,
+    row_files: List[str],  # noqa: UP006
+    engine: str,
+    visualisation: dsl.Output[dsl.Markdown],
+) -> str:
     """Gather the shards' results into manifest, data set, figures and reports.
 
     Args:
         parameters: the run, as RunParameters.to_json gives it.
         row_files: what the shards returned.
         engine: where the run takes place.
+        visualisation: the Markdown report, for the pipeline's console.
 
     Returns:
         A summary of the run, as JSON.
     """
-    import dataclasses
-    import json
-
+    from pipeline.steps.write_report import summary_json
     from pipeline.steps.write_report import write_report as step
     from pipeline.task import run_step
 
-    return json.dumps(dataclasses.asdict(run_step(step, parameters, row_files, engine)))
+    return summary_json(run_step(step, parameters, row_files, engine, visualisation.path))

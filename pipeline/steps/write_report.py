@@ -1,33 +1,51 @@
-"""Last step: the manifest, the COCO data set, the figures and the reports of a run."""
+"""Last step: the manifest, the COCO data set, the figures and the reports of a run.
+
+Every masks file is read once, the next ones while one is worked on, and nothing but a short row is
+kept of it: a run of 100,000 images fits a small machine.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.annotations import write_annotations
+from pipeline.annotations import AnnotationsWriter
+from pipeline.lease import release
 from pipeline.manifest import (
+    FAILED,
+    MANIFEST,
     PLAN,
+    PLANNED,
     ManifestRow,
     PlannedImage,
+    masks_name,
     read_done,
+    read_json,
     read_plan,
     read_rows,
+    shard_summary_name,
     write_json,
 )
-from pipeline.metrics import RunMetrics
+from pipeline.metrics import LastRun, RunMetrics
+from pipeline.outputs import done_row, failed_row
+from pipeline.parallel import ordered_map
 from pipeline.parameters import RunParameters
-from pipeline.report_html import write_html
-from pipeline.report_markdown import write_markdown
-from pipeline.steps.segment_shard import done_row
-from pipeline.storage import Folder, open_folder
+from pipeline.report_html import DATA, Gallery
+from pipeline.report_markdown import MarkdownReport, in_bucket, relative
+from pipeline.storage import SCHEME, WORK, Folder, open_folder
 
-MANIFEST, ANNOTATIONS, METRICS = "manifest.jsonl", "annotations.json", "metrics.json"
+ANNOTATIONS, METRICS = "annotations.json", "metrics.json"
 MARKDOWN, HTML = "report.md", "report.html"
 _NEVER_RUN = "not computed: its shard did not finish; run again"
+_LINES, _JSON = "application/jsonl", "application/json"
+_ROWS = ".rows.jsonl"
+_CONSOLE_IMAGES = 20  # the artifact that the console shows is small
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +69,69 @@ class RunSummary:
     too_many_failed: bool
 
 
-def write_report(parameters: RunParameters, row_files: Sequence[str], engine: str) -> RunSummary:
+def write_report(
+    parameters: RunParameters, row_files: Sequence[str], engine: str, artifact: str = ""
+) -> RunSummary:
     """Gather what the shards left and write everything that describes the whole run.
 
     Args:
         parameters: the run.
         row_files: the manifests that the shards returned.
         engine: where it ran, ``local`` or ``vertex``.
+        artifact: file that receives the Markdown report for the pipeline's console, with links
+            that work there; empty for none.
 
     Raises:
         StorageError: the output cannot be read or written.
     """
     output = open_folder(parameters.output)
+    failures, computed = _rows(output, row_files)
+    planned = list(read_plan(output, PLAN))
+    metrics = RunMetrics()
+    output.delete_folder(DATA)
+    gallery = Gallery(output, len(planned), parameters.max_masks)
+    links = in_bucket(output.uri) if output.uri.startswith(SCHEME) else relative
+    markdown = MarkdownReport(parameters.max_masks)
+    shown = MarkdownReport(parameters.max_masks, links, _CONSOLE_IMAGES)
+    with (
+        _writing(output, MANIFEST, _LINES) as manifest,
+        _writing(output, FAILED, _LINES) as quarantine,
+        _writing(output, ANNOTATIONS, _JSON) as annotations_file,
+    ):
+        annotations = AnnotationsWriter(annotations_file)
+        for image, content in _contents(output, planned):
+            row = _row(image, content, failures)
+            line = row.to_line().encode()
+            manifest.write(line)
+            if content is None:
+                quarantine.write(line)
+            else:
+                annotations.add(content)
+            metrics.add(row, content)
+            gallery.add(row, content)
+            markdown.add(row, content)
+            shown.add(row, content)
+        annotations.close()
+    figures = metrics.to_json(engine, _last_run(output, row_files, computed), parameters.forecast)
+    write_json(output, METRICS, figures)
+    output.write_bytes(MARKDOWN, markdown.text(figures).encode(), "text/markdown")
+    output.write_bytes(HTML, gallery.page(figures), "text/html")
+    if artifact:
+        Path(artifact).write_text(shown.text(figures), "utf-8")
+    if parameters.run_id:
+        release(output, parameters.run_id)
+    return RunSummary(
+        images=metrics.images,
+        failed=metrics.failed,
+        computed=computed,
+        masks=metrics.masks,
+        report=output.uri_of(HTML),
+        too_many_failed=parameters.too_many_failed(metrics.failed, metrics.images),
+    )
+
+
+def _rows(output: Folder, row_files: Sequence[str]) -> tuple[dict[str, ManifestRow], int]:
+    """The failed rows of the shards by image, and how many images they finished."""
     failures: dict[str, ManifestRow] = {}
     computed = 0
     for name in row_files:
@@ -71,65 +140,54 @@ def write_report(parameters: RunParameters, row_files: Sequence[str], engine: st
                 failures[row.image] = row
             else:
                 computed += 1
+    return failures, computed
 
-    def images() -> Iterator[tuple[ManifestRow, dict[str, Any] | None]]:
-        # Read anew for each file that is written: masks of thousands of images fit no memory.
-        for planned in read_plan(output, PLAN):
-            content = read_done(output, planned.name, planned.fingerprint)
-            yield _row(planned, content, failures), content
 
-    metrics = RunMetrics()
-    with _writing(output, MANIFEST, "application/jsonl") as file:
-        for row, content in images():
-            metrics.add(row, content)
-            file.write(row.to_line())
-    figures = metrics.to_json(engine)
-    write_json(output, METRICS, figures)
-    with _writing(output, ANNOTATIONS, "application/json") as file:
-        write_annotations(file, (content for _, content in images() if content is not None))
-    with _writing(output, MARKDOWN, "text/markdown") as file:
-        write_markdown(file, figures, images(), parameters.max_masks)
-    with _writing(output, HTML, "text/html") as file:
-        write_html(file, output, figures, images(), parameters.max_masks)
-    return RunSummary(
-        images=metrics.images,
-        failed=metrics.failed,
-        computed=computed,
-        masks=metrics.masks,
-        report=output.uri_of(HTML),
-        too_many_failed=metrics.failed > parameters.max_failed * metrics.images,
-    )
+def _contents(
+    output: Folder, planned: Sequence[PlannedImage]
+) -> Iterator[tuple[PlannedImage, dict[str, Any] | None]]:
+    """The masks of every image, ``None`` where there are none."""
+    there = {file.name for file in output.files("masks/")}
+
+    def content(image: PlannedImage) -> dict[str, Any] | None:
+        if masks_name(image.name) not in there:
+            return None
+        found = read_done(output, image.name, image.fingerprint)
+        if found is None:  # whatever lies there must not count as done in the next run either
+            output.delete(masks_name(image.name))
+        return found
+
+    return zip(planned, ordered_map(content, planned, output.readers), strict=True)
 
 
 def _row(
-    planned: PlannedImage, content: dict[str, Any] | None, failures: dict[str, ManifestRow]
+    image: PlannedImage, content: dict[str, Any] | None, failures: dict[str, ManifestRow]
 ) -> ManifestRow:
     if content is not None:
-        return done_row(planned, content)
-    missing = ManifestRow(
-        image=planned.name, status="failed", reason=_NEVER_RUN, digest=planned.digest
-    )
-    return failures.get(planned.name, missing)
+        return done_row(image, content)
+    return failures.get(image.name) or failed_row(image, _NEVER_RUN, "")
 
 
-class _writing:
-    """A text file that appears in the output only when it is complete."""
+def _last_run(output: Folder, row_files: Sequence[str], computed: int) -> LastRun:
+    shards = []
+    for name in row_files:
+        summary = shard_summary_name(name.removeprefix(f"{WORK}/").removesuffix(_ROWS))
+        if output.exists(summary):
+            shards.append(read_json(output, summary))
+    started = read_json(output, PLANNED).get("started", 0.0) if output.exists(PLANNED) else 0.0
+    return LastRun(computed, time.time() - started if started else 0.0, shards)
 
-    def __init__(self, output: Folder, name: str, content_type: str) -> None:
-        self._finish: Callable[[Path], None] = lambda path: output.write_from(
-            name, path, content_type
-        )
 
-    def __enter__(self) -> IO[str]:
-        self._scratch = tempfile.TemporaryDirectory(prefix="sam-report-")
-        self._path = Path(self._scratch.name, "file")
-        self._file = self._path.open("w", encoding="utf-8")
-        return self._file
+@contextlib.contextmanager
+def _writing(output: Folder, name: str, content_type: str) -> Iterator[IO[bytes]]:
+    """A file that appears in the output only when it is complete."""
+    with tempfile.TemporaryDirectory(prefix="sam-report-") as folder:
+        path = Path(folder, "file")
+        with path.open("wb") as file:
+            yield file
+        output.write_from(name, path, content_type)
 
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        self._file.close()
-        try:
-            if kind is None:
-                self._finish(self._path)
-        finally:
-            self._scratch.cleanup()
+
+def summary_json(summary: RunSummary) -> str:
+    """The summary as the graph's output."""
+    return json.dumps(dataclasses.asdict(summary))

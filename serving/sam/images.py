@@ -64,6 +64,20 @@ def read_size(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> tuple
         return (height, width) if turned else (width, height)
 
 
+def header_pixels(head: bytes) -> int | None:
+    """The number of pixels that an image file's first bytes announce; ``None`` if they do not.
+
+    For planning: nothing is refused and nothing decoded.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(head), formats=FORMATS) as image:
+                return image.size[0] * image.size[1]
+    except Exception:  # Pillow's readers raise SyntaxError, ValueError, struct.error...
+        return None
+
+
 def decode_image(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
     """Return the upright image of a file's content as RGB.
 

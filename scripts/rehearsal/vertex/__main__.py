@@ -68,6 +68,7 @@ def main() -> None:
     try:
         asyncio.run(_serve(servers))
     finally:
+        service.pipelines.stop()
         service.endpoints.stop()
 
 

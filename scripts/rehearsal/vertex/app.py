@@ -19,6 +19,7 @@ from scripts.rehearsal.vertex.endpoints import Endpoints
 from scripts.rehearsal.vertex.errors import ApiError
 from scripts.rehearsal.vertex.models import Models
 from scripts.rehearsal.vertex.operations import EMPTY_RESPONSE, Operations
+from scripts.rehearsal.vertex.pipelines import PipelineJobs
 from scripts.rehearsal.vertex.predictions import Predictions
 from scripts.rehearsal.vertex.state import Json, State
 
@@ -26,6 +27,7 @@ PARENT = r"projects/[^/]+/locations/[^/]+"
 MODEL = rf"{PARENT}/models/[^/:]+"
 ENDPOINT = rf"{PARENT}/endpoints/[^/:]+"
 JOB = rf"{PARENT}/batchPredictionJobs/[^/:]+"
+PIPELINE = rf"{PARENT}/pipelineJobs/[^/:]+"
 log = logging.getLogger("vertex")
 MAX_BODY = 64 << 20
 FAULTS = ("429", "503", "slow", "drop", "operation")
@@ -42,7 +44,9 @@ class Service:
         self.endpoints = Endpoints(state, self.operations, home / "logs")
         self.predictions = Predictions(state, self.endpoints.running)
         self.jobs = BatchJobs(state, client, home / "logs")
+        self.pipelines = PipelineJobs(state, client, home)
         models, endpoints, jobs = self.models, self.endpoints, self.jobs
+        pipelines = self.pipelines
         self.routes: list[tuple[str, re.Pattern[str], Action]] = [
             (method, re.compile(pattern), action)
             for method, pattern, action in (
@@ -74,6 +78,11 @@ class Service:
                 ("GET", rf"({JOB})", lambda n, q, b: jobs.get(n)),
                 ("POST", rf"({JOB}):cancel", lambda n, q, b: jobs.cancel(n)),
                 ("DELETE", rf"({JOB})", self._delete_job),
+                ("POST", rf"({PARENT})/pipelineJobs", pipelines.create),
+                ("GET", rf"({PARENT})/pipelineJobs", lambda n, q, b: pipelines.list_jobs(n, q)),
+                ("GET", rf"({PIPELINE})", lambda n, q, b: pipelines.get(n)),
+                ("POST", rf"({PIPELINE}):cancel", lambda n, q, b: pipelines.cancel(n)),
+                ("DELETE", rf"({PIPELINE})", self._delete_pipeline),
                 (
                     "GET",
                     rf"({PARENT}/.*operations/\d+)",
@@ -83,6 +92,7 @@ class Service:
         ]
         self.operations.fail_interrupted()
         self.jobs.fail_interrupted()
+        self.pipelines.fail_interrupted()
         self.endpoints.restart()
 
     def _delete_job(self, name: str, _query: Json, _body: Json) -> Json:
@@ -91,6 +101,14 @@ class Service:
             return EMPTY_RESPONSE
 
         self.jobs.get(name)
+        return self.operations.start(name, "DeleteOperationMetadata", work)
+
+    def _delete_pipeline(self, name: str, _query: Json, _body: Json) -> Json:
+        def work() -> Json:
+            self.pipelines.delete(name)
+            return EMPTY_RESPONSE
+
+        self.pipelines.get(name)
         return self.operations.start(name, "DeleteOperationMetadata", work)
 
     def answer(self, method: str, path: str, query: Json, body: Json) -> Json:

@@ -78,6 +78,31 @@ def _launch(
         )
 
 
+def pipeline_environment(tree: Path) -> dict[str, str]:
+    """Variables of a pipeline's containers, which find the image's files first."""
+    variables = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**variables, "GOOGLE_CLOUD_PROJECT": "rehearsal", "PYTHONPATH": str(tree)}
+
+
+def launch_group(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a process that leads a group of its own, with its output in a pipe."""
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_die_with_parent,
+            start_new_session=True,
+        )
+
+    return _LAUNCHER.submit(start).result()
+
+
 class Replica:
     """One running container.
 

@@ -21,7 +21,14 @@ ENDPOINT = "google_vertex_ai_endpoint"
 Json = dict[str, Any]
 # GPUs that a project may serve with at once; new projects have fewer (1), see the README.
 DEFAULT_QUOTAS = {"NVIDIA_TESLA_T4": 2, "NVIDIA_L4": 2}
-EMPTY: Json = {"models": {}, "deployments": {}, "jobs": {}, "operations": {}, "faults": []}
+EMPTY: Json = {
+    "models": {},
+    "deployments": {},
+    "jobs": {},
+    "pipelines": {},
+    "operations": {},
+    "faults": [],
+}
 
 
 def now() -> str:
