@@ -31,8 +31,8 @@ test: setup ## lint, types, import directions, and the tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-rehearse: setup ## deploy, predict and destroy in a local cloud, with the real tools
-	$(BIN)/python -m scripts.rehearsal.deploy
+rehearse: setup ## the whole journey in a local cloud, from deploy to destroy, with the real tools
+	$(BIN)/sam-vertex rehearse
 
 lint: setup ## put the code in form
 	$(BIN)/ruff check --fix .

@@ -17,7 +17,7 @@ from infra.registry import Registry
 from infra.services import Services
 from infra.settings import Settings
 from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, Storage
-from infra.workbench import Workbench
+from infra.workbench import DATA_DISK_GB, Workbench
 
 PLATFORM, SERVING = "sam-platform", "sam-serving"
 
@@ -115,6 +115,11 @@ class PlatformStack(_Stack):
                 "workbench_name": workbench.instance.name,
                 "workbench_zone": settings.zone,
                 "workbench_proxy_uri": workbench.instance.proxy_uri,
+                "workbench_shape": {
+                    "machine": settings.workbench_machine,
+                    "accelerator": settings.workbench_accelerator,
+                    "disk_gb": settings.workbench_disk_gb + DATA_DISK_GB,
+                },
                 "startup_status_uri": workbench.status_uri,
                 "kms_key": key or "",
             }

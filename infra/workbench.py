@@ -25,6 +25,7 @@ from infra.places import WORKBENCH_IMAGE_PROJECT, WORKBENCH_IMAGES
 from infra.settings import Settings
 from infra.storage import STARTUP, STATUS, Storage
 
+DATA_DISK_GB = 100
 SCRIPT = Path(__file__).with_name("startup") / "post-startup.sh"
 
 
@@ -102,7 +103,7 @@ class Workbench(Construct):
                     disk_size_gb=str(settings.workbench_disk_gb), disk_type="PD_BALANCED", **disk
                 ),
                 data_disks=WorkbenchInstanceGceSetupDataDisks(
-                    disk_size_gb="100", disk_type="PD_BALANCED", **disk
+                    disk_size_gb=str(DATA_DISK_GB), disk_type="PD_BALANCED", **disk
                 ),
                 network_interfaces=[
                     WorkbenchInstanceGceSetupNetworkInterfaces(

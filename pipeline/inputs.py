@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,7 @@ from serving.sam.prompts import Prompt, parse_prompts_file
 
 _MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of what is made of it
 _KEPT_LETTERS = 48
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +84,7 @@ def output_name(file: str) -> str:
     text = file.encode("utf-8", "replace").decode("utf-8")
     parts = []
     for part in text.split("/"):
-        plain = "".join(
-            "_" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in part
-        )
+        plain = _CONTROL.sub("_", part)
         if plain in ("", ".", ".."):
             plain = "_" * max(len(part), 1)
         if len(plain.encode()) > _MOST_NAME_BYTES:

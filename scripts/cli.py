@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from scripts import batch_predict, checkpoint, doctor, image, model, predict, run, serve
+from scripts import (
+    batch_predict,
+    checkpoint,
+    cost,
+    doctor,
+    experiment,
+    image,
+    images,
+    model,
+    pipeline,
+    predict,
+    run,
+    serve,
+)
 from scripts.rehearsal import command as rehearsal
+from scripts.rehearsal import journey
 
 app = typer.Typer(
     name="sam-vertex",
@@ -21,10 +35,15 @@ app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("batch-predict", epilog=batch_predict.EXAMPLE)(batch_predict.batch_predict)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("experiment", epilog=experiment.EXAMPLES)(experiment.experiment)
+app.command("cost", epilog=cost.EXAMPLES)(cost.cost)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(images.app, name="images")
 app.add_typer(image.app, name="image")
 app.add_typer(model.app, name="model")
+app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(rehearsal.app, name="rehearsal")
+app.command("rehearse", epilog=journey.EXAMPLE)(journey.rehearse)
 
 
 def main() -> None:

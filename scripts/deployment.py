@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from scripts.console import OperatorError
+from serving.sam.checkpoints import find_entry
 
 DEFAULT_PATH = Path("outputs.json")
 PLATFORM, SERVING = "sam-platform", "sam-serving"
@@ -32,6 +33,7 @@ class Deployment:
         workbench_proxy_uri: where its JupyterLab is.
         startup_status_uri: object in which its start-up script reports.
         kms_key: key that encrypts everything, or empty.
+        workbench_shape: its ``machine``, ``accelerator`` and ``disk_gb``.
         endpoint_resource_name: ``projects/.../endpoints/...``.
         endpoint_id: its id.
         endpoint_type: dedicated, shared or private.
@@ -54,6 +56,7 @@ class Deployment:
     workbench_proxy_uri: str
     startup_status_uri: str
     kms_key: str
+    workbench_shape: dict[str, Any] = dataclasses.field(default_factory=dict)
     endpoint_resource_name: str = ""
     endpoint_id: str = ""
     endpoint_type: str = ""
@@ -82,6 +85,13 @@ class Deployment:
             raise OperatorError(
                 f"{path} does not hold the outputs of {PLATFORM}: {error}", hint=_DEPLOY
             ) from error
+
+    def checkpoint_place(self, name: str) -> str:
+        """Where the steps of a pipeline find a checkpoint: as uploaded, embedded, or as given."""
+        entry = find_entry(name)
+        if entry is None or entry.url is None or "/" in name:
+            return name
+        return f"{self.checkpoint_uri}/{Path(entry.file_name).stem}/{entry.file_name}"
 
 
 def release_of(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from scripts import deployment
 from scripts.console import reporting_errors
-from scripts.prices import AS_OF
+from scripts.prices import prices
 from scripts.release_plan import ReleasePlan
 
 PLAN = "SAM_VERTEX_RELEASE"  # the plan as JSON; Terraform sets it
@@ -120,7 +120,7 @@ def list_versions(
             state = traffic if row["deployed_model_ids"] else "not deployed, $0.00/h"
             typer.echo(f"version {row['version']}  {', '.join(row['aliases'])}: {state}")
             typer.echo(f"    {row['checkpoint']} ({row['checkpoint_digest']}), {row['image']}")
-        typer.echo(f"list prices of {AS_OF}; machines bill while deployed, asked or not")
+        typer.echo(f"{prices().basis}; machines bill while deployed, asked or not")
 
 
 @app.command(epilog="Example: sam-vertex model undeploy")

@@ -1,19 +1,19 @@
-"""``sam-vertex run``: the pipeline over files and folders."""
+"""``sam-vertex run``: the pipeline over files and folders, here or on Vertex AI."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from scripts import deployment, options
 from scripts.checkpoint_cache import checkpoint_place
-from scripts.console import CLOUD, Meter, OperatorError, meter, operator_error, reporting_errors
-from serving.sam.engine import Precision
+from scripts.console import CLOUD, OperatorError, meter, operator_error, reporting_errors
 
 if TYPE_CHECKING:
     from pipeline.parameters import RunParameters
@@ -21,74 +21,114 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "Examples: sam-vertex run photos/ --output out/ | "
     "sam-vertex run a.jpg b.png --prompts prompts.json --output out/ | "
-    "sam-vertex run gs://bucket/images --checkpoint vit_b --output gs://bucket/run-1"
+    "sam-vertex run gs://BUCKET/batch-prediction-images --engine vertex --shards 4 "
+    "--checkpoint vit_b --output gs://BUCKET/pipeline/run-1 | "
+    "sam-vertex run --attach sam-20261122-101500-3fa9c1"
 )
-EngineName = Literal["local"]
-_POLL_SECONDS = {"local": 0.3, "bucket": 5.0}
+EngineName = Literal["local", "vertex"]
+PANEL = "On Vertex AI"
 
 
 def run(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Images and folders, local or gs://.")
-    ],
-    output: Annotated[str, typer.Option(help="Folder for the results, local or gs://.")],
-    prompts: Annotated[
-        str, typer.Option(help="JSON file with points and boxes for some of the images.")
-    ] = "",
-    engine: Annotated[
-        EngineName, typer.Option(help="Where to run: local is Kubeflow on this machine.")
-    ] = "local",
-    checkpoint: Annotated[
-        str, typer.Option(help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI.")
-    ] = "vit_tiny",
-    shards: Annotated[int, typer.Option(help="Pieces the images are split into.")] = 1,
-    max_masks: Annotated[int, typer.Option(help="Segments shown for each image.")] = 10,
-    precision: Annotated[
-        Precision, typer.Option(help="auto is exact on a CPU and fast on a GPU.")
-    ] = "auto",
-    points_per_side: Annotated[
-        int | None, typer.Option(help="Grid of automatic prompts; default: the checkpoint's own.")
+        list[str] | None,
+        typer.Argument(metavar="INPUT...", help="Images and folders, local or gs://."),
     ] = None,
+    output: options.Output = "",
+    prompts: options.Prompts = "",
+    engine: Annotated[
+        EngineName, typer.Option(help="Where: Kubeflow on this machine, or Vertex AI Pipelines.")
+    ] = "local",
+    checkpoint: options.Checkpoint = "vit_tiny",
+    shards: Annotated[int, typer.Option(help="Pieces the images are split into.")] = 1,
+    max_masks: options.MaxMasks = 10,
+    precision: options.PrecisionName = "auto",
+    points_per_side: options.PointsPerSide = None,
     pred_iou_thresh: Annotated[
         float | None, typer.Option(help="Lowest predicted IoU of a mask, 0-1; likewise.")
     ] = None,
     stability_score_thresh: Annotated[
         float | None, typer.Option(help="Lowest stability of a mask, 0-1; likewise.")
     ] = None,
-    max_failed: Annotated[
-        float, typer.Option(help="Largest share of images (0-1) that may fail.")
-    ] = 0.5,
+    max_failed: options.MaxFailed = "0.5",
+    only_failed: Annotated[
+        bool, typer.Option("--only-failed", help="Only the images in OUTPUT/failed.jsonl.")
+    ] = False,
+    attach: Annotated[
+        str, typer.Option(help="Follow a run that was submitted.", rich_help_panel=PANEL)
+    ] = "",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Submit and leave.", rich_help_panel=PANEL)
+    ] = False,
+    parallel: Annotated[
+        int,
+        typer.Option(help="Shards at once; default: all. Quota bounds it.", rich_help_panel=PANEL),
+    ] = 0,
+    accelerator: Annotated[
+        str, typer.Option(help="Of a shard; none for a CPU.", rich_help_panel=PANEL)
+    ] = "NVIDIA_TESLA_T4",
+    image: Annotated[
+        str, typer.Option(help="Image of the steps; default: the last.", rich_help_panel=PANEL)
+    ] = "",
+    outputs: Annotated[
+        Path, typer.Option(help="outputs of 'cdktf deploy'", rich_help_panel=PANEL)
+    ] = deployment.DEFAULT_PATH,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     debug: Annotated[bool, typer.Option(help="Print tracebacks and the pipeline's log.")] = False,
 ) -> None:
     """Segment every image of INPUT and write masks, pictures and a report to OUTPUT.
 
     A second run over the same OUTPUT does only what is left. An image that cannot be read is
-    reported, not fatal. Killing the run at any moment loses at most the image in hand.
+    reported, not fatal. Killing the run at any moment loses at most the image in hand. A run on
+    Vertex AI goes on without this command, which can be left with Ctrl-C and joined again.
     """
     with reporting_errors(debug):
-        from pipeline.parameters import RunParameters
+        if attach:
+            _say(_attached(attach, outputs), as_json)
+            return
+        if not inputs or not output:
+            raise OperatorError(
+                f"missing {'INPUT' if not inputs else '--output'}", hint="sam-vertex run --help"
+            )
+        from pipeline.parameters import RunParameters, parse_max_failed
 
         parameters = RunParameters(
             inputs=tuple(inputs),
             output=output,
             prompts=prompts,
-            checkpoint=checkpoint_place(checkpoint),
+            checkpoint=checkpoint if engine == "vertex" else checkpoint_place(checkpoint),
             shards=shards,
             max_masks=max_masks,
             precision=precision,
             points_per_side=points_per_side,
             pred_iou_thresh=pred_iou_thresh,
             stability_score_thresh=stability_score_thresh,
-            max_failed=max_failed,
+            max_failed=parse_max_failed(max_failed),
+            only_failed=only_failed,
         )
-        _check(parameters)
-        summary = _run_locally(parameters, debug)
-        _say(summary, as_json)
+        if engine == "local":
+            check(parameters)
+            _say(run_here(parameters, debug=debug), as_json)
+            return
+        summary = run_on_vertex(
+            parameters,
+            outputs=outputs,
+            image=image,
+            parallel=parallel or shards,
+            accelerator="" if accelerator == "none" else accelerator,
+            detach=detach,
+        )
+        if summary is not None:
+            _say(summary, as_json)
 
 
-def _check(parameters: RunParameters) -> None:
-    """Refuse what can be refused before anything is written or computed."""
+def check(parameters: RunParameters) -> None:
+    """Refuse what can be refused before anything is written or computed.
+
+    Raises:
+        RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
+        OperatorError: the output cannot be written.
+    """
     from pipeline.checkpoint import check_checkpoint
     from pipeline.inputs import find_images
     from pipeline.storage import LocalFolder, open_folder
@@ -108,13 +148,28 @@ def _check(parameters: RunParameters) -> None:
             ) from error
 
 
-def _run_locally(parameters: RunParameters, debug: bool) -> dict[str, Any]:
+def run_here(parameters: RunParameters, *, debug: bool = False) -> dict[str, Any]:
+    """Run on this machine with a meter; the summary.
+
+    Raises:
+        OperatorError: a step failed.
+    """
     from pipeline.local_engine import StepError, run_locally
+    from pipeline.manifest import read_json
+    from pipeline.steps.write_report import METRICS
+    from pipeline.storage import LocalFolder, open_folder
+    from scripts.follow import RunMeter, following
+    from scripts.throughput import remember
 
     started = time.monotonic()
+    output = open_folder(parameters.output)
+    local = isinstance(output, LocalFolder)
     with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
         try:
-            with meter("segmenting") as bar, _following(parameters, bar):
+            with (
+                meter("segmenting") as bar,
+                following(RunMeter(output, parameters.shards, bar), local=local),
+            ):
                 summary = run_locally(parameters, log)
         except StepError as error:
             raise operator_error(error.kind, str(error)) from error
@@ -123,57 +178,51 @@ def _run_locally(parameters: RunParameters, debug: bool) -> dict[str, Any]:
                 log.seek(0)
                 typer.echo(log.read(), err=True)
     summary["wall_seconds"] = round(time.monotonic() - started, 2)
+    metrics = read_json(output, METRICS)
+    remember(metrics, f"local, {metrics['device']}")
     return summary
 
 
-class _following:
-    """Move a meter while the steps run in their own processes."""
+def run_on_vertex(
+    parameters: RunParameters,
+    *,
+    outputs: Path,
+    parallel: int,
+    image: str = "",
+    accelerator: str = "NVIDIA_TESLA_T4",
+    detach: bool = False,
+) -> dict[str, Any] | None:
+    """Submit a run and follow it to its end; its summary, or ``None`` if it is left alone.
 
-    def __init__(self, parameters: RunParameters, bar: Meter) -> None:
-        self._parameters, self._bar = parameters, bar
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
-        self._started: tuple[float, int] | None = None
-        self._shown = -1
+    Raises:
+        OperatorError: something is wrong with it, or the job failed.
+    """
+    from pipeline.definition import Machine
+    from scripts.vertex_run import VertexRuns, kind_of_machine, run_image, say_estimate
 
-    def __enter__(self) -> None:
-        self._thread.start()
+    runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
+    name = parameters.checkpoint
+    place = runs.found.checkpoint_place(name)
+    parameters = runs.prepare(dataclasses.replace(parameters, checkpoint=place))
+    check(parameters)
+    machine = Machine(accelerator=accelerator)
+    found = runs.estimate(parameters, machine, parallel, name)
+    say_estimate(found, min(parallel, parameters.shards))
+    forecast = {**found.to_json(), "machine": kind_of_machine(machine)}
+    parameters = dataclasses.replace(parameters, forecast=forecast)
+    job = runs.submit(parameters, machine, run_image(outputs, image), parallel)
+    typer.echo(f"submitted {parameters.run_id}", err=True)
+    if detach:
+        typer.echo(parameters.run_id)
+        return None
+    return runs.follow(job, parameters)
 
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
-    def _follow(self) -> None:
-        from pipeline.storage import LocalFolder, open_folder
+def _attached(name: str, outputs: Path) -> dict[str, Any]:
+    from scripts.vertex_run import VertexRuns
 
-        folder = open_folder(self._parameters.output)
-        local = isinstance(folder, LocalFolder)
-        while not self._stop.wait(_POLL_SECONDS["local" if local else "bucket"]):
-            self._show(folder)
-        self._show(folder)
-
-    def _show(self, folder: Any) -> None:
-        from pipeline.manifest import read_progress
-        from pipeline.storage import StorageError
-
-        try:
-            progress = read_progress(folder, self._parameters.shards)
-        except (StorageError, ValueError, KeyError):  # the next look will do
-            return
-        seen = progress.done + progress.failed
-        if not progress.total or seen == self._shown:
-            return
-        self._shown = seen
-        if self._started is None and seen:
-            self._started = (time.monotonic(), seen)
-        note = f"{progress.masks} masks"
-        if self._started and seen > self._started[1]:
-            pace = (seen - self._started[1]) / (time.monotonic() - self._started[0])
-            left = (progress.total - seen) / pace
-            note = f"{pace:.2f} images/s, {note}, {left:.0f} s left"
-        if progress.failed:
-            note += f", {progress.failed} failed"
-        self._bar.update(seen, progress.total, note)
+    runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
+    return runs.follow(*runs.attach(name))
 
 
 def _say(summary: dict[str, Any], as_json: bool) -> None:
@@ -181,17 +230,19 @@ def _say(summary: dict[str, Any], as_json: bool) -> None:
         typer.echo(json.dumps(summary))
     else:
         done = summary["images"] - summary["failed"]
-        computed = summary["computed"]
-        earlier = done - computed
+        earlier = done - summary["computed"]
         typer.echo(
             f"{summary['images']} images: {done} done"
             + (f" ({earlier} by an earlier run)" if earlier else "")
             + f", {summary['failed']} failed, {summary['masks']} masks, "
             f"{summary['wall_seconds']:.1f} s"
         )
+        cost = summary.get("cost_usd")
+        if cost:
+            typer.echo(f"cost: ${cost['actual']:.2f}, estimated ${cost['estimated']:.2f}")
         if summary["failed"]:
-            where = Path(summary["report"]).with_name("manifest.jsonl")
-            typer.echo(f"failed images and reasons: {where}")
+            where = summary["report"].removesuffix("report.html")
+            typer.echo(f"failed images and reasons: {where}failed.jsonl (--only-failed retries)")
         typer.echo(f"report: {summary['report']}")
     if summary["too_many_failed"]:
         raise OperatorError(

@@ -60,6 +60,26 @@ def connect(project_id: str, region: str) -> Any:
     return aiplatform
 
 
+def pipeline_client(region: str) -> Any:
+    """The service that pipeline jobs are submitted to.
+
+    The SDK's own ``PipelineJob.submit`` first asks the Resource Manager whether the bucket is the
+    project's, which a rehearsal cannot answer and a deployment's own bucket need not.
+    """
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform_v1
+
+    address = os.environ.get(REHEARSAL, "")
+    if not address:
+        host = f"{region}-aiplatform.googleapis.com"
+        return aiplatform_v1.PipelineServiceClient(client_options={"api_endpoint": host})
+    return aiplatform_v1.PipelineServiceClient(
+        transport="rest",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": address},
+    )
+
+
 def patiently(call: Callable[[], T]) -> T:
     """Call something that may be called again, through 429, 503 and dropped connections."""
     from google.api_core import exceptions, retry

@@ -1,7 +1,7 @@
 """The second step's outside: a shard's process, started again when it dies.
 
-Kubeflow's runners do not retry a step inside a loop, or not everywhere, and a retry of theirs is a new
-machine. What kills a process (memory, a driver's fault) is survived here: the next life goes on
+Kubeflow's runners do not retry a step inside a loop, or not everywhere, and a retry of theirs is a
+new machine. What kills a process (memory, a driver's fault) is survived here: the next life goes on
 where the last one ended, and an image that has killed its process alone is set aside.
 """
 

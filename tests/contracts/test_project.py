@@ -61,6 +61,7 @@ def test_environment_is_read_at_entry_points_only() -> None:
         "scripts/doctor.py",
         "scripts/model.py",
         "scripts/plan.py",
+        "scripts/prices.py",
         "scripts/rehearsal/cloud.py",
         "scripts/rehearsal/deploy.py",
         "scripts/rehearsal/docker.py",

@@ -23,30 +23,6 @@ needs_cdktf = pytest.mark.skipif(
 )
 
 
-@needs_cdktf
-def test_cdktf_deploys_and_destroys_both_stacks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The outputs it writes are exactly what the scripts read; nothing is left afterwards."""
-    outputs = deploy.rehearse(tmp_path)
-    printed = capsys.readouterr().out
-    assert "deployed: 63 resources" in printed
-    assert "0 resources left" in printed
-    (tmp_path / "outputs.json").write_text(json.dumps(outputs))
-    found = Deployment.from_outputs(tmp_path / "outputs.json")
-    assert found.bucket_name == "rehearsed-project-sam"
-    assert found.endpoint_dns.startswith("https://sam-endpoint.us-west1-")
-    fields = {name for stack in outputs.values() for name in stack}
-    assert fields == set(Deployment.__dataclass_fields__), "outputs and Deployment differ"
-
-
-@needs_cdktf
-def test_failed_deployment_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SAM_ZONE", "us-west1-c")
-    with pytest.raises(OperatorError, match="SAM_ZONE: 'us-west1-c' has no T4s"):
-        deploy.rehearse(tmp_path)
-
-
 def test_plain_terraform_needs_no_node(tmp_path: Path) -> None:
     """Synthesized documents, copied elsewhere: ``terraform init``, ``apply``, ``destroy``."""
     cloud = clouds.start(tmp_path / "cloud")

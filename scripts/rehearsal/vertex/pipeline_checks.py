@@ -29,6 +29,13 @@ def images(graph: Json) -> list[str]:
     return sorted({str(container.get("image", "")) for container in executors(graph)})
 
 
+def parallelism(graph: Json) -> int:
+    """How many tasks of a loop run at once, at most."""
+    tasks = graph["root"].get("dag", {}).get("tasks", {}).values()
+    limits = [(task.get("iteratorPolicy") or {}).get("parallelismLimit", 0) for task in tasks]
+    return max([int(limit) for limit in limits], default=0) or 1
+
+
 def check_labels(labels: Json) -> None:
     """Refuse labels that the service refuses."""
     for key, value in labels.items():

@@ -78,10 +78,18 @@ def _launch(
         )
 
 
-def pipeline_environment(tree: Path) -> dict[str, str]:
-    """Variables of a pipeline's containers, which find the image's files first."""
+def pipeline_environment(tree: Path, at_once: int) -> dict[str, str]:
+    """Variables of a pipeline's containers, which find the image's files first.
+
+    The machines that run at once are one here: each gets its share of the cores.
+    """
     variables = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return {**variables, "GOOGLE_CLOUD_PROJECT": "rehearsal", "PYTHONPATH": str(tree)}
+    return {
+        **variables,
+        "GOOGLE_CLOUD_PROJECT": "rehearsal",
+        "PYTHONPATH": str(tree),
+        "OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // at_once, 1)),
+    }
 
 
 def launch_group(
