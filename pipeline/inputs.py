@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from pipeline.manifest import as_text
 from pipeline.parameters import RunError, RunParameters
 from pipeline.storage import SCHEME, Folder, LocalFolder, StorageError, StoredFile, open_folder
 from serving.sam.errors import ImageError, PromptError
@@ -81,9 +82,8 @@ def output_name(file: str) -> str:
     Objects of a bucket and files of Linux may be called almost anything: ``a/../b.png``,
     bytes that are no text, or with more letters than fit beside ``.json``.
     """
-    text = file.encode("utf-8", "replace").decode("utf-8")
     parts = []
-    for part in text.split("/"):
+    for part in as_text(file).split("/"):
         plain = _CONTROL.sub("_", part)
         if plain in ("", ".", ".."):
             plain = "_" * max(len(part), 1)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import socket
 import tempfile
 import warnings
@@ -91,7 +92,7 @@ def _only_one(output: str) -> Iterator[None]:
     """Hold the output for one run; a local folder's lock goes with the process, however it ends."""
     folder = open_folder(output)
     if not isinstance(folder, LocalFolder):
-        with held(folder, f"{socket.gethostname()}, process {os.getpid()}"):
+        with held(folder, f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(3)}"):
             yield
         return
     try:

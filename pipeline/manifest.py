@@ -22,6 +22,11 @@ FAILED = "failed.jsonl"  # the rows of the manifest that have no masks, with rea
 STAGES = ("read", "decode", "segment", "draw", "write")
 
 
+def as_text(name: str) -> str:
+    """A name as valid Unicode: bytes of a file's name that are none become question marks."""
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedImage:
     """One image of a run.
@@ -44,8 +49,8 @@ class PlannedImage:
 
     @property
     def source(self) -> str:
-        """Where the image was read from."""
-        return f"{self.folder.rstrip('/')}/{self.file}"
+        """Where the image was read from, as text."""
+        return as_text(f"{self.folder.rstrip('/')}/{self.file}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.manifest import (
     ManifestRow,
     PlannedImage,
+    as_text,
     masks_name,
     overlay_name,
     segment_name,
@@ -103,7 +104,7 @@ def failed_row(image: PlannedImage, reason: str, shard: str, seconds: float = 0.
     return ManifestRow(
         image=image.name,
         status="failed",
-        reason=reason,
+        reason=as_text(reason),
         seconds=round(seconds, 4),
         shard=shard,
         digest=image.digest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts.console import OperatorError
-from scripts.deployment import Deployment
 from scripts.rehearsal import cloud as clouds
 from scripts.rehearsal import deploy
 

@@ -166,19 +166,6 @@ def test_steps_too_many_failures_are_said(local_run: RunParameters, image_folder
     assert Path(strict.output, "report.html").exists()
 
 
-def test_plan_shards_deals_every_image_once(local_run: RunParameters, image_folder: Path) -> None:
-    for number in range(20):
-        Image.new("RGB", (8, 8)).save(image_folder / f"n{number}.png")
-    run = RunParameters.from_json(local_run.to_json().replace('shards": 1', 'shards": 4'))
-    shards = plan_shards(run)
-    output = open_folder(run.output)
-    dealt = [[i.name for i in read_plan(output, f".run/{shard}.plan.jsonl")] for shard in shards]
-    assert [len(names) for names in dealt] == [6, 6, 6, 5]
-    assert sorted(name for names in dealt for name in names) == [
-        image.name for image in read_plan(output, PLAN)
-    ]
-
-
 def test_plan_shards_unknown_checkpoint_is_named(local_run: RunParameters) -> None:
     for place, reason in (("/no/such.pth", "no such checkpoint"), ("vit_b", "fetch it first")):
         run = RunParameters.from_json(local_run.to_json().replace("vit_tiny", place))
