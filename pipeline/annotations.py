@@ -26,22 +26,22 @@ class AnnotationsWriter:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._images: list[bytes] = []
+        self._images = bytearray()  # orjson's own objects keep 4 kB each
+        self._count = 0
         self.masks = 0
         file.write(orjson.dumps(_HEADER)[:-1] + b', "annotations": [')
 
     def add(self, content: dict[str, Any]) -> None:
         """Add the masks of one image, the content of its ``masks/*.json``."""
-        number = len(self._images) + 1
-        self._images.append(
-            orjson.dumps(
-                {
-                    "id": number,
-                    "file_name": content["image"],
-                    "width": content["width"],
-                    "height": content["height"],
-                }
-            )
+        self._count = number = self._count + 1
+        self._images += b",\n" if number > 1 else b""
+        self._images += orjson.dumps(
+            {
+                "id": number,
+                "file_name": content["image"],
+                "width": content["width"],
+                "height": content["height"],
+            }
         )
         for record in content["masks"]:
             row = {"id": self.masks + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
@@ -53,4 +53,4 @@ class AnnotationsWriter:
 
     def close(self) -> None:
         """Write the end; the file stays open."""
-        self._file.write(b'\n], "images": [' + b",\n".join(self._images) + b"]}\n")
+        self._file.write(b'\n], "images": [' + bytes(self._images) + b"]}\n")

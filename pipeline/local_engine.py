@@ -55,7 +55,11 @@ def run_locally(parameters: RunParameters, log: IO[str]) -> dict[str, Any]:
             workspace_root=str(root / "workspace"),
         )
         error_file = root / "error.json"
-        own = {OWNER_VARIABLE: str(os.getpid()), ERROR_VARIABLE: str(error_file)}
+        own = {
+            OWNER_VARIABLE: str(os.getpid()),
+            ERROR_VARIABLE: str(error_file),
+            "TMPDIR": scratch,  # Kubeflow's runner leaves a folder behind for each step
+        }
         earlier = {name: os.environ.get(name) for name in own}
         os.environ.update(own)
         try:

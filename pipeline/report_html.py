@@ -43,7 +43,7 @@ class Gallery:
     def __init__(self, output: Folder, images: int, max_masks: int) -> None:
         self._output, self._max_masks = output, max_masks
         self._inline = images <= MOST_INLINE
-        self._rows: list[bytes] = []
+        self._rows = bytearray()  # orjson's own objects keep 4 kB each
         self._details: list[dict[str, Any] | None] = []
         self._chunks: list[bytes] = []
 
@@ -51,7 +51,8 @@ class Gallery:
         """Add one image; ``content`` is its masks file, or ``None`` where it failed."""
         kind = _KINDS[content["mode"] if content is not None else "failed"]
         short = [row.image, kind, row.masks, round(row.seconds, 2)]
-        self._rows.append(orjson.dumps([*short, row.reason] if row.reason else short))
+        self._rows += b",\n" if self._rows else b""
+        self._rows += orjson.dumps([*short, row.reason] if row.reason else short)
         self._details.append(None if content is None else self._detail(row, content))
         if len(self._details) == CHUNK:
             self._end_chunk()
@@ -105,7 +106,7 @@ class Gallery:
             "data": "" if self._inline else DATA,
             "colours": [mask_colour(number) for number in range(self._max_masks)],
         }
-        rows = b"[" + b",\n".join(self._rows) + b"]"
+        rows = b"[" + bytes(self._rows) + b"]"
         return b"".join(
             (
                 _file("head.html").replace(b"TITLE", f"{metrics['images']} images".encode()),

@@ -86,10 +86,9 @@ def write_report(
     """
     output = open_folder(parameters.output)
     failures, computed = _rows(output, row_files)
-    planned = list(read_plan(output, PLAN))
     metrics = RunMetrics()
     output.delete_folder(DATA)
-    gallery = Gallery(output, len(planned), parameters.max_masks)
+    gallery = Gallery(output, sum(1 for _ in read_plan(output, PLAN)), parameters.max_masks)
     links = in_bucket(output.uri) if output.uri.startswith(SCHEME) else relative
     markdown = MarkdownReport(parameters.max_masks)
     shown = MarkdownReport(parameters.max_masks, links, _CONSOLE_IMAGES)
@@ -99,7 +98,7 @@ def write_report(
         _writing(output, ANNOTATIONS, _JSON) as annotations_file,
     ):
         annotations = AnnotationsWriter(annotations_file)
-        for image, content in _contents(output, planned):
+        for image, content in _contents(output):
             row = _row(image, content, failures)
             line = row.to_line().encode()
             manifest.write(line)
@@ -143,21 +142,19 @@ def _rows(output: Folder, row_files: Sequence[str]) -> tuple[dict[str, ManifestR
     return failures, computed
 
 
-def _contents(
-    output: Folder, planned: Sequence[PlannedImage]
-) -> Iterator[tuple[PlannedImage, dict[str, Any] | None]]:
-    """The masks of every image, ``None`` where there are none."""
+def _contents(output: Folder) -> Iterator[tuple[PlannedImage, dict[str, Any] | None]]:
+    """The masks of every planned image, ``None`` where there are none."""
     there = {file.name for file in output.files("masks/")}
 
-    def content(image: PlannedImage) -> dict[str, Any] | None:
+    def content(image: PlannedImage) -> tuple[PlannedImage, dict[str, Any] | None]:
         if masks_name(image.name) not in there:
-            return None
+            return image, None
         found = read_done(output, image.name, image.fingerprint)
         if found is None:  # whatever lies there must not count as done in the next run either
             output.delete(masks_name(image.name))
-        return found
+        return image, found
 
-    return zip(planned, ordered_map(content, planned, output.readers), strict=True)
+    return ordered_map(content, read_plan(output, PLAN), output.readers)
 
 
 def _row(

@@ -250,7 +250,7 @@ def stop(home: Path, *, keep: bool = False) -> bool:
             was_running = _end(int(pid)) or was_running
         path.unlink()
         if not keep:
-            for name in ("storage", "mirror", "state", "bin", "images", "logs", "pipelines"):
+            for name in ("storage", "mirror", "state", "bin", "images", "logs", "pipelines", "tmp"):
                 shutil.rmtree(home / name, ignore_errors=True)
             files = ("storage.log", "vertex.log", "vertex.pem", "vertex.key", "terraform.rc")
             for name in (*files, "world.json", "world.lock"):

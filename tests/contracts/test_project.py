@@ -122,7 +122,8 @@ def test_readme_names_only_targets_and_commands_that_exist() -> None:
     assert set(re.findall(r"`make ([a-z]+)`", text)) <= targets
     for words in set(re.findall(r"sam-vertex ((?:[a-z]+(?:-[a-z]+)? ?)+)", text)):
         command = [*words.split(), "--help"]
-        known = 2 if command[0] in ("checkpoint", "rehearsal", "image", "model") else 1
+        groups = ("checkpoint", "rehearsal", "image", "images", "model", "pipeline")
+        known = 2 if command[0] in groups else 1
         done = subprocess.run(
             [str(Path(sys.executable).with_name("sam-vertex")), *command[:known], "--help"],
             capture_output=True,

@@ -1,5 +1,8 @@
 """Pictures show the masks where they are, and stay small."""
 
+import re
+
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +14,7 @@ from pipeline.pictures import (
     encode_png,
     fit_inside,
     mask_colour,
+    outline_paths,
 )
 from serving.sam.images import RgbImage, decode_image
 from serving.sam.masks import MaskRecord, encode_mask
@@ -77,3 +81,22 @@ def test_encode_png_keeps_every_pixel(grey: RgbImage) -> None:
 
 def test_mask_colour_first_colours_differ() -> None:
     assert len({mask_colour(number) for number in range(100)}) == 100
+
+
+def test_outlines_cover_what_their_masks_cover() -> None:
+    """A ring, larger than the frame of the paths: outline and hole, drawn by the even-odd rule."""
+    image = np.zeros((800, 1000, 3), dtype=np.uint8)
+    y, x = np.mgrid[:800, :1000]
+    distance = np.hypot(y - 400, x - 500)
+    ring = (distance < 300) & (distance > 120)
+    found = MaskRecord(segmentation=encode_mask(ring), area=int(ring.sum()))
+    (width, height), (path,) = outline_paths(image, [found], 5)
+    assert (width, height) == (400, 320)
+    drawn = np.zeros((height, width), dtype=np.uint8)
+    pieces = [
+        np.array(re.findall(r"-?\d+", piece), int).reshape(-1, 2) for piece in path.split("M")[1:]
+    ]
+    cv2.fillPoly(drawn, pieces, 1)  # even-odd, as the page says
+    wanted = cv2.resize(ring.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA) > 0
+    covered = drawn.astype(bool)
+    assert (covered & wanted).sum() / (covered | wanted).sum() > 0.97

@@ -196,7 +196,7 @@ class PipelineJobs:
         command = [sys.executable, "-P", program, str(home)]
         with self._lock:
             at_once = parallelism(job["pipelineSpec"])
-            process = launch_group(command, tree, pipeline_environment(tree, at_once))
+            process = launch_group(command, tree, pipeline_environment(tree, home, at_once))
             self._processes[name] = process
         if self.get(name)["state"] == "PIPELINE_STATE_CANCELLING":
             self._end(name)

@@ -78,8 +78,10 @@ def _launch(
         )
 
 
-def pipeline_environment(tree: Path, at_once: int) -> dict[str, str]:
+def pipeline_environment(tree: Path, home: Path, at_once: int) -> dict[str, str]:
     """Variables of a pipeline's containers, which find the image's files first.
+
+    Their temporary files go with the job.
 
     The machines that run at once are one here: each gets its share of the cores.
     """
@@ -88,6 +90,7 @@ def pipeline_environment(tree: Path, at_once: int) -> dict[str, str]:
         **variables,
         "GOOGLE_CLOUD_PROJECT": "rehearsal",
         "PYTHONPATH": str(tree),
+        "TMPDIR": str(home),
         "OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // at_once, 1)),
     }
 
@@ -132,7 +135,12 @@ class Replica:
         entry = list(version["image"]["entrypoint"])
         if entry[0] in ("python", "python3"):
             entry[0] = sys.executable
-        environment = container_environment(version, port, extra)
+        temporary = log.parent.parent / "tmp"
+        temporary.mkdir(exist_ok=True)
+        environment = {
+            **container_environment(version, port, extra),
+            "TMPDIR": str(temporary),  # its container's own, which ends with it
+        }
         self.process = _LAUNCHER.submit(_launch, entry, tree, environment, log).result()
 
     def _last_words(self) -> str:

@@ -1,0 +1,120 @@
+"""``sam-vertex rehearse``: the whole journey as an operator types it, and its interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.console import OperatorError
+from scripts.deployment import Deployment
+from scripts.rehearsal.journey import STEPS, Journey
+from scripts.rehearsal.steps import StepList
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
+needs_cdktf = pytest.mark.skipif(
+    not (ROOT / "node_modules" / ".bin" / "cdktf").exists(),
+    reason="cdktf is not installed here; make setup does where npm is",
+)
+
+
+def processes_of(temporary: Path) -> list[bytes]:
+    """The commands of all processes that were given this folder for temporary files."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"TMPDIR={temporary}\0".encode() in (path / "environ").read_bytes():
+                found.append((path / "cmdline").read_bytes())
+    return [command for command in found if command]
+
+
+@needs_cdktf
+def test_whole_journey_leaves_a_report_and_nothing_else(tmp_path: Path) -> None:
+    temporary, output = tmp_path / "tmp", tmp_path / "rehearsal"
+    temporary.mkdir()
+    done = subprocess.run(
+        [PROGRAM, "rehearse", "--output", str(output), "--json"],
+        cwd=tmp_path, env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True, text=True, check=False, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["resources"], summary["images"]) == (63, 6)
+    assert set(summary["steps"]) == set(STEPS)
+    assert summary["seconds"] < 300
+    for number in range(1, len(STEPS) + 1):
+        assert f"[{number}/{len(STEPS)}] ✓" in done.stderr
+    assert Path(summary["report"]).exists()
+    masks = list((output / "run" / "masks").glob("*.json"))
+    assert len(masks) == 6
+    assert "broken.jpg" in (output / "run" / "failed.jsonl").read_text()
+    assert list((output / "predictions").glob("*.overlay.png"))
+    # The outputs are exactly what the scripts read.
+    found = Deployment.from_outputs(output / "outputs.json")
+    assert found.bucket_name == "rehearsed-project-sam"
+    assert found.endpoint_dns.startswith("https://sam-endpoint.us-west1-")
+    outputs = json.loads((output / "outputs.json").read_text())
+    fields = {name for stack in outputs.values() for name in stack}
+    assert fields == set(Deployment.__dataclass_fields__), "outputs and Deployment differ"
+    assert list(temporary.iterdir()) == [] and processes_of(temporary) == []
+
+
+@needs_cdktf
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
+    """While cdktf and Terraform deploy: no process, no temporary file stays."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    run = subprocess.Popen(
+        [PROGRAM, "rehearse", "--output", str(tmp_path / "rehearsal")],
+        cwd=tmp_path, env={**os.environ, "TMPDIR": str(temporary)},
+        stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not any(b"terraform\0apply" in command for command in processes_of(temporary)):
+        assert time.monotonic() < deadline and run.poll() is None
+        time.sleep(0.1)
+    run.send_signal(number)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "error: interrupted" in errors and "Traceback" not in errors
+    deadline = time.monotonic() + 10
+    while processes_of(temporary):
+        assert time.monotonic() < deadline, processes_of(temporary)
+        time.sleep(0.2)
+    assert [path.name for path in temporary.iterdir() if path.name.startswith("sam-")] == []
+
+
+@needs_cdktf
+def test_failed_deployment_says_why_and_cleans_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAM_ZONE", "us-west1-c")
+    before = set(Path(tempfile.gettempdir()).glob("sam-rehearsal-*"))
+    with pytest.raises(OperatorError, match="SAM_ZONE: 'us-west1-c' has no T4s"):
+        Journey(tmp_path / "rehearsal").run()
+    assert set(Path(tempfile.gettempdir()).glob("sam-rehearsal-*")) == before
+    assert (tmp_path / "rehearsal" / "logs" / "deploy.log").exists()
+
+
+def test_steps_are_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = StepList(["first", "second"])
+    with pytest.raises(ValueError, match="no"), steps.shown():
+        with steps.step("first") as notes:
+            notes.append("done so far")
+        with steps.step("second"):
+            raise ValueError("no")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("[1/2] ✓ first") and first.endswith("done so far")
+    assert second.startswith("[2/2] ✗ second")
+    assert set(steps.timings()) == {"first", "second"}

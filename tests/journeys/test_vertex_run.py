@@ -1,0 +1,231 @@
+"""``sam-vertex run --engine vertex``: the real command, SDK and Kubeflow against the stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from scripts.rehearsal import cloud as clouds
+from scripts.rehearsal.provider.objects import Objects
+from scripts.rehearsal.provider.world import World
+from tests.conftest import draw_scene
+
+PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
+BUCKET = "p1-sam"
+OUTPUTS = {
+    "sam-platform": {
+        "project_id": "p1", "region": "us-west1", "bucket_name": BUCKET,
+        "checkpoint_uri": f"gs://{BUCKET}/sam-checkpoint",
+        "images_uri": f"gs://{BUCKET}/batch-prediction-images",
+        "pipeline_uri": f"gs://{BUCKET}/pipeline",
+        "registry_uri": "us-west1-docker.pkg.dev/p1/sam-images",
+        "service_accounts": {"pipeline": "sam-pipeline@p1.iam.gserviceaccount.com"},
+        "workbench_name": "sam-workbench", "workbench_zone": "us-west1-b",
+        "workbench_proxy_uri": "", "startup_status_uri": "", "kms_key": "",
+        "workbench_shape": {
+            "machine": "n1-standard-2", "accelerator": "NVIDIA_TESLA_T4", "disk_gb": 250,
+        },
+    }
+}  # fmt: skip
+
+
+class Operator:
+    """Someone at a shell that is pointed at the rehearsal, where a platform is deployed."""
+
+    def __init__(self, cloud: clouds.Cloud) -> None:
+        self.cloud, self.home = cloud, cloud.home
+        self.environment = {
+            **os.environ, **cloud.environment(), "XDG_CACHE_HOME": str(cloud.home / "cache"),
+        }  # fmt: skip
+
+    def finished(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [PROGRAM, *words], cwd=self.home, env=self.environment, capture_output=True, text=True,
+            check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.finished(*words, "--json").stdout)
+
+    def run(self, name: str, *words: str) -> list[str]:
+        """The words of a run over the uploaded images."""
+        place = f"gs://{BUCKET}/pipeline/{name}"
+        images = f"gs://{BUCKET}/batch-prediction-images"
+        return [
+            "run", images, "--engine", "vertex", "--output", place, "--points-per-side", "4", *words
+        ]  # fmt: skip
+
+    def names(self, prefix: str) -> list[str]:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        client = storage.Client(
+            project="p1", credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": self.cloud.storage_url},
+        )  # fmt: skip
+        return [blob.name for blob in client.list_blobs(BUCKET, prefix=prefix)]
+
+    def read(self, name: str) -> str:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        client = storage.Client(
+            project="p1", credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": self.cloud.storage_url},
+        )  # fmt: skip
+        return str(client.bucket(BUCKET).blob(name).download_as_text())
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    home = tmp_path_factory.mktemp("platform")
+    for name in [name for name in os.environ if name.startswith("SAM_")]:
+        del os.environ[name]
+    cloud = clouds.start(home)
+    try:
+        Objects(cloud.storage_url).create_bucket(BUCKET, "p1")
+        with World(cloud.world_path).open() as world:
+            name = "projects/p1/locations/us-west1/repositories/sam-images"
+            world["resources"]["google_artifact_registry_repository"] = {name: {"id": name}}
+        (home / "outputs.json").write_text(json.dumps(OUTPUTS))
+        found = Operator(cloud)
+        found.finished("image", "build")
+        images = home / "photos"
+        images.mkdir()
+        for number in range(5):
+            scene = draw_scene(120 + 10 * number, 100)
+            Image.fromarray(scene).save(images / f"{number}.png")
+        (images / "broken.jpg").write_bytes(b"no image")
+        (home / "prompts.json").write_text(json.dumps({"1.png": {"1": [[30, 40]]}}))
+        assert found.json("images", "upload", "photos")["sent"] == 6
+        assert found.json("images", "upload", "photos")["sent"] == 0
+        yield found
+    finally:
+        clouds.stop(home)
+
+
+def test_run_is_submitted_followed_and_reported(operator: Operator) -> None:
+    command = operator.run("one", "--prompts", "prompts.json", "--shards", "2", "--max-failed", "1")
+    done = operator.finished(*command)
+    assert "estimate: " in done.stderr and "2026-10-04" in done.stderr
+    assert "6 images: 5 done, 1 failed" in done.stdout
+    assert "cost: $" in done.stdout and "failed.jsonl" in done.stdout
+    names = operator.names("pipeline/one/")
+    assert "pipeline/one/report.html" in names and "pipeline/one/masks/1.png.json" in names
+    assert not any(name.endswith(".run.lock") for name in names)
+    assert json.loads(operator.read("pipeline/one/masks/1.png.json"))["mode"] == "prompted"
+    metrics = json.loads(operator.read("pipeline/one/metrics.json"))
+    assert metrics["engine"] == "vertex" and metrics["forecast"]["usd"] > 0
+    assert 0 < metrics["cost_usd"]["actual"] < 1
+    # The step's Markdown artifact is in the pipeline root, and its links work outside the output.
+    (artifact,) = [name for name in operator.names("pipeline/root/") if "visualisation" in name]
+    text = operator.read(artifact)
+    assert f"https://storage.cloud.google.com/{BUCKET}/pipeline/one/segments/1.png/00.png" in text
+    (row, *_) = operator.json("pipeline", "list")
+    assert row["state"] == "succeeded"
+
+    again = operator.json(*command)
+    assert (again["computed"], again["images"]) == (0, 6)
+    assert again["report"] == f"gs://{BUCKET}/pipeline/one/report.html"
+    took = operator.json("cost", "--run", f"gs://{BUCKET}/pipeline/one")
+    assert took["seconds"]["actual"] > 0 and "start-up assumed" in took["basis"]
+
+
+def test_run_is_left_joined_and_refuses_a_second_over_the_same_output(operator: Operator) -> None:
+    command = operator.run("two", "--shards", "2")
+    run = operator.finished(*command, "--detach").stdout.strip()
+    refused = operator.finished(*command, expect=2)
+    assert "another run is writing here" in refused.stderr
+    assert f"sam-vertex run --attach {run}" in refused.stderr
+    joined = operator.json("run", "--attach", run)
+    assert (joined["images"], joined["failed"]) == (6, 1)
+    assert run in [row["run"] for row in operator.json("pipeline", "list")]
+    unknown = operator.finished("run", "--attach", "sam-never", expect=2)
+    assert "there is no run sam-never" in unknown.stderr
+
+
+def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
+    operator: Operator,
+) -> None:
+    command = [PROGRAM, *operator.run("three", "--points-per-side", "16")]
+    follower = subprocess.Popen(
+        command, cwd=operator.home, env=operator.environment, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert follower.stderr is not None
+    run = ""
+    for line in follower.stderr:
+        if line.startswith("submitted "):
+            run = line.split()[1]
+            break
+    time.sleep(2)
+    follower.send_signal(signal.SIGINT)
+    rest = follower.stderr.read()
+    assert follower.wait(timeout=60) == 130
+    assert f"left {run}, which goes on" in rest and f"--attach {run}" in rest
+    operator.finished("pipeline", "cancel", run)
+    ended = operator.finished("run", "--attach", run, expect=1)
+    assert "cancelled" in ended.stderr
+    later = operator.json(*command[1:])
+    assert (later["images"], later["failed"]) == (6, 1)
+
+
+def test_error_of_a_step_reaches_the_operator(operator: Operator) -> None:
+    """Weights of another network: found by the step, told as the local engine tells it."""
+    import torch
+
+    place = operator.home / "other.pth"
+    torch.save({"layer.weight": torch.ones(3)}, place)
+    Objects(operator.cloud.storage_url).put(BUCKET, "sam-checkpoint/other.pth", place.read_bytes())
+    command = operator.run("four", "--checkpoint", f"gs://{BUCKET}/sam-checkpoint/other.pth")
+    done = operator.finished(*command, expect=2)
+    assert "not those of a Segment Anything" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "photos", "--engine", "vertex", "--output", f"gs://{BUCKET}/pipeline/x"],
+         "images upload"),
+        (["run", f"gs://{BUCKET}/batch-prediction-images", "--engine", "vertex", "--output", "x"],
+         "--output x: expected a place below"),
+        (["run", f"gs://{BUCKET}/batch-prediction-images", "--engine", "vertex", "--output",
+          f"gs://{BUCKET}/pipeline/x", "--checkpoint", "vit_b"], "no such checkpoint"),
+        (["run", f"gs://{BUCKET}/batch-prediction-images", "--engine", "vertex", "--output",
+          f"gs://{BUCKET}/pipeline/x", "--shards", "0"], "shards: expected"),
+        (["run", f"gs://{BUCKET}/batch-prediction-images", "--engine", "vertex", "--output",
+          f"gs://{BUCKET}/pipeline/x", "--prompts", "none.json"], "none.json"),
+        (["run", "photos"], "missing --output"),
+        (["run", "--output", "x"], "missing INPUT"),
+    ],
+)  # fmt: skip
+def test_callers_mistake_is_named_before_anything_is_submitted(
+    operator: Operator, words: list[str], message: str
+) -> None:
+    before = len(operator.json("pipeline", "list"))
+    done = operator.finished(*words, expect=2)
+    assert message in done.stderr
+    assert len(operator.json("pipeline", "list")) == before
+
+
+def test_cost_of_what_is_deployed_names_everything_that_bills(operator: Operator) -> None:
+    rows = {row["what"]: row for row in operator.json("cost")["rows"]}
+    bench = rows["Workbench sam-workbench, n1-standard-2"]
+    assert bench["usd_an_hour"] == pytest.approx(2 * 0.04749975 + 0.35, abs=1e-4)
+    assert bench["usd_a_month"] == pytest.approx(bench["usd_an_hour"] * 730, abs=0.01)
+    assert any(name.startswith(f"bucket {BUCKET}") for name in rows)
+    text = operator.finished("cost").stdout
+    assert "2026-10-04" in text and "together" in text
