@@ -79,7 +79,7 @@ def define_pipeline(
         task.set_caching_options(False)  # the folder may have changed since
         if limits is not None:
             limits.applied_to(task)
-            task.set_retry(retries, backoff_duration="30s", backoff_max_duration="300s")
+            task.set_retry(retries, backoff_duration="10s", backoff_max_duration="60s")
         return task
 
     coordinator = None if machine is None else COORDINATOR

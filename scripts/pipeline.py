@@ -43,7 +43,7 @@ def compile_(
     with reporting_errors(debug):
         from pipeline.compilation import compile_pipeline
         from pipeline.definition import Machine
-        from scripts.vertex_run import run_image
+        from scripts.vertex_prepare import run_image
 
         if output.suffix not in (".yaml", ".yml", ".json"):
             raise OperatorError(f"{output}: expected .yaml or .json", hint="--output pipeline.yaml")

@@ -198,15 +198,16 @@ def run_on_vertex(
         OperatorError: something is wrong with it, or the job failed.
     """
     from pipeline.definition import Machine
-    from scripts.vertex_run import VertexRuns, kind_of_machine, run_image, say_estimate
+    from scripts.vertex_prepare import kind_of_machine, predict, prepare, run_image, say_estimate
+    from scripts.vertex_run import VertexRuns
 
     runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
     name = parameters.checkpoint
     place = runs.found.checkpoint_place(name)
-    parameters = runs.prepare(dataclasses.replace(parameters, checkpoint=place))
+    parameters = prepare(runs.found, dataclasses.replace(parameters, checkpoint=place))
     check(parameters)
     machine = Machine(accelerator=accelerator)
-    found = runs.estimate(parameters, machine, parallel, name)
+    found = predict(parameters, machine, parallel, name)
     say_estimate(found, min(parallel, parameters.shards))
     forecast = {**found.to_json(), "machine": kind_of_machine(machine)}
     parameters = dataclasses.replace(parameters, forecast=forecast)

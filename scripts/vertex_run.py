@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import json
-import secrets
 import tempfile
 import time
 from pathlib import Path
@@ -15,48 +12,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from scripts.console import CLOUD, OperatorError, meter, operator_error
-from scripts.deployment import Deployment, release_of
-from scripts.estimates import COORDINATORS_SECONDS, START_SECONDS, Estimate, Work, estimate
-from scripts.follow import RunMeter, duration
-from scripts.image import RECORD
-from scripts.prices import prices
-from scripts.throughput import remember, throughput
+from scripts.deployment import Deployment
+from scripts.follow import RunMeter
+from scripts.throughput import remember
 from scripts.vertex import connect, in_rehearsal, patiently, pipeline_client
 
 if TYPE_CHECKING:
     from pipeline.definition import Machine
     from pipeline.parameters import RunParameters
+    from pipeline.storage import Folder
 
 LABELS = {"app": "sam-vertex"}
 ENDED = tuple(f"PIPELINE_STATE_{word}" for word in ("SUCCEEDED", "FAILED", "CANCELLED"))
 _POLL_SECONDS = {True: 0.5, False: 15.0}  # in a rehearsal or not
 _STEPS = {"plan-shards": "planning", "segment-shard": "segmenting", "write-report": "reporting"}
-
-
-def run_image(outputs: Path, given: str) -> str:
-    """The image whose steps run: the one given, the deployed model's, or the last one built.
-
-    Raises:
-        OperatorError: there is none.
-    """
-    if given:
-        return given
-    try:
-        deployed = str(release_of(outputs).get("image", ""))
-    except OperatorError:
-        deployed = ""
-    record = outputs.parent / RECORD
-    if not deployed and record.exists():
-        deployed = str(json.loads(record.read_text("utf-8"))["image"])
-    if not deployed:
-        raise OperatorError("there is no image to run", hint="sam-vertex image build, or --image")
-    return deployed
-
-
-def kind_of_machine(machine: Machine) -> str:
-    """What measurements are kept under."""
-    name = machine.accelerator or f"{machine.cpu} CPUs"
-    return f"vertex, {name}" + (" (rehearsed)" if in_rehearsal() else "")
 
 
 class VertexRuns:
@@ -70,70 +39,16 @@ class VertexRuns:
         self.found = found
         self.sdk = connect(found.project_id, found.region)
 
-    def prepare(self, parameters: RunParameters) -> RunParameters:
-        """Check that the steps can reach everything, and bring what only this machine has.
-
-        Raises:
-            OperatorError: a place that they cannot reach.
-        """
-        from pipeline.storage import SCHEME, open_folder
-
-        found = self.found
-        readable = (found.images_uri, found.pipeline_uri, found.checkpoint_uri)
-        for place in parameters.inputs:
-            _reachable("INPUT", place, readable, "sam-vertex images upload FOLDER")
-        _reachable("--output", parameters.output, (found.pipeline_uri,), "choose a folder there")
-        checkpoint = parameters.checkpoint
-        if "/" in checkpoint:
-            hint = "sam-vertex checkpoint upload NAME"
-            _reachable("--checkpoint", checkpoint, readable, hint)
-        prompts = parameters.prompts
-        if prompts and not prompts.startswith(SCHEME):
-            try:
-                content = Path(prompts).expanduser().read_bytes()
-            except OSError as error:
-                raise operator_error("RunError", f"prompts file {prompts}: {error}") from error
-            name = f"prompts/{hashlib.sha256(content).hexdigest()[:32]}.json"
-            folder = open_folder(found.pipeline_uri)
-            folder.write_bytes(name, content, "application/json")
-            prompts = folder.uri_of(name)
-        run_id = f"sam-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-        return dataclasses.replace(parameters, prompts=prompts, run_id=run_id)
-
-    def estimate(
-        self, parameters: RunParameters, machine: Machine, parallel: int, checkpoint: str
-    ) -> Estimate:
-        """What the run will take, all images to be computed."""
-        from pipeline.inputs import find_images
-
-        images = find_images(parameters)
-        prompted = sum(bool(image.prompts) for image in images)
-        work = Work(
-            automatic=len(images) - prompted,
-            prompted=prompted,
-            shards=parameters.shards,
-            parallel=parallel,
-        )
-        where = kind_of_machine(machine)
-        table = prices()
-        hour = table.shard_hour(float(machine.cpu), machine.accelerator, machine.accelerators)
-        return estimate(
-            work,
-            throughput(where, checkpoint, "automatic"),
-            throughput(where, checkpoint, "prompted"),
-            usd_per_shard_hour=hour or 0.0,
-            usd_per_run=table.usd["pipeline_run"],
-            start_seconds=5.0 if in_rehearsal() else START_SECONDS,
-            coordinators_seconds=5.0 if in_rehearsal() else COORDINATORS_SECONDS,
-        )
-
     def submit(self, parameters: RunParameters, machine: Machine, image: str, parallel: int) -> Any:
         """Compile the graph and submit it as the pipeline's service account; the job."""
         from google.api_core.exceptions import AlreadyExists
 
         from pipeline.compilation import compile_pipeline
+        from pipeline.manifest import ERROR
+        from pipeline.storage import open_folder
 
         self._refuse_second(parameters)
+        open_folder(parameters.output).delete(ERROR)  # an earlier run's would end this one
         found = self.found
         parent = f"projects/{found.project_id}/locations/{found.region}"
         with tempfile.TemporaryDirectory() as folder:
@@ -232,6 +147,9 @@ class VertexRuns:
                     shown.show(phase)
                     if state in ENDED:
                         break
+                    if self._is_hopeless(output):
+                        # Kubeflow would try it twice more, each time on a new machine.
+                        patiently(job.cancel)
                     time.sleep(_POLL_SECONDS[in_rehearsal()])
         except KeyboardInterrupt as error:
             raise OperatorError(
@@ -244,6 +162,16 @@ class VertexRuns:
             raise self._failure(job, state, parameters)
         return self._summary(parameters, output)
 
+    def _is_hopeless(self, output: Folder) -> bool:
+        """Whether a step has left an error that another try cannot mend."""
+        from pipeline.manifest import ERROR, read_json
+        from pipeline.storage import StorageError
+
+        try:
+            return output.exists(ERROR) and read_json(output, ERROR)["kind"] != "StorageError"
+        except (StorageError, ValueError, KeyError):
+            return False
+
     def _failure(self, job: Any, state: str, parameters: RunParameters) -> OperatorError:
         """What went wrong, in the words of the step where it left any."""
         from pipeline.lease import release
@@ -253,7 +181,7 @@ class VertexRuns:
         output = open_folder(parameters.output)
         try:
             release(output, parameters.run_id)
-            if state == "PIPELINE_STATE_FAILED" and output.exists(ERROR):
+            if output.exists(ERROR):
                 detail = read_json(output, ERROR)
                 return operator_error(detail["kind"], detail["message"])
         except (StorageError, ValueError, KeyError):
@@ -266,14 +194,12 @@ class VertexRuns:
             exit_code=CLOUD,
         )
 
-    def _summary(self, parameters: RunParameters, output: Any) -> dict[str, Any]:
-        from pipeline.definition import GPU
+    def _summary(self, parameters: RunParameters, output: Folder) -> dict[str, Any]:
         from pipeline.manifest import read_json
         from pipeline.steps.write_report import HTML, METRICS
 
         metrics = read_json(output, METRICS)
-        machine = parameters.forecast.get("machine") or kind_of_machine(GPU)
-        remember(metrics, str(machine))
+        remember(metrics, str(parameters.forecast.get("machine", "vertex")))
         return {
             "images": metrics["images"],
             "failed": metrics["failed"],
@@ -295,21 +221,3 @@ def _phase(job: Any, state: str) -> str:
         if name in running:
             return words
     return state.removeprefix("PIPELINE_STATE_").lower()
-
-
-def _reachable(what: str, place: str, folders: tuple[str, ...], hint: str) -> None:
-    if not any(place == folder or place.startswith(f"{folder}/") for folder in folders):
-        raise OperatorError(
-            f"{what} {place}: expected a place below {' or '.join(folders)}, which the steps can "
-            "reach",
-            hint=hint,
-        )
-
-
-def say_estimate(found: Estimate, shards: int) -> None:
-    """Print the prediction before anything bills."""
-    typer.echo(
-        f"estimate: {duration(found.seconds)}, ${found.usd:.2f} on {shards} "
-        f"{'machine' if shards == 1 else 'machines'}\n  {found.basis}",
-        err=True,
-    )
