@@ -50,7 +50,6 @@ def test_whole_journey_leaves_a_report_and_nothing_else(tmp_path: Path) -> None:
     summary = json.loads(done.stdout)
     assert (summary["resources"], summary["images"]) == (63, 6)
     assert set(summary["steps"]) == set(STEPS)
-    assert summary["seconds"] < 300
     for number in range(1, len(STEPS) + 1):
         assert f"[{number}/{len(STEPS)}] ✓" in done.stderr
     assert Path(summary["report"]).exists()

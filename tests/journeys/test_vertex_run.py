@@ -159,7 +159,7 @@ def test_run_is_left_joined_and_refuses_a_second_over_the_same_output(operator: 
 def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
     operator: Operator,
 ) -> None:
-    command = [PROGRAM, *operator.run("three", "--points-per-side", "16")]
+    command = [PROGRAM, *operator.run("three", "--points-per-side", "8")]
     follower = subprocess.Popen(
         command, cwd=operator.home, env=operator.environment, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
