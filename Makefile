@@ -29,7 +29,7 @@ test: setup ## lint, types, import directions, and the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 10
 
 rehearse: setup ## the whole journey in a local cloud, from deploy to destroy, with the real tools
 	$(BIN)/sam-vertex rehearse
@@ -60,4 +60,4 @@ lock: ## resolve the newest packages that pyproject.toml allows into requirement
 	$(BIN)/python -m scripts.serving_lock
 
 clean: ## remove the environments, what was synthesized and the demo's output
-	rm -rf .venv .venv-audit node_modules cdktf.out demo
+	rm -rf .venv .venv-audit node_modules cdktf.out demo rehearsal

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.manifest import PLAN, PlannedImage, plan_lines, read_done, write_json
-from pipeline.parameters import RunParameters, fingerprint
+from pipeline.parameters import RunParameters, fingerprint, parse_max_failed
 from pipeline.storage import WORK, Folder, StorageError, open_folder
-from scripts import deployment
+from scripts import deployment, options
 from scripts.batch_input import Line, input_lines, line_key, prompts_of
 from scripts.console import CLOUD, OperatorError, meter, reporting_errors
 from scripts.model import read_plan
@@ -32,13 +32,9 @@ _ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB
 
 
 def batch_predict(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Images and folders, local or gs://.")
-    ],
-    output: Annotated[str, typer.Option(help="Folder for the results, local or gs://.")],
-    prompts: Annotated[
-        str, typer.Option(help="JSON file with points and boxes for some of the images.")
-    ] = "",
+    inputs: options.Inputs,
+    output: options.Output,
+    prompts: options.Prompts = "",
     batch_size: Annotated[
         int, typer.Option(help="Instances in a request; the service's own default is 64.", min=1)
     ] = 2,
@@ -47,18 +43,12 @@ def batch_predict(
     accelerator: Annotated[
         str, typer.Option(help="Its accelerator, or none; default: as the endpoint's.")
     ] = "",
-    max_masks: Annotated[int, typer.Option(help="Segments shown for each image.")] = 10,
-    points_per_side: Annotated[
-        int | None, typer.Option(help="Grid of automatic masks; default: the checkpoint's own.")
-    ] = None,
-    max_failed: Annotated[
-        float, typer.Option(help="Largest share of images (0-1) that may fail.")
-    ] = 0.5,
-    outputs: Annotated[
-        Path, typer.Option(help="outputs of 'cdktf deploy'")
-    ] = deployment.DEFAULT_PATH,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+    max_masks: options.MaxMasks = 10,
+    points_per_side: options.PointsPerSide = None,
+    max_failed: options.MaxFailed = "0.5",
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Segment every image of INPUT with the released model, without an endpoint's limits.
 
@@ -76,7 +66,7 @@ def batch_predict(
             prompts=prompts,
             max_masks=max_masks,
             points_per_side=points_per_side,
-            max_failed=max_failed,
+            max_failed=parse_max_failed(max_failed),
         )
         batch = Batch(plan, deployment.Deployment.from_outputs(outputs), parameters)
         summary = batch.run(batch_size=batch_size, replicas=replicas)
@@ -91,7 +81,7 @@ def batch_predict(
         if summary["too_many_failed"]:
             raise OperatorError(
                 f"{summary['failed']} of {summary['images']} images failed",
-                hint=f"the reasons are in {output}/manifest.jsonl; --max-failed allows more",
+                hint=f"the reasons are in {output}/failed.jsonl; --max-failed allows more",
             )
 
 

@@ -27,7 +27,7 @@ def _group() -> None:
 
 @app.command(epilog="Example: sam-vertex images upload photos/")
 def upload(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images and folders.")],
+    inputs: options.Inputs,
     to: Annotated[
         str, typer.Option(help="gs:// folder; default: the deployment's batch-prediction-images.")
     ] = "",

@@ -15,6 +15,12 @@ from PIL import Image, ImageDraw
 
 from serving.sam.images import RgbImage
 
+# Each of the processes that run tests at once gets its share of the cores, and so do the commands
+# and servers that it starts; before anything loads torch. Two that take all cores each wait for
+# one another more than they compute.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // _PROCESSES, 1)))
 OWNERS = ("SAM_", "SERVING_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")
 
 
@@ -22,9 +28,7 @@ OWNERS = ("SAM_", "SERVING_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR"
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings, credentials or caches of the machine's owner reach a test."""
     for name in list(os.environ):
-        if name.startswith(
-            ("SAM_", "SERVING_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")
-        ):
+        if name.startswith(OWNERS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_COLOR", "1")

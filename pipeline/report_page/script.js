@@ -63,7 +63,7 @@ const samReport = (() => {
   };
   const outlines = (what) => {
     const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 ${what.frame[0]} ${what.frame[1]}`);
+    svg.setAttribute("viewBox", `-0.5 -0.5 ${what.frame[0]} ${what.frame[1]}`);  // pixels' centres
     svg.setAttribute("aria-hidden", "true");
     what.paths.forEach((d, index) => {
       const path = document.createElementNS(SVG, "path");
@@ -148,19 +148,22 @@ const samReport = (() => {
     if (path) path.toggleAttribute("hidden", !wanted);
   };
 
-  let zoom = 1;
+  let zoom = 1, fit = 1;
   const canvas = viewer.querySelector(".canvas"), maskButton = viewer.querySelector("[data-masks]");
   const zoomTo = (value) => {
     zoom = Math.min(Math.max(value, 1), 12);
-    if (canvas.firstChild) canvas.firstChild.style.width = `${zoom * 100}%`;
+    if (canvas.firstChild) canvas.firstChild.style.width = `${zoom * fit * 100}%`;
   };
   const view = (title, nodes) => {
     byId("viewer-title").textContent = title;
     canvas.replaceChildren(make("div", { class: "stack" }, ...nodes));
     maskButton.hidden = nodes.length < 2;
     maskButton.setAttribute("aria-pressed", "true");
-    zoomTo(1);
     viewer.showModal();
+    const picture = canvas.querySelector("img");
+    const ratio = picture.getAttribute("width") / picture.getAttribute("height");
+    fit = Math.min(1, (canvas.clientHeight * ratio) / canvas.clientWidth);
+    zoomTo(1);
   };
   viewer.addEventListener("click", (event) => {
     const button = event.target.closest("button");

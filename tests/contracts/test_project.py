@@ -66,6 +66,7 @@ def test_environment_is_read_at_entry_points_only() -> None:
         "scripts/rehearsal/deploy.py",
         "scripts/rehearsal/docker.py",
         "scripts/rehearsal/provider/__main__.py",
+        "scripts/rehearsal/vertex/pipeline_process.py",
         "scripts/rehearsal/vertex/replicas.py",
         "scripts/serve.py",
         "scripts/vertex.py",

@@ -61,7 +61,7 @@ def test_run_broken_image_is_one_failed_row(image_folder: Path, tmp_path: Path) 
     done = sam_vertex(image_folder, "--output", tmp_path / "out", "--shards", "2")
     assert done.returncode == 0, done.stderr
     assert "4 images: 3 done, 1 failed" in done.stdout
-    assert "manifest.jsonl" in done.stdout
+    assert "failed.jsonl (--only-failed retries)" in done.stdout
 
 
 def test_run_too_many_failed_is_an_error_after_the_report(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_image_holds_what_it_needs_and_nothing_else(tree: Path) -> None:
     assert "serving/sam/assets/sam_vit_tiny.pth" in names
     assert "pipeline/report_page/script.js" in names
     kinds = {Path(name).suffix for name in names}
-    assert kinds == {".py", ".pth", ".txt", ".js", ".css"}
+    assert kinds == {".py", ".pth", ".txt", ".js", ".css", ".html"}
     assert not [name for name in names if "__pycache__" in name or "Dockerfile" in name]
 
 

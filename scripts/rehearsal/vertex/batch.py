@@ -11,19 +11,22 @@ from typing import Any
 
 from scripts.rehearsal.vertex.deployments import T4_MACHINES, named_accelerator
 from scripts.rehearsal.vertex.errors import ApiError, not_found, precondition
+from scripts.rehearsal.vertex.jobs import Jobs
 from scripts.rehearsal.vertex.replicas import Replica
 from scripts.rehearsal.vertex.state import Json, State, find_model, new_id, now
 
 DEFAULT_BATCH = 64
 REQUEST_SECONDS = 600.0
-ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED")
 
 
-class BatchJobs:
+class BatchJobs(Jobs):
     """Batch prediction jobs."""
 
+    kind, prefix = "jobs", "JOB_STATE_"
+
     def __init__(self, state: State, client: Any, logs: Path) -> None:
-        self.state, self._client, self._logs = state, client, logs
+        super().__init__(state)
+        self._client, self._logs = client, logs
 
     def create(self, parent: str, body: Json) -> Json:
         """A job, which starts at once."""
@@ -56,46 +59,15 @@ class BatchJobs:
         threading.Thread(target=self._run, args=(name,), name=name, daemon=True).start()
         return job
 
-    def get(self, name: str) -> Json:
-        """One job."""
-        found: Json | None = self.state.read()["vertex"]["jobs"].get(name)
-        if found is None:
-            raise not_found(name)
-        return found
-
     def list_jobs(self, parent: str) -> Json:
         """All jobs of a region, newest first."""
-        jobs = self.state.read()["vertex"]["jobs"].values()
-        found = [job for job in jobs if job["name"].startswith(f"{parent}/")]
-        found.sort(key=lambda job: str(job["createTime"]), reverse=True)
-        return {"batchPredictionJobs": found}
+        return {"batchPredictionJobs": self.newest_first(parent)}
 
     def cancel(self, name: str) -> Json:
         """Ask a job to end."""
         self.get(name)
-        self._update(name, cancelling=True)
+        self.update(name, cancelling=True)
         return {}
-
-    def delete(self, name: str) -> None:
-        """Forget a job that has ended."""
-        with self.state.open() as world:
-            job = world["vertex"]["jobs"].get(name)
-            if job is None:
-                raise not_found(name)
-            if job["state"] not in ENDED:
-                raise precondition(f"{name} has not ended.")
-            del world["vertex"]["jobs"][name]
-
-    def fail_interrupted(self) -> None:
-        """What ran when the stand-in ended will not go on."""
-        with self.state.open() as world:
-            for job in world["vertex"]["jobs"].values():
-                if job["state"] not in ENDED:
-                    job.update(state="JOB_STATE_FAILED", error=ApiError(503, "Interrupted.").rpc())
-
-    def _update(self, name: str, **changes: Any) -> None:
-        with self.state.open() as world:
-            world["vertex"]["jobs"][name].update(changes, updateTime=now())
 
     def _run(self, name: str) -> None:
         replica: Replica | None = None
@@ -112,13 +84,13 @@ class BatchJobs:
             }
             replica = Replica(content, self._logs / f"batch-{id_}.log", extra)
             replica.wait_ready()
-            self._update(name, state="JOB_STATE_RUNNING", startTime=now())
+            self.update(name, state="JOB_STATE_RUNNING", startTime=now())
             self._predict(name, job, content["displayName"], replica)
         except ApiError as error:
-            self._update(name, state="JOB_STATE_FAILED", error=error.rpc(), endTime=now())
+            self.update(name, state="JOB_STATE_FAILED", error=error.rpc(), endTime=now())
         except Exception as error:
             rpc = ApiError(500, f"{type(error).__name__}: {error}").rpc()
-            self._update(name, state="JOB_STATE_FAILED", error=rpc, endTime=now())
+            self.update(name, state="JOB_STATE_FAILED", error=rpc, endTime=now())
         finally:
             if replica is not None:
                 replica.stop()
@@ -159,7 +131,7 @@ class BatchJobs:
         errors: list[str] = []
         for start in range(0, len(instances), size):
             if self.get(name).get("cancelling"):
-                self._update(name, state="JOB_STATE_CANCELLED", endTime=now())
+                self.update(name, state="JOB_STATE_CANCELLED", endTime=now())
                 return
             batch = instances[start : start + size]
             body = {"instances": [sent for _, sent in batch]}
@@ -177,10 +149,10 @@ class BatchJobs:
                 error = {"code": 3 if 400 <= status < 500 else 13, "message": message}
                 errors += [json.dumps({"instance": echoed, "error": error}) for echoed, _ in batch]
             statistics = {"successfulCount": str(len(results)), "failedCount": str(len(errors))}
-            self._update(name, completionStats=statistics)
+            self.update(name, completionStats=statistics)
         folder = self._write(job, display_name, results, errors)
         failed = not results
-        self._update(
+        self.update(
             name,
             state="JOB_STATE_FAILED" if failed else "JOB_STATE_SUCCEEDED",
             endTime=now(),

@@ -16,6 +16,7 @@ from typing import Any
 
 from scripts.rehearsal.vertex.artifacts import Artifacts
 from scripts.rehearsal.vertex.errors import ApiError, not_found, precondition
+from scripts.rehearsal.vertex.jobs import Jobs
 from scripts.rehearsal.vertex.pipeline_checks import (
     check_graph,
     check_labels,
@@ -27,17 +28,19 @@ from scripts.rehearsal.vertex.replicas import launch_group, pipeline_environment
 from scripts.rehearsal.vertex.state import Json, State, new_id, now
 
 JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
-ENDED = tuple(f"PIPELINE_STATE_{word}" for word in ("SUCCEEDED", "FAILED", "CANCELLED"))
 _BEGUN = re.compile(r"Executing task\s+\S*?'([\w-]+)'")
 _ENDED = re.compile(r"Task\s+\S*?'([\w-]+)'\S*\s+finished with status\s+\S*?(SUCCESS|FAILURE)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class PipelineJobs:
+class PipelineJobs(Jobs):
     """Pipeline jobs."""
 
+    kind, prefix = "pipelines", "PIPELINE_STATE_"
+
     def __init__(self, state: State, client: Any, home: Path) -> None:
-        self.state, self._client = state, client
+        super().__init__(state)
+        self._client = client
         self._artifacts = Artifacts(state, client)
         self._home = home / "pipelines"
         self._logs = home / "logs"
@@ -90,17 +93,9 @@ class PipelineJobs:
                 f"The bucket {bucket} of the pipeline root does not exist."
             ) from error
 
-    def get(self, name: str) -> Json:
-        """One job."""
-        found: Json | None = self.state.read()["vertex"]["pipelines"].get(name)
-        if found is None:
-            raise not_found(name)
-        return found
-
     def list_jobs(self, parent: str, query: Json) -> Json:
         """The jobs of a region, newest first; of filters, ``labels.x=y`` and ``state="Y"``."""
-        jobs = self.state.read()["vertex"]["pipelines"].values()
-        found = [job for job in jobs if job["name"].startswith(f"{parent}/")]
+        found = self.newest_first(parent)
         for condition in re.split(r"\s+AND\s+", query.get("filter", "")):
             if not condition:
                 continue
@@ -112,41 +107,19 @@ class PipelineJobs:
                 found = [job for job in found if job["state"] == state[1]]
             else:
                 raise ApiError(400, f"The stand-in does not know the filter {condition!r}.")
-        found.sort(key=lambda job: str(job["createTime"]), reverse=True)
         return {"pipelineJobs": found}
 
     def cancel(self, name: str) -> Json:
         """End a job; one that has ended stays as it is."""
-        if self.get(name)["state"] not in ENDED:
-            self._update(name, state="PIPELINE_STATE_CANCELLING")
+        if not self.has_ended(self.get(name)):
+            self.update(name, state="PIPELINE_STATE_CANCELLING")
             self._end(name)
         return {}
-
-    def delete(self, name: str) -> None:
-        """Forget a job that has ended."""
-        with self.state.open() as world:
-            job = world["vertex"]["pipelines"].get(name)
-            if job is None:
-                raise not_found(name)
-            if job["state"] not in ENDED:
-                raise precondition(f"{name} has not ended.")
-            del world["vertex"]["pipelines"][name]
 
     def stop(self) -> None:
         """End what runs, with the stand-in."""
         for name in list(self._processes):
             self._end(name)
-
-    def fail_interrupted(self) -> None:
-        """What ran when the stand-in ended will not go on."""
-        with self.state.open() as world:
-            for job in world["vertex"]["pipelines"].values():
-                if job["state"] not in ENDED:
-                    job.update(
-                        state="PIPELINE_STATE_FAILED",
-                        error=ApiError(503, "Interrupted.").rpc(),
-                        endTime=now(),
-                    )
 
     def _end(self, name: str) -> None:
         with self._lock:
@@ -154,10 +127,6 @@ class PipelineJobs:
         if process is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-
-    def _update(self, name: str, **changes: Any) -> None:
-        with self.state.open() as world:
-            world["vertex"]["pipelines"][name].update(changes, updateTime=now())
 
     def _run(self, name: str) -> None:
         try:
@@ -174,7 +143,7 @@ class PipelineJobs:
             for task in world["vertex"]["pipelines"][name]["jobDetail"]["taskDetails"]:
                 if task["state"] == "RUNNING":
                     task.update(state="CANCELLED" if cancelling else "FAILED", endTime=now())
-        self._update(name, state=state, error=error, endTime=now())
+        self.update(name, state=state, error=error, endTime=now())
 
     def _run_process(self, name: str) -> None:
         job = self.get(name)
@@ -201,7 +170,7 @@ class PipelineJobs:
         if self.get(name)["state"] == "PIPELINE_STATE_CANCELLING":
             self._end(name)
         else:
-            self._update(name, state="PIPELINE_STATE_RUNNING", startTime=now())
+            self.update(name, state="PIPELINE_STATE_RUNNING", startTime=now())
         last = self._follow(name, process, log)
         if process.wait():
             raise ApiError(
@@ -216,7 +185,7 @@ class PipelineJobs:
                 if task["state"] == "RUNNING":
                     task.update(state="SUCCEEDED", endTime=now())
         self._keep_artifacts(name, job, home / "outputs")
-        self._update(name, state="PIPELINE_STATE_SUCCEEDED", endTime=now())
+        self.update(name, state="PIPELINE_STATE_SUCCEEDED", endTime=now())
         shutil.rmtree(home, ignore_errors=True)
 
     def _follow(self, name: str, process: subprocess.Popen[bytes], log: Path) -> str:

@@ -21,7 +21,11 @@ from scripts.rehearsal.vertex.state import Json
 LIVENESS_SECONDS = 40.0  # four attempts to connect, ten seconds apart
 READY_SECONDS = 180.0
 HEALTH_TIMEOUT = 10.0
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "STORAGE_EMULATOR_HOST", "LD_LIBRARY_PATH")
+KEPT = (
+    *("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH"),
+    "STORAGE_EMULATOR_HOST",
+    "OMP_NUM_THREADS",  # how this machine's cores are divided
+)
 
 
 def free_port() -> int:
