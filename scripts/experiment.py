@@ -178,11 +178,16 @@ class _Runner:
     def about(self) -> dict[str, Any]:
         """What tells one experiment from another."""
         cores = os.cpu_count() or 1
-        machine = f"{platform.machine()}, {cores} cores" if self._engine == "local" else "n1 and T4"
+        local = self._engine == "local"
+        machine = f"{platform.machine()}, {cores} cores" if local else "n1-standard-4 and T4"
+        priced = (
+            f"as {cores} CPUs of an N1 on Vertex would bill" if local else "n1-standard-4 and T4"
+        )
         return {
             "date": datetime.date.today().isoformat(),
             "engine": self._engine,
             "machine": machine,
+            "priced_as": priced,
             "checkpoint": self._checkpoint,
             "shards": self._shards,
             "points_per_side": self._points,

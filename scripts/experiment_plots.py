@@ -17,7 +17,8 @@ def table(result: dict[str, Any]) -> str:
     """The measurements as Markdown."""
     text = (
         f"# Experiment, {result['date']}\n\n{result['checkpoint']}, {result['engine']}, "
-        f"{result['machine']}, {result['shards']} shards; cost by {prices().basis}\n\n"
+        f"{result['machine']}, {result['shards']} {'shard' if result['shards'] == 1 else 'shards'}; "
+        f"cost: {result['priced_as']}, {prices().basis}\n\n"
         "| images | mode | time | images/s | cost | failed |\n|---:|---|---:|---:|---:|---:|\n"
     )
     for mode in MODES:
@@ -61,7 +62,9 @@ def _plot(result: dict[str, Any], path: Path, key: str, label: str, reference: A
     )
     axes.grid(True, which="both", alpha=0.25)
     axes.legend(fontsize=8)
-    note = prices().basis if key == "usd" else str(REFERENCE["label"])
+    note = str(REFERENCE["label"])
+    if key == "usd":
+        note = f"{prices().basis}\n{result['priced_as']}; {note}"
     figure.supxlabel(note, fontsize=6, color="#555")
     figure.savefig(path)
     pyplot.close(figure)

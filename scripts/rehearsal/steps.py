@@ -68,7 +68,10 @@ class StepList:
 
     def _draw(self) -> None:
         if self._live is not None:
-            self._live.update("\n".join(_line(row) for row in self._rows), refresh=True)
+            from rich.text import Text
+
+            lines = "\n".join(_line(row) for row in self._rows)
+            self._live.update(Text(lines, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def _line(row: list[Any]) -> str:
