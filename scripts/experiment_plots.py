@@ -17,7 +17,7 @@ def table(result: dict[str, Any]) -> str:
     """The measurements as Markdown."""
     text = (
         f"# Experiment, {result['date']}\n\n{result['checkpoint']}, {result['engine']}, "
-        f"{result['machine']}, {result['shards']} {'shard' if result['shards'] == 1 else 'shards'}; "
+        f"{result['machine']}, shards: {result['shards']}; "
         f"cost: {result['priced_as']}, {prices().basis}\n\n"
         "| images | mode | time | images/s | cost | failed |\n|---:|---|---:|---:|---:|---:|\n"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.rehearsal.vertex.deployments import T4_MACHINES, named_accelerator
-from scripts.rehearsal.vertex.errors import ApiError, not_found, precondition
+from scripts.rehearsal.vertex.errors import ApiError, not_found
 from scripts.rehearsal.vertex.jobs import Jobs
 from scripts.rehearsal.vertex.replicas import Replica
 from scripts.rehearsal.vertex.state import Json, State, find_model, new_id, now

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.rehearsal.vertex.artifacts import Artifacts
-from scripts.rehearsal.vertex.errors import ApiError, not_found, precondition
+from scripts.rehearsal.vertex.errors import ApiError, precondition
 from scripts.rehearsal.vertex.jobs import Jobs
 from scripts.rehearsal.vertex.pipeline_checks import (
     check_graph,
