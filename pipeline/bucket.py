@@ -71,13 +71,18 @@ class BucketFolder(Folder):
             except RequestRangeNotSatisfiable:  # an empty object has no first byte
                 return b""
 
-    def create(self, name: str, content: bytes) -> bool:
+    def version(self, name: str) -> int:
+        with _translated(self.uri_of(name)):
+            blob = self._bucket.get_blob(self._blob(name).name, retry=_retry())
+            return int(blob.generation) if blob is not None else 0
+
+    def create(self, name: str, content: bytes, over: int = 0) -> bool:
         from google.api_core.exceptions import PreconditionFailed
 
         with _translated(self.uri_of(name)):
             try:
                 self._blob(name).upload_from_string(
-                    content, if_generation_match=0, retry=_retry(), checksum=None
+                    content, if_generation_match=over, retry=_retry(), checksum=None
                 )
             except PreconditionFailed:
                 # The answer to a first try may have been lost: then it is ours after all.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.manifest import as_text
+from pipeline.parallel import ordered_map
 from pipeline.parameters import RunError, RunParameters
 from pipeline.storage import SCHEME, Folder, LocalFolder, StorageError, StoredFile, open_folder
 from serving.sam.errors import ImageError, PromptError
@@ -17,6 +18,7 @@ from serving.sam.prompts import Prompt, parse_prompts_file
 
 _MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of what is made of it
 _KEPT_LETTERS = 48
+_HEAD_BYTES = 65536
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -158,6 +160,7 @@ def _with_prompts(images: Sequence[InputImage], place: str) -> list[InputImage]:
         for key in {image.name, PurePosixPath(image.name).name}:
             by_name.setdefault(key, []).append(number)
     result = list(images)
+    chosen: list[int] = []
     for name, prompts in wanted.items():
         numbers = by_name.get(name, [])
         if not numbers:
@@ -169,16 +172,28 @@ def _with_prompts(images: Sequence[InputImage], place: str) -> list[InputImage]:
             both = " and ".join(images[number].name for number in numbers[:2])
             raise PromptError(f"prompts[{name!r}]: the name fits {both}; give the longer name")
         number = next((n for n in numbers if images[n].name == name), numbers[0])
-        _check_inside(images[number], prompts)
         result[number] = dataclasses.replace(images[number], prompts=prompts)
+        chosen.append(number)
+    prompted = [result[number] for number in chosen]
+    readers = prompted[0].folder.readers if prompted else 1
+    for _ in ordered_map(_check_inside, prompted, readers):
+        pass
     return result
 
 
-def _check_inside(image: InputImage, prompts: tuple[Prompt, ...]) -> None:
+def _check_inside(image: InputImage) -> None:
     try:
-        width, height = read_size(image.folder.read_bytes(image.file), image.name)
+        width, height = _size_of(image)
     except (ImageError, StorageError):  # a bad image is a failed row, not an error of its prompts
         return
-    for number, prompt in enumerate(prompts):
-        place = f"prompts[{image.name!r}]" + (f"[{number}]" if len(prompts) > 1 else "")
+    for number, prompt in enumerate(image.prompts):
+        place = f"prompts[{image.name!r}]" + (f"[{number}]" if len(image.prompts) > 1 else "")
         prompt.check_inside(width, height, place)
+
+
+def _size_of(image: InputImage) -> tuple[int, int]:
+    """Width and height, from the file's beginning where that says them."""
+    try:
+        return read_size(image.folder.read_head(image.file, _HEAD_BYTES), image.name)
+    except ImageError:
+        return read_size(image.folder.read_bytes(image.file), image.name)

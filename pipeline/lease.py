@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.parameters import RunError
-from pipeline.storage import Folder, StorageError
+from pipeline.storage import Folder, LocalFolder, StorageError
 
 LOCK = ".run.lock"
 LOCAL_SECONDS = 120.0  # renewed by a live process
@@ -43,8 +43,12 @@ def acquire(output: Folder, run: str, seconds: float) -> None:
         RunError: another run holds it.
         StorageError: the output cannot be written.
     """
+    if isinstance(output, LocalFolder):  # has locks that end with their process
+        return
     if output.create(LOCK, _content(run, seconds)):
         return
+    # The version first: who writes after it was read makes the succession below fail.
+    version = output.version(LOCK)
     found = holder(output)
     if found is not None and found["run"] != run and found["until"] > time.time():
         left = found["until"] - time.time()
@@ -52,22 +56,29 @@ def acquire(output: Folder, run: str, seconds: float) -> None:
             f"{output.uri}: another run is writing here ({found['run']}); wait for it or choose "
             f"another output. If it is dead, its claim ends in {left:.0f} s"
         )
-    if found is None or found["run"] != run:
-        # Of several that find a dead holder's claim, one creates the next.
-        output.delete(LOCK)
-        if not output.create(LOCK, _content(run, seconds)):
-            raise RunError(f"{output.uri}: another run has just begun to write here")
-        return
-    renew(output, run, seconds)
+    if not output.create(LOCK, _content(run, seconds), over=version):
+        raise RunError(f"{output.uri}: another run has just begun to write here")
 
 
 def renew(output: Folder, run: str, seconds: float) -> None:
-    """Hold on: write a later time."""
-    output.write_bytes(LOCK, _content(run, seconds), "application/json")
+    """Hold on: write a later time.
+
+    Raises:
+        RunError: the claim was over, and another run holds the output now.
+    """
+    if isinstance(output, LocalFolder):
+        return
+    version = output.version(LOCK)
+    found = holder(output)
+    if found is not None and found["run"] != run:
+        raise RunError(f"{output.uri}: another run has taken over here ({found['run']})")
+    output.create(LOCK, _content(run, seconds), over=version)
 
 
 def release(output: Folder, run: str) -> None:
     """Let go, if the run still holds it."""
+    if isinstance(output, LocalFolder):
+        return
     found = holder(output)
     if found is not None and found["run"] == run:
         output.delete(LOCK)
@@ -81,7 +92,7 @@ def held(output: Folder, run: str) -> Iterator[None]:
 
     def keep() -> None:
         while not stop.wait(LOCAL_SECONDS / 4):
-            with contextlib.suppress(StorageError):
+            with contextlib.suppress(StorageError, RunError):
                 renew(output, run, LOCAL_SECONDS)
 
     keeper = threading.Thread(target=keep, name="lease", daemon=True)

@@ -67,9 +67,16 @@ class Folder(abc.ABC):
     def read_head(self, name: str, length: int) -> bytes:
         """The first bytes of a file, fewer where it is shorter; StorageError likewise."""
 
-    @abc.abstractmethod
-    def create(self, name: str, content: bytes) -> bool:
-        """Make a file unless there is one of that name; whether it was made."""
+    def version(self, name: str) -> int:
+        """A number that changes with every write of a file; 0 where there is none.
+
+        This and :meth:`create` are a bucket's means against two writers; a local folder has locks.
+        """
+        raise NotImplementedError
+
+    def create(self, name: str, content: bytes, over: int = 0) -> bool:
+        """Write a file if its version is still ``over``, 0 for none; whether it was written."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
@@ -146,18 +153,6 @@ class LocalFolder(Folder):
                 return file.read(length)
         except OSError as error:
             raise StorageError(f"{self._path(name)}: {error.strerror or error}") from error
-
-    def create(self, name: str, content: bytes) -> bool:
-        target = self._path(name)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                file.write(content)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise StorageError(f"{target}: {error.strerror or error}") from error
-        return True
 
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
         partial = self._partial()

@@ -16,6 +16,7 @@ from scripts.checkpoint_cache import checkpoint_place
 from scripts.console import CLOUD, OperatorError, meter, operator_error, reporting_errors
 
 if TYPE_CHECKING:
+    from pipeline.inputs import InputImage
     from pipeline.parameters import RunParameters
 
 EXAMPLES = (
@@ -122,8 +123,8 @@ def run(
             _say(summary, as_json)
 
 
-def check(parameters: RunParameters) -> None:
-    """Refuse what can be refused before anything is written or computed.
+def check(parameters: RunParameters) -> list[InputImage]:
+    """Refuse what can be refused before anything is written or computed; the images there are.
 
     Raises:
         RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
@@ -133,7 +134,7 @@ def check(parameters: RunParameters) -> None:
     from pipeline.inputs import find_images
     from pipeline.storage import LocalFolder, open_folder
 
-    find_images(parameters)
+    images = find_images(parameters)
     check_checkpoint(parameters.checkpoint)
     output = open_folder(parameters.output)
     if isinstance(output, LocalFolder):
@@ -146,6 +147,7 @@ def check(parameters: RunParameters) -> None:
                 f"cannot write to {output.path}: {error.strerror or error}",
                 hint="choose another --output, or make that folder writable",
             ) from error
+    return images
 
 
 def run_here(parameters: RunParameters, *, debug: bool = False) -> dict[str, Any]:
@@ -205,9 +207,9 @@ def run_on_vertex(
     name = parameters.checkpoint
     place = runs.found.checkpoint_place(name)
     parameters = prepare(runs.found, dataclasses.replace(parameters, checkpoint=place))
-    check(parameters)
+    images = check(parameters)
     machine = Machine(accelerator=accelerator)
-    found = predict(parameters, machine, parallel, name)
+    found = predict(parameters, images, machine, parallel, name)
     say_estimate(found, min(parallel, parameters.shards))
     forecast = {**found.to_json(), "machine": kind_of_machine(machine)}
     parameters = dataclasses.replace(parameters, forecast=forecast)

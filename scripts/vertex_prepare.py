@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from scripts.vertex import in_rehearsal
 
 if TYPE_CHECKING:
     from pipeline.definition import Machine
+    from pipeline.inputs import InputImage
     from pipeline.parameters import RunParameters
 
 
@@ -83,12 +85,13 @@ def prepare(found: Deployment, parameters: RunParameters) -> RunParameters:
 
 
 def predict(
-    parameters: RunParameters, machine: Machine, parallel: int, checkpoint: str
+    parameters: RunParameters,
+    images: Sequence[InputImage],
+    machine: Machine,
+    parallel: int,
+    checkpoint: str,
 ) -> Estimate:
     """What the run will take, all images to be computed."""
-    from pipeline.inputs import find_images
-
-    images = find_images(parameters)
     prompted = sum(bool(image.prompts) for image in images)
     work = Work(
         automatic=len(images) - prompted,
@@ -99,7 +102,7 @@ def predict(
     where = kind_of_machine(machine)
     table = prices()
     hour = table.shard_hour(float(machine.cpu), machine.accelerator, machine.accelerators)
-    return estimate(
+    found = estimate(
         work,
         throughput(where, checkpoint, "automatic"),
         throughput(where, checkpoint, "prompted"),
@@ -108,6 +111,10 @@ def predict(
         start_seconds=5.0 if in_rehearsal() else START_SECONDS,
         coordinators_seconds=5.0 if in_rehearsal() else COORDINATORS_SECONDS,
     )
+    if hour is None:
+        note = f"no price is known of {machine.cpu} CPUs with {machine.accelerator}: the fee alone"
+        found = dataclasses.replace(found, basis=f"{found.basis}; {note}")
+    return found
 
 
 def _reachable(what: str, place: str, folders: tuple[str, ...], hint: str) -> None:

@@ -44,11 +44,12 @@ class VertexRuns:
         from google.api_core.exceptions import AlreadyExists
 
         from pipeline.compilation import compile_pipeline
-        from pipeline.manifest import ERROR
+        from pipeline.manifest import ERROR, PLANNED
         from pipeline.storage import open_folder
 
         self._refuse_second(parameters)
-        open_folder(parameters.output).delete(ERROR)  # an earlier run's would end this one
+        for stale in (ERROR, PLANNED):  # an earlier run's would be taken for this one's
+            open_folder(parameters.output).delete(stale)
         found = self.found
         parent = f"projects/{found.project_id}/locations/{found.region}"
         with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +138,7 @@ class VertexRuns:
         try:
             with meter("segmenting") as bar:
                 shown = RunMeter(output, parameters.shards, bar, hourly)
-                phase = ""
+                phase, hopeless = "", False
                 while True:
                     state = patiently(lambda: job.state).name
                     now = _phase(job, state)
@@ -147,8 +148,9 @@ class VertexRuns:
                     shown.show(phase)
                     if state in ENDED:
                         break
-                    if self._is_hopeless(output):
+                    if not hopeless and self._is_hopeless(output):
                         # Kubeflow would try it twice more, each time on a new machine.
+                        hopeless = True
                         patiently(job.cancel)
                     time.sleep(_POLL_SECONDS[in_rehearsal()])
         except KeyboardInterrupt as error:

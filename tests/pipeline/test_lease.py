@@ -42,7 +42,11 @@ def test_dead_holder_is_succeeded_when_its_time_is_over(output: Folder) -> None:
     assert lease.holder(output)["run"] == "after"  # type: ignore[index]
 
 
-def test_of_many_at_once_one_gets_it(output: Folder) -> None:
+@pytest.mark.parametrize("dead", [False, True])
+def test_of_many_at_once_one_gets_it(output: Folder, dead: bool) -> None:
+    """The first claim, and the succession of a dead holder."""
+    if dead:
+        lease.acquire(output, "dead", -1)
     won: list[str] = []
 
     def attempt(name: str) -> None:
@@ -59,6 +63,15 @@ def test_of_many_at_once_one_gets_it(output: Folder) -> None:
         thread.join()
     assert len(won) == 1
     assert lease.holder(output)["run"] == won[0]  # type: ignore[index]
+
+
+def test_holder_that_was_succeeded_is_told_when_it_wakes_up(output: Folder) -> None:
+    lease.acquire(output, "asleep", -1)
+    lease.acquire(output, "next", 60)
+    with pytest.raises(RunError, match=r"taken over here \(next\)"):
+        lease.renew(output, "asleep", 60)
+    lease.release(output, "asleep")
+    assert lease.holder(output)["run"] == "next"  # type: ignore[index]
 
 
 def test_local_engine_over_a_bucket_holds_it_and_lets_go(
