@@ -234,3 +234,15 @@ def test_cost_of_what_is_deployed_names_everything_that_bills(operator: Operator
     assert any(name.startswith(f"bucket {BUCKET}") for name in rows)
     text = operator.finished("cost").stdout
     assert "2026-10-04" in text and "together" in text
+
+
+def test_experiment_runs_there_as_well(operator: Operator) -> None:
+    result = operator.json(
+        *("experiment", "photos/0.png", "--engine", "vertex", "--sizes", "2"),
+        *("--points-per-side", "2", "--output", "study"),
+    )
+    rows = {row["mode"]: row for row in result["rows"]}
+    assert rows["automatic"]["prompted"] == 0 and rows["prompted"]["prompted"] == 1
+    assert all(row["usd"] > 0.03 for row in result["rows"])  # the fee of a run is in it
+    assert rows["prompted"]["report"].startswith(f"gs://{BUCKET}/pipeline/experiment/")
+    assert (operator.home / "study" / "cost.png").exists()
