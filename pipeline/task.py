@@ -19,10 +19,15 @@ from serving.sam.errors import SamError
 OWNER_VARIABLE = "SAM_RUN_OWNER"  # set by a local run: the process that this step works for
 # Set by a local run: a file of its own for a step's error, which a full output cannot take.
 ERROR_VARIABLE = "SAM_RUN_ERROR"
-EXPECTED_ERRORS = (SamError, RunError, ParameterError, StorageError)
 _ORPHAN_SECONDS = 0.25
 _ROOT = Path(__file__).parents[1]
 
+
+class ShardError(Exception):
+    """A shard's process keeps dying; the message says how and where."""
+
+
+EXPECTED_ERRORS = (SamError, RunError, ParameterError, StorageError, ShardError)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,7 +50,9 @@ def run_step(
     try:
         return step(run, *args, **kwargs)
     except EXPECTED_ERRORS as error:
-        _record(run, {"kind": type(error).__name__, "message": str(error)})
+        # With the run's name: a second run over the same output leaves its refusal there too.
+        kind, message = type(error).__name__, str(error)
+        _record(run, {"run": run.run_id, "kind": kind, "message": message})
         raise
 
 

@@ -210,8 +210,13 @@ def run_on_vertex(
     images = check(parameters)
     machine = Machine(accelerator=accelerator)
     found = predict(parameters, images, machine, parallel, name)
-    say_estimate(found, min(parallel, parameters.shards))
-    forecast = {**found.to_json(), "machine": kind_of_machine(machine)}
+    at_once = min(parallel, parameters.shards)
+    say_estimate(found, at_once)
+    forecast = {
+        **found.to_json(),
+        "machine": kind_of_machine(machine),
+        "parallel": at_once,
+    }
     parameters = dataclasses.replace(parameters, forecast=forecast)
     job = runs.submit(parameters, machine, run_image(outputs, image), parallel)
     typer.echo(f"submitted {parameters.run_id}", err=True)

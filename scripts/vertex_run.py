@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from scripts.console import CLOUD, OperatorError, meter, operator_error
+from scripts.console import CALLER, CLOUD, OperatorError, meter, operator_error
 from scripts.deployment import Deployment
 from scripts.follow import RunMeter
 from scripts.throughput import remember
@@ -134,7 +134,8 @@ class VertexRuns:
 
         output = open_folder(parameters.output)
         forecast = parameters.forecast
-        hourly = float(forecast.get("usd_per_shard_hour", 0.0)) * parameters.shards
+        at_once = int(forecast.get("parallel", parameters.shards))
+        hourly = float(forecast.get("usd_per_shard_hour", 0.0)) * at_once
         try:
             with meter("segmenting") as bar:
                 shown = RunMeter(output, parameters.shards, bar, hourly)
@@ -148,7 +149,8 @@ class VertexRuns:
                     shown.show(phase)
                     if state in ENDED:
                         break
-                    if not hopeless and self._is_hopeless(output):
+                    told = None if hopeless else self._error(output, parameters.run_id)
+                    if told is not None and told.exit_code == CALLER:
                         # Kubeflow would try it twice more, each time on a new machine.
                         hopeless = True
                         patiently(job.cancel)
@@ -164,30 +166,30 @@ class VertexRuns:
             raise self._failure(job, state, parameters)
         return self._summary(parameters, output)
 
-    def _is_hopeless(self, output: Folder) -> bool:
-        """Whether a step has left an error that another try cannot mend."""
+    def _error(self, output: Folder, run: str) -> OperatorError | None:
+        """What a step of the run has left, if one has failed."""
         from pipeline.manifest import ERROR, read_json
         from pipeline.storage import StorageError
 
         try:
-            return output.exists(ERROR) and read_json(output, ERROR)["kind"] != "StorageError"
+            detail = read_json(output, ERROR) if output.exists(ERROR) else {}
+            if detail.get("run") != run:
+                return None
+            return operator_error(detail["kind"], detail["message"])
         except (StorageError, ValueError, KeyError):
-            return False
+            return None
 
     def _failure(self, job: Any, state: str, parameters: RunParameters) -> OperatorError:
         """What went wrong, in the words of the step where it left any."""
         from pipeline.lease import release
-        from pipeline.manifest import ERROR, read_json
         from pipeline.storage import StorageError, open_folder
 
         output = open_folder(parameters.output)
-        try:
+        with contextlib.suppress(StorageError):
             release(output, parameters.run_id)
-            if output.exists(ERROR):
-                detail = read_json(output, ERROR)
-                return operator_error(detail["kind"], detail["message"])
-        except (StorageError, ValueError, KeyError):
-            pass
+        told = self._error(output, parameters.run_id)
+        if told is not None:
+            return told
         word = state.removeprefix("PIPELINE_STATE_").lower()
         message = job.error.message if job.error else "no reason was given"
         return OperatorError(

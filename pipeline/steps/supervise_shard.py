@@ -1,8 +1,8 @@
 """The second step's outside: a shard's process, started again when it dies.
 
-Kubeflow's runners do not retry a step inside a loop, or not everywhere, and a retry of theirs is a
-new machine. What kills a process (memory, a driver's fault) is survived here: the next life goes on
-where the last one ended, and an image that has killed its process alone is set aside.
+Not every runner of Kubeflow retries a step inside a loop, and a retry is a new machine. What kills
+a process (memory, a driver's fault) is survived here: the next life goes on where the last one
+ended, and an image that has killed its process alone is set aside.
 """
 
 from __future__ import annotations
@@ -17,15 +17,11 @@ from typing import Any
 
 from pipeline.hand import read_hand
 from pipeline.parameters import RunParameters
-from pipeline.task import environment_of_a_step
+from pipeline.task import ShardError, environment_of_a_step
 
 MOST_DEATHS = 10  # one after another, without an image finished between
 MOST_DEATHS_OF_AN_IMAGE = 2  # while nothing else was in hand
 _ONE_BY_ONE = 3  # images after a death, so that the next one has one cause
-
-
-class ShardError(Exception):
-    """A shard's process keeps dying; the message says how and where."""
 
 
 def supervise_shard(parameters: RunParameters, shard: str) -> str:

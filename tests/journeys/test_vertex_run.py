@@ -182,6 +182,20 @@ def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
     assert (later["images"], later["failed"]) == (6, 1)
 
 
+def test_refusal_of_a_second_run_does_not_end_the_first(operator: Operator) -> None:
+    """Somebody else's plan step leaves its refusal in the same output."""
+    run = operator.finished(*operator.run("five"), "--detach").stdout.strip()
+    deadline = time.monotonic() + 60
+    while "pipeline/five/.run/planned.json" not in operator.names("pipeline/five/.run/"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    refusal = {"run": "sam-second", "kind": "RunError", "message": "another run is writing here"}
+    objects = Objects(operator.cloud.storage_url)
+    objects.put(BUCKET, "pipeline/five/.run/error.json", json.dumps(refusal).encode())
+    joined = operator.json("run", "--attach", run)
+    assert (joined["images"], joined["failed"]) == (6, 1)
+
+
 def test_error_of_a_step_reaches_the_operator(operator: Operator) -> None:
     """Weights of another network: found by the step, told as the local engine tells it."""
     import torch
