@@ -26,7 +26,7 @@ RETRY_SECONDS = 300.0  # a storage that answers 429, 503 or nothing for so long 
 class BucketFolder(Folder):
     """A folder of a Cloud Storage bucket, ``gs://bucket/path``."""
 
-    readers = 16
+    readers = 6  # with the images that are read meanwhile, what the client keeps connections for
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri.rstrip("/"))
@@ -86,7 +86,10 @@ class BucketFolder(Folder):
                 )
             except PreconditionFailed:
                 # The answer to a first try may have been lost: then it is ours after all.
-                return self.read_bytes(name) == content
+                try:
+                    return self.read_bytes(name) == content
+                except StorageError:  # and gone again: whoever wrote it was not us
+                    return False
         return True
 
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:

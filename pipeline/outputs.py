@@ -14,6 +14,7 @@ from pipeline.manifest import (
     segment_name,
     write_json,
 )
+from pipeline.parallel import ordered_map
 from pipeline.pictures import draw_overlay, draw_segments, encode_png, outline_paths
 from pipeline.storage import Folder
 from serving.sam.images import RgbImage
@@ -42,8 +43,12 @@ def write_pictures(
     output: Folder, image: PlannedImage, pictures: Sequence[tuple[str, bytes]]
 ) -> None:
     """Write them, and remove the segments of an earlier run that found more."""
-    for name, png in pictures:
-        output.write_bytes(name, png, _PNG)
+
+    def write(picture: tuple[str, bytes]) -> None:
+        output.write_bytes(*picture, _PNG)
+
+    for _ in ordered_map(write, pictures, output.readers):  # a bucket is far away
+        pass
     for number in range(len(pictures) - 1, _MOST_SEGMENTS + 1):
         # One by one: below segments/<image> there may be those of a folder of that name.
         if not output.exists(segment_name(image.name, number)):

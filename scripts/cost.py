@@ -57,6 +57,10 @@ def cost(
     file with your own.
     """
     with reporting_errors(debug):
+        if run and images:
+            raise OperatorError(
+                "--images predicts a run, --run shows one that has ended", hint="give one of them"
+            )
         if run:
             _say_run(run, as_json)
             return

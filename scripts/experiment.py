@@ -108,16 +108,25 @@ class _Study:
 
     def __init__(self, inputs: list[str], output: Path, prompts: str, seed: int) -> None:
         from pipeline.inputs import find_images
-        from pipeline.parameters import RunParameters
+        from pipeline.parameters import RunParameters, fingerprint
 
         self._output, self._seed = output, seed
         wanted = RunParameters(inputs=tuple(inputs), output=str(output), prompts=prompts)
-        self._seeds = [one for one in find_images(wanted) if one.file]
+        self._seeds = find_images(wanted)
+        content = [
+            [
+                one.name,
+                one.digest or one.folder.digest(one.file),
+                [p.to_json() for p in one.prompts],
+            ]
+            for one in self._seeds
+        ]
+        self.identity = fingerprint({"images": content, "seed": seed})[:12]
         output.mkdir(parents=True, exist_ok=True)
 
     def batch(self, count: int) -> Path:
         """Write ``count`` images with their prompts file; what is there is left."""
-        folder = self._output / "batches" / str(count)
+        folder = self._output / "batches" / f"{self.identity}-{count}"
         done = folder / "complete"
         if done.exists():
             return folder
@@ -138,12 +147,13 @@ class _Study:
 
     def read(self, about: dict[str, Any]) -> dict[str, Any]:
         """What was measured before, in the same way; else a beginning."""
-        new = {**about, "seed": self._seed, "reference": REFERENCE, "rows": []}
+        about = {**about, "seed": self._seed, "batches": self.identity}
+        new = {**about, "reference": REFERENCE, "rows": []}
         try:
             old = json.loads((self._output / RESULT).read_text("utf-8"))
         except (OSError, ValueError):
             return new
-        same = all(old.get(key) == new[key] for key in (*about, "seed") if key != "date")
+        same = all(old.get(key) == new[key] for key in about if key != "date")
         return dict(old) if same else new
 
     def write(self, result: dict[str, Any]) -> None:

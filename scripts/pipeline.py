@@ -57,7 +57,7 @@ def compile_(
             )
         except (OSError, ValueError) as error:
             raise OperatorError(
-                f"cannot compile to {output}: {error}", hint="see --help"
+                f"cannot compile to {output}: {error}", hint="sam-vertex pipeline compile --help"
             ) from error
         typer.echo(f"{output}")
 

@@ -66,8 +66,11 @@ def run(
         typer.Option(help="Shards at once; default: all. Quota bounds it.", rich_help_panel=PANEL),
     ] = 0,
     accelerator: Annotated[
-        str, typer.Option(help="Of a shard; none for a CPU.", rich_help_panel=PANEL)
-    ] = "NVIDIA_TESLA_T4",
+        str,
+        typer.Option(
+            help="Of a shard, none for a CPU; default: NVIDIA_TESLA_T4.", rich_help_panel=PANEL
+        ),
+    ] = "",
     image: Annotated[
         str, typer.Option(help="Image of the steps; default: the last.", rich_help_panel=PANEL)
     ] = "",
@@ -84,7 +87,10 @@ def run(
     Vertex AI goes on without this command, which can be left with Ctrl-C and joined again.
     """
     with reporting_errors(debug):
+        there = {"--detach": detach, "--parallel": parallel, "--image": image}
+        there["--accelerator"] = accelerator
         if attach:
+            _refuse("--attach follows a run as it was submitted", {**there, "INPUT": inputs})
             _say(_attached(attach, outputs), as_json)
             return
         if not inputs or not output:
@@ -108,6 +114,7 @@ def run(
             only_failed=only_failed,
         )
         if engine == "local":
+            _refuse("these are for --engine vertex", there)
             check(parameters)
             _say(run_here(parameters, debug=debug), as_json)
             return
@@ -116,11 +123,18 @@ def run(
             outputs=outputs,
             image=image,
             parallel=parallel or shards,
-            accelerator="" if accelerator == "none" else accelerator,
+            accelerator=accelerator or "NVIDIA_TESLA_T4",
             detach=detach,
         )
         if summary is not None:
             _say(summary, as_json)
+
+
+def _refuse(reason: str, options: dict[str, object]) -> None:
+    """Refuse options that would be ignored."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise OperatorError(f"{', '.join(given)}: {reason}", hint="sam-vertex run --help")
 
 
 def check(parameters: RunParameters) -> list[InputImage]:
@@ -208,7 +222,7 @@ def run_on_vertex(
     place = runs.found.checkpoint_place(name)
     parameters = prepare(runs.found, dataclasses.replace(parameters, checkpoint=place))
     images = check(parameters)
-    machine = Machine(accelerator=accelerator)
+    machine = Machine(accelerator="" if accelerator == "none" else accelerator)
     found = predict(parameters, images, machine, parallel, name)
     at_once = min(parallel, parameters.shards)
     say_estimate(found, at_once)

@@ -32,7 +32,7 @@ class FaultyStorage:
     Attributes:
         url: where it listens.
         faults: how many were met, by kind.
-        seconds_down: while this is in the future (``time.monotonic``), everything fails.
+        down_until: while this is in the future (``time.monotonic``), everything fails.
     """
 
     def __init__(self, backend: str, port: int = 0, every: int = 5) -> None:

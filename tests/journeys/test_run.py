@@ -229,6 +229,18 @@ def test_run_unknown_engine_is_a_usage_error(image_folder: Path, tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "words", [["--detach"], ["--parallel", "2"], ["--image", "x"], ["--accelerator", "none"]]
+)
+def test_run_option_of_the_other_engine_is_refused_not_ignored(
+    image_folder: Path, tmp_path: Path, words: list[str]
+) -> None:
+    done = sam_vertex(image_folder, "--output", tmp_path / "out", *words)
+    assert done.returncode == 2
+    assert f"{words[0]}: these are for --engine vertex" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_run_error_of_a_step_reaches_the_operator(image_folder: Path, tmp_path: Path) -> None:
     """What only the step can see, here weights of another network, is told as plainly."""
     import torch

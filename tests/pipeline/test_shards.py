@@ -218,6 +218,26 @@ sys.addaudithook(audit)
 """
 
 
+def supervised(
+    run: RunParameters, shard: str, hook: Path, killer: str, most_deaths: int
+) -> subprocess.CompletedProcess[str]:
+    """The real step in a process whose worker runs ``killer`` when it starts."""
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(killer)
+    code = (
+        "import sys; from pipeline.parameters import RunParameters\n"
+        "from pipeline.steps import supervise_shard as step\n"
+        f"step.MOST_DEATHS = {most_deaths}\n"
+        "run = RunParameters.from_json(sys.argv[1])\n"
+        "print('ROWS', step.supervise_shard(run, sys.argv[2]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, run.to_json(), shard],
+        env={**os.environ, "PYTHONPATH": f"{hook}:{ROOT}"},
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+
+
 def test_image_that_kills_its_process_is_set_aside_and_the_rest_is_done(
     local_run: RunParameters, image_folder: Path, tmp_path: Path
 ) -> None:
@@ -225,22 +245,8 @@ def test_image_that_kills_its_process_is_set_aside_and_the_rest_is_done(
     Image.fromarray(draw_scene(64, 64)).save(image_folder / "killer.png")
     Image.fromarray(draw_scene(64, 64)).save(image_folder / "z.png")
     (shard,) = plan_shards(local_run)
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(KILLER)
-    code = (
-        "import sys; from pipeline.parameters import RunParameters\n"
-        "from pipeline.steps.supervise_shard import supervise_shard\n"
-        "print('ROWS', supervise_shard(RunParameters.from_json(sys.argv[1]), sys.argv[2]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, local_run.to_json(), shard],
-        env={**os.environ, "PYTHONPATH": f"{hook}:{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
+    done = supervised(local_run, shard, tmp_path / "hook", KILLER, 10)
+    assert done.returncode == 0, done.stderr
     rows = done.stdout.split("ROWS ")[1].strip()
     summary = write_report(local_run, [rows], "local")
     assert (summary.images, summary.failed, summary.computed) == (5, 1, 4)
@@ -256,22 +262,7 @@ def test_process_that_dies_before_its_first_image_ends_the_step(
     local_run: RunParameters, tmp_path: Path
 ) -> None:
     (shard,) = plan_shards(local_run)
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(KILLER.replace('"killer"', '"vit_tiny"'))
-    code = (
-        "import sys; from pipeline.parameters import RunParameters\n"
-        "from pipeline.steps import supervise_shard as step\n"
-        "step.MOST_DEATHS = 2\n"
-        "step.supervise_shard(RunParameters.from_json(sys.argv[1]), sys.argv[2])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, local_run.to_json(), shard],
-        env={**os.environ, "PYTHONPATH": f"{hook}:{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    killer = KILLER.replace('"killer"', '"vit_tiny"')
+    done = supervised(local_run, shard, tmp_path / "hook", killer, 2)
     assert done.returncode == 1
     assert "ended by SIGKILL 2 times in a row, with no image in hand" in done.stderr

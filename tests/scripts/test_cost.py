@@ -128,3 +128,7 @@ def test_every_price_names_its_source() -> None:
 
 def test_duration_is_said_as_people_do() -> None:
     assert [duration(s) for s in (5, 600, 9000)] == ["5 s", "10 min", "2.5 h"]
+
+
+def test_prediction_and_actuals_are_not_asked_for_at_once() -> None:
+    assert "give one of them" in cost("--images", "5", "--run", "out", code=2).output

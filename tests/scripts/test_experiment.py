@@ -67,6 +67,20 @@ def test_batches_are_replicas_under_unique_names_and_the_seed_chooses(
     assert chosen[0] == chosen[1] != chosen[2]
 
 
+def test_batch_of_other_seeds_is_another_batch(image_folder: Path, tmp_path: Path) -> None:
+    """In the same folder: what was prepared and measured before is not taken for it."""
+    images, study = [str(image_folder)], tmp_path / "study"
+    first = _Study(images, study, "", 0)
+    first.write({**first.read({"engine": "local"}), "rows": [{"images": 2}]})
+    assert first.read({"engine": "local"})["rows"] == [{"images": 2}]
+    other = _Study(images, study, "", 1)
+    assert other.batch(4) != first.batch(4)
+    assert other.read({"engine": "local"})["rows"] == []
+    Image.fromarray(draw_scene(50, 50)).save(image_folder / "a.png")
+    changed = _Study(images, study, "", 0)
+    assert changed.batch(4) != first.batch(4)
+
+
 def test_prompts_of_the_seed_images_go_with_their_replicas(tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     Image.fromarray(draw_scene(80, 60)).save(image)
