@@ -7,10 +7,9 @@ so threads may share an engine and a caller may keep embeddings as long as it li
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,10 @@ from serving.sam.prompts import Prompt
 
 if TYPE_CHECKING:
     import torch
-    from segment_anything import SamPredictor
 
+    from serving.sam.decoder import ImageSide
     from serving.sam.generator import Network
+    from serving.sam.prompted import Prediction
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16", "fp16")
@@ -40,34 +40,19 @@ class Embedding:
         features: (1, C, G, G) float32 on the engine's device.
         original_size_hw: the image's size in pixels.
         input_size_hw: its size after scaling to the network's frame, before padding.
+        shared: what the mask decoder makes of the features for every prompt.
     """
 
     features: torch.Tensor
     original_size_hw: tuple[int, int]
     input_size_hw: tuple[int, int]
+    shared: ImageSide
 
     @property
     def size_bytes(self) -> int:
         """Memory that keeping it costs."""
-        return self.features.numel() * self.features.element_size()
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """The masks of one prompt.
-
-    Attributes:
-        masks: (K, H, W) bool in the image's own pixels; K is 3 for several masks, else 1.
-        scores: (K,) float32, the predicted IoU of each.
-        logits: (K, 4G, 4G) float32 low-resolution logits; one of them, with its leading axis, is
-            a ``mask_input`` for the next prompt on the same image.
-        stability: (K,) float32, IoU of each mask under the cut-offs +1 and -1.
-    """
-
-    masks: NDArray[np.bool_]
-    scores: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    stability: NDArray[np.float32]
+        own = self.features.numel() * self.features.element_size()
+        return own + self.shared.size_bytes
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -130,10 +115,6 @@ class Engine:
         self.checkpoint = checkpoint
         self._sam = checkpoint.sam.to(self.device)
         self._network = self._build_network()
-        if self.precision != "fp32":
-            # Prompts, thresholds and mask scaling stay in float32 around the networks.
-            decoder = self._sam.mask_decoder
-            decoder.forward = _in_precision(decoder.forward, self.device, self.precision)
 
     def _build_network(self) -> Network:
         import torch
@@ -186,7 +167,8 @@ class Engine:
 
         with torch.inference_mode():
             features, input_size_hw = self._network.embed(_checked(image))
-        return Embedding(features, (image.shape[0], image.shape[1]), input_size_hw)
+            shared = self._network.decoder.prepare(features)
+        return Embedding(features, (image.shape[0], image.shape[1]), input_size_hw, shared)
 
     def predict(
         self,
@@ -208,34 +190,65 @@ class Engine:
             PromptError: the prompt lies outside the image.
             ParameterError: ``mask_input`` has another shape.
         """
+        inputs = [] if mask_input is None else [mask_input]
+        found = self.predictions(
+            embedding, [prompt], multimask_output=multimask_output, mask_inputs=inputs
+        )
+        return next(prediction for _, prediction in found)
+
+    def predictions(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask_output: bool,
+        mask_inputs: Sequence[NDArray[np.float32] | None] = (),
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Yield the masks of many prompts, each with its prompt's number.
+
+        Prompts of a kind are decoded together, so they come in no particular order, and one by
+        one, so a caller need not hold the masks of all.
+
+        Args:
+            embedding: of the image that the prompts point into.
+            prompts: points and boxes in pixels of the image.
+            multimask_output: three candidates each (best for one click) or one mask.
+            mask_inputs: for each prompt (1, 4G, 4G) float32 logits of an earlier prediction on
+                this image, or ``None``; or nothing at all.
+
+        Raises:
+            PromptError: a prompt lies outside the image.
+            ParameterError: a mask has another shape.
+        """
         import torch
 
-        height, width = embedding.original_size_hw
-        prompt.check_inside(width, height, "prompt")
+        from serving.sam.prompted import predict_prompts
+
+        self._check_prompts(embedding, prompts)
         side = self.checkpoint.architecture.mask_input_size
-        if mask_input is not None and mask_input.shape != (1, side, side):
-            raise ParameterError(
-                f"mask_input: expected shape (1, {side}, {side}), got {mask_input.shape}"
-            )
-        predictor = self._predictor()
-        predictor.features = embedding.features
-        predictor.original_size = embedding.original_size_hw
-        predictor.input_size = embedding.input_size_hw
-        predictor.is_image_set = True
-        with torch.inference_mode():
-            full, scores, logits = predictor.predict(
-                point_coords=np.array(prompt.points) if prompt.points else None,
-                point_labels=np.array(prompt.labels) if prompt.points else None,
-                box=np.array(prompt.box_xyxy) if prompt.box_xyxy else None,
-                mask_input=mask_input,
+        for mask in mask_inputs:
+            if mask is not None and mask.shape != (1, side, side):
+                raise ParameterError(
+                    f"mask_input: expected shape (1, {side}, {side}), got {mask.shape}"
+                )
+
+        def steps() -> Iterator[tuple[int, Prediction]]:
+            found = predict_prompts(
+                self._network,
+                embedding,
+                prompts,
+                mask_inputs,
                 multimask_output=multimask_output,
-                return_logits=True,
             )
-        threshold = self._sam.mask_threshold
-        inner = np.count_nonzero(full > threshold + 1, axis=(1, 2))
-        outer = np.count_nonzero(full > threshold - 1, axis=(1, 2))
-        stability = (inner / np.maximum(outer, 1)).astype(np.float32)
-        return Prediction(full > threshold, scores, logits, stability)
+            while True:
+                # Entered anew for each: a generator must not leave it on in its caller.
+                with torch.inference_mode():
+                    prediction = next(found, None)
+                if prediction is None:
+                    return
+                yield prediction
+
+        return steps()
 
     def segment(self, embedding: Embedding, prompts: Iterable[Prompt]) -> list[MaskRecord]:
         """Return the best mask of each prompt, in order.
@@ -250,18 +263,10 @@ class Engine:
 
         from serving.sam.prompted import segment_prompts
 
-        height, width = embedding.original_size_hw
         asked = list(prompts)
-        for number, prompt in enumerate(asked):
-            prompt.check_inside(width, height, "prompt" if len(asked) == 1 else f"prompt {number}")
+        self._check_prompts(embedding, asked)
         with torch.inference_mode():
-            return segment_prompts(
-                self._network,
-                embedding.features,
-                embedding.input_size_hw,
-                embedding.original_size_hw,
-                asked,
-            )
+            return segment_prompts(self._network, embedding, asked)
 
     def generate(
         self, image: RgbImage, settings: AutomaticSettings | None = None
@@ -279,10 +284,12 @@ class Engine:
         with torch.inference_mode():
             return generate(self._network, _checked(image), settings or self.checkpoint.automatic)
 
-    def _predictor(self) -> SamPredictor:
-        from segment_anything import SamPredictor
-
-        return SamPredictor(self._sam)
+    @staticmethod
+    def _check_prompts(embedding: Embedding, prompts: Sequence[Prompt]) -> None:
+        height, width = embedding.original_size_hw
+        for number, prompt in enumerate(prompts):
+            place = "prompt" if len(prompts) == 1 else f"prompt {number}"
+            prompt.check_inside(width, height, place)
 
 
 def _checked(image: RgbImage) -> RgbImage:
@@ -291,24 +298,3 @@ def _checked(image: RgbImage) -> RgbImage:
             f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}"
         )
     return image
-
-
-def _in_precision(
-    forward: Callable[..., Any], device: torch.device, precision: Precision
-) -> Callable[..., Any]:
-    """Wrap a module's forward: compute in half precision, hand out float32."""
-    import torch
-
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
-
-    def widen(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value.float()
-        return tuple(widen(item) for item in value)
-
-    @functools.wraps(forward)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with torch.autocast(device.type, dtype):
-            return widen(forward(*args, **kwargs))
-
-    return cast("Callable[..., Any]", run)

@@ -20,23 +20,26 @@ from serving.sam.errors import ParameterError
 from serving.sam.found_masks import (
     Box,
     FoundMask,
-    box_of,
+    Measured,
+    draw,
+    measure,
     near_edge,
     record_of,
     tidied,
     without_duplicates,
 )
 from serving.sam.images import RgbImage
-from serving.sam.masks import MaskRecord
+from serving.sam.masks import MaskRecord, encode_mask
 from serving.sam.torchvision_ops import ensure_torchvision_ops
-from serving.sam.upsampling import Upsampling
+from serving.sam.upsampling import Region, Upsampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from segment_anything.modeling import Sam
 
-CPU_BATCH = 4  # points at once on a CPU: their working set stays in the processor's cache
+CPU_BATCH = 16  # prompts whose tokens go together; more gains nothing (tests/benchmarks)
+GPU_MEMORY_SHARE = 0.5  # of what is free, for a batch of prompts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +55,14 @@ class Network:
     sam: Sam
     decoder: FastDecoder
     embed: Callable[[RgbImage], tuple[torch.Tensor, tuple[int, int]]]
+
+
+def prompts_at_once(decoder: FastDecoder, shared: ImageSide, most: int) -> int:
+    """How many prompts to decode together: few on a CPU, on a GPU what its memory takes."""
+    if shared.side.device.type != "cuda":
+        return min(CPU_BATCH, most)
+    free, _ = torch.cuda.mem_get_info(shared.side.device)
+    return max(1, min(most, int(free * GPU_MEMORY_SHARE / decoder.bytes_per_prompt(shared))))
 
 
 def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
@@ -88,11 +99,26 @@ def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> 
         areas = [
             (m.crop_xyxy[2] - m.crop_xyxy[0]) * (m.crop_xyxy[3] - m.crop_xyxy[1]) for m in found
         ]
-        found = without_duplicates(found, [1 / area for area in areas], settings.crop_nms_thresh)
+        kept = without_duplicates(
+            [mask.box_xyxy for mask in found],
+            [1 / area for area in areas],
+            settings.crop_nms_thresh,
+        )
+        found = [found[number] for number in kept]
     if settings.min_mask_region_area > 0:
-        found = tidied(found, size_hw, settings)
-    records = [record_of(mask, size_hw) for mask in found]
-    return sorted(records, key=lambda record: -record["predicted_iou"])
+        found = tidied(found, settings)
+    return sorted(map(record_of, found), key=lambda record: -record["predicted_iou"])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Stable:
+    """A mask of one crop that passed the thresholds; its bitmap is drawn if it is kept."""
+
+    point: int
+    score: float
+    logits: torch.Tensor
+    region: Region | None
+    measured: Measured
 
 
 def _masks_of_crop(
@@ -107,27 +133,48 @@ def _masks_of_crop(
     part = image[top:bottom, left:right]
     height, width = part.shape[:2]
     features, input_size = network.embed(np.ascontiguousarray(part))
-    side = sam.image_encoder.img_size
-    cells = 4 * features.shape[-1]
-    upsampling = Upsampling.of(cells, side, input_size, (height, width))
+    upsampling = Upsampling.of(
+        4 * features.shape[-1],
+        sam.image_encoder.img_size,
+        input_size,
+        (height, width),
+        features.device,
+    )
     extent = -(-upsampling.rows.cells // 4), -(-upsampling.columns.cells // 4)
     shared = network.decoder.prepare(features)
     points = grid * np.array([[width, height]])
     scale = np.array([input_size[1] / width, input_size[0] / height])
     coords = torch.as_tensor(points * scale, device=features.device)  # float64, as official
-    found: list[FoundMask] = []
-    for start, scored in _decoded(network, shared, coords, extent, settings):
-        for number, mask in _measured(upsampling, scored, sam.mask_threshold, settings):
-            if near_edge(mask.box_xyxy, crop, image.shape[:2]):
-                continue
-            x, y = points[start + number]
-            mask.point_xy = (float(x) + left, float(y) + top)
-            mask.crop_xyxy = crop
-            r, b = mask.region, mask.box_xyxy
-            mask.region = (r[0] + top, r[1] + left, r[2] + top, r[3] + left)
-            mask.box_xyxy = (b[0] + left, b[1] + top, b[2] + left, b[3] + top)
-            found.append(mask)
-    return without_duplicates(found, [mask.score for mask in found], settings.box_nms_thresh)
+    stable = [
+        mask
+        for start, scored in _decoded(network, shared, coords, extent, settings)
+        for mask in _stable(upsampling, start, scored, sam.mask_threshold, settings)
+        if not near_edge(mask.measured.box_xyxy, crop, image.shape[:2])
+    ]
+    kept = without_duplicates(
+        [mask.measured.box_xyxy for mask in stable],
+        [mask.score for mask in stable],
+        settings.box_nms_thresh,
+    )
+    found = []
+    for mask in (stable[number] for number in kept):
+        canvas = np.zeros((image.shape[1], image.shape[0]), np.uint8)
+        if mask.region is not None:
+            here = canvas[left:right, top:bottom]
+            draw(upsampling, mask.logits, mask.region, sam.mask_threshold, here)
+        x, y = points[mask.point]
+        box = mask.measured.box_xyxy
+        found.append(
+            FoundMask(
+                segmentation=encode_mask(canvas.T),
+                box_xyxy=(box[0] + left, box[1] + top, box[2] + left, box[3] + top),
+                score=mask.score,
+                stability=mask.measured.stability,
+                point_xy=(float(x) + left, float(y) + top),
+                crop_xyxy=crop,
+            )
+        )
+    return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -154,18 +201,16 @@ def _decoded(
 ) -> Iterator[tuple[int, _Scored]]:
     """Decode all points in batches; for each its first point's number and what passed.
 
-    On a GPU a batch that does not fit its memory is halved, and so are those after it.
+    A batch that does not fit a GPU's memory is halved, and so are those after it.
     """
-    device = coords.device
-    at_once = settings.points_per_batch if device.type == "cuda" else CPU_BATCH
-    at_once = min(at_once, settings.points_per_batch)
-    labels = torch.ones(len(coords), 1, dtype=torch.int, device=device)
+    labels = torch.ones(len(coords), 1, dtype=torch.int, device=coords.device)
+    at_once = prompts_at_once(network.decoder, shared, settings.points_per_batch)
     start = 0
     while start < len(coords):
         batch = slice(start, start + at_once)
         try:
             scored = _decode(network, shared, coords[batch], labels[batch], extent, settings)
-        except torch.cuda.OutOfMemoryError:
+        except torch.OutOfMemoryError:
             if at_once == 1:
                 raise
             at_once //= 2
@@ -199,30 +244,25 @@ def _decode(
     return _Scored(wanted[:, 0].tolist(), values.tolist(), logits)
 
 
-def _measured(
-    upsampling: Upsampling, scored: _Scored, threshold: float, settings: AutomaticSettings
-) -> list[tuple[int, FoundMask]]:
-    """Masks of a batch that are stable enough, in the frame of their crop, and their prompts."""
+def _stable(
+    upsampling: Upsampling,
+    start: int,
+    scored: _Scored,
+    threshold: float,
+    settings: AutomaticSettings,
+) -> Iterator[_Stable]:
+    """Masks of a batch that are stable enough, in the frame of their crop."""
     offset = settings.stability_score_offset
-    kept = []
-    regions = upsampling.regions(scored.logits, threshold - offset)
-    for number, score, low, region in zip(
-        scored.numbers, scored.scores, scored.logits, regions, strict=True
-    ):
-        if region is None:
-            # The official code divides nothing by nothing here, and drops the mask unless every
-            # stability is welcome.
-            if settings.stability_score_thresh > 0:
-                continue
-            region = (0, 0, 1, 1)
-        full = upsampling.region(low, region)
-        inner = int((full > threshold + offset).sum())
-        outer = int((full > threshold - offset).sum())
-        stability = inner / outer if outer else float("nan")
-        if settings.stability_score_thresh > 0 and not stability >= settings.stability_score_thresh:
-            continue
-        bitmap = (full > threshold).cpu().numpy()
-        box = box_of(bitmap, region)
-        mask = FoundMask(region, bitmap, box, score, stability, (0.0, 0.0), (0, 0, 0, 0))
-        kept.append((number, mask))
-    return kept
+    for place, region in enumerate(upsampling.regions(scored.logits, threshold - offset)):
+        measured = measure(upsampling, scored.logits[place], region, threshold, offset)
+        # An empty mask's stability is not a number: dropped unless every stability is welcome.
+        if settings.stability_score_thresh <= 0 or (
+            measured.stability >= settings.stability_score_thresh
+        ):
+            yield _Stable(
+                point=start + scored.numbers[place],
+                score=scored.scores[place],
+                logits=scored.logits[place].clone(),
+                region=region,
+                measured=measured,
+            )

@@ -45,7 +45,7 @@ class MaskRecord(TypedDict, total=False):
     prompt: dict[str, Any]
 
 
-def encode_mask(mask: NDArray[np.bool_]) -> Rle:
+def encode_mask(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Rle:
     """Compress a mask.
 
     Args:

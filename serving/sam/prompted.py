@@ -1,20 +1,54 @@
-"""One mask for each of many prompts on an image, decoded together."""
+"""Masks for many prompts on one image, decoded together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from serving.sam.decoder import Candidates
-from serving.sam.found_masks import FoundMask, box_of, record_of
-from serving.sam.generator import CPU_BATCH, Network
-from serving.sam.masks import MaskRecord
+from serving.sam.decoder import ImageSide
+from serving.sam.found_masks import FoundMask, measure, record_of
+from serving.sam.generator import Network, prompts_at_once
+from serving.sam.masks import MaskRecord, encode_mask
 from serving.sam.prompts import Prompt
 from serving.sam.upsampling import Upsampling
 
-GPU_BATCH = 64
+if TYPE_CHECKING:
+    from serving.sam.engine import Embedding
+
+MOST_AT_ONCE = 64
+MaskInput = NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The masks of one prompt.
+
+    Attributes:
+        masks: (K, H, W) bool in the image's own pixels; K is 3 for several masks, else 1.
+        scores: (K,) float32, the predicted IoU of each.
+        logits: (K, 4G, 4G) float32 low-resolution logits; one of them, with its leading axis, is
+            a ``mask_input`` for the next prompt on the same image.
+        stability: (K,) float32, IoU of each mask under the cut-offs +1 and -1.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    stability: NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Decoded:
+    """Low-resolution masks of one prompt: its number, (K,) scores and (K, h, w) logits."""
+
+    number: int
+    scores: torch.Tensor
+    logits: torch.Tensor
 
 
 def is_ambiguous(prompt: Prompt) -> bool:
@@ -23,11 +57,7 @@ def is_ambiguous(prompt: Prompt) -> bool:
 
 
 def segment_prompts(
-    network: Network,
-    features: torch.Tensor,
-    input_size_hw: tuple[int, int],
-    size_hw: tuple[int, int],
-    prompts: Sequence[Prompt],
+    network: Network, embedding: Embedding, prompts: Sequence[Prompt]
 ) -> list[MaskRecord]:
     """The best mask of each prompt, in order.
 
@@ -36,64 +66,162 @@ def segment_prompts(
 
     Args:
         network: what computes.
-        features: (1, C, G, G) embedding of the image.
-        input_size_hw: the image's size in the network.
-        size_hw: the image's size in pixels.
+        embedding: of the image.
         prompts: in pixels of the image.
     """
-    sam = network.sam
-    shared = network.decoder.prepare(features)
-    upsampling = Upsampling.of(
-        4 * features.shape[-1], sam.image_encoder.img_size, input_size_hw, size_hw
-    )
-    extent = -(-upsampling.rows.cells // 4), -(-upsampling.columns.cells // 4)
-    scale = np.array([input_size_hw[1] / size_hw[1], input_size_hw[0] / size_hw[0]])
+    threshold = network.sam.mask_threshold
+    height, width = embedding.original_size_hw
+    upsampling, extent = _upsampling(network, embedding)
     records: dict[int, MaskRecord] = {}
-    for group in _alike(prompts, CPU_BATCH if features.device.type == "cpu" else GPU_BATCH):
-        asked = [prompts[number] for number in group]
-        sparse = _tokens(network, asked, scale, features.device)
-        found = network.decoder.decode(shared, sparse)
-        places = [_best(found, place, prompt) for place, prompt in enumerate(asked)]
-        wanted = torch.tensor(list(enumerate(places)), device=features.device)
-        logits = network.decoder.upscale(found, wanted, extent)
-        regions = upsampling.regions(logits, sam.mask_threshold - 1)
-        for place, number in enumerate(group):
-            region = regions[place] or (0, 0, 1, 1)
-            full = upsampling.region(logits[place], region)
-            inner = int((full > sam.mask_threshold + 1).sum())
-            outer = int((full > sam.mask_threshold - 1).sum())
-            bitmap = (full > sam.mask_threshold).cpu().numpy()
-            mask = FoundMask(
-                region=region,
-                bitmap=bitmap,
-                box_xyxy=box_of(bitmap, region),
-                score=float(found.scores[place, places[place]]),
-                stability=inner / max(outer, 1),
+
+    def best(number: int, scores: torch.Tensor) -> list[int]:
+        return [1 + int(scores[1:].argmax()) if is_ambiguous(prompts[number]) else 0]
+
+    for found in _decoded(network, embedding, prompts, (), best, extent):
+        (region,) = upsampling.regions(found.logits, threshold - 1)
+        canvas = np.zeros((width, height), np.uint8)
+        measured = measure(upsampling, found.logits[0], region, threshold, 1, canvas)
+        record = record_of(
+            FoundMask(
+                segmentation=encode_mask(canvas.T),
+                box_xyxy=measured.box_xyxy,
+                score=float(found.scores[0]),
+                stability=measured.inner / max(measured.outer, 1),
                 point_xy=(0.0, 0.0),
-                crop_xyxy=(0, 0, size_hw[1], size_hw[0]),
+                crop_xyxy=(0, 0, width, height),
             )
-            record = record_of(mask, size_hw)
-            record["point_coords"] = [list(point) for point in prompts[number].points]
-            record["prompt"] = prompts[number].to_json()
-            records[number] = record
+        )
+        prompt = prompts[found.number]
+        record["point_coords"] = [list(point) for point in prompt.points]
+        record["prompt"] = prompt.to_json()
+        records[found.number] = record
     return [records[number] for number in range(len(prompts))]
 
 
-def _alike(prompts: Sequence[Prompt], most: int) -> list[list[int]]:
+def predict_prompts(
+    network: Network,
+    embedding: Embedding,
+    prompts: Sequence[Prompt],
+    mask_inputs: Sequence[MaskInput | None],
+    *,
+    multimask_output: bool,
+) -> Iterator[tuple[int, Prediction]]:
+    """What ``SamPredictor.predict`` gives for each prompt, with the prompt's number.
+
+    Args:
+        network: what computes.
+        embedding: of the image.
+        prompts: in pixels of the image.
+        mask_inputs: for each prompt (1, 4G, 4G) logits or none; or empty.
+        multimask_output: three masks each, or one.
+    """
+    threshold = network.sam.mask_threshold
+    height, width = embedding.original_size_hw
+    upsampling, _ = _upsampling(network, embedding)
+    side = embedding.features.shape[-1]
+    wanted = [1, 2, 3] if multimask_output else [0]
+    for found in _decoded(
+        network, embedding, prompts, mask_inputs, lambda _number, _scores: wanted, (side, side)
+    ):
+        canvas = np.zeros((len(wanted), width, height), np.uint8)
+        regions = upsampling.regions(found.logits, threshold - 1)
+        measured = [
+            measure(upsampling, logits, region, threshold, 1, drawn)
+            for logits, region, drawn in zip(found.logits, regions, canvas, strict=True)
+        ]
+        stability = [each.inner / max(each.outer, 1) for each in measured]
+        yield (
+            found.number,
+            Prediction(
+                masks=canvas.view(np.bool_).transpose(0, 2, 1),
+                scores=found.scores.cpu().numpy(),
+                logits=found.logits.cpu().numpy(),
+                stability=np.array(stability, np.float32),
+            ),
+        )
+
+
+def _upsampling(network: Network, embedding: Embedding) -> tuple[Upsampling, tuple[int, int]]:
+    """To the image's size, and the rows and columns of the embedding that are not padding."""
+    upsampling = Upsampling.of(
+        4 * embedding.features.shape[-1],
+        network.sam.image_encoder.img_size,
+        embedding.input_size_hw,
+        embedding.original_size_hw,
+        embedding.features.device,
+    )
+    return upsampling, (-(-upsampling.rows.cells // 4), -(-upsampling.columns.cells // 4))
+
+
+def _decoded(
+    network: Network,
+    embedding: Embedding,
+    prompts: Sequence[Prompt],
+    mask_inputs: Sequence[MaskInput | None],
+    choose: Callable[[int, torch.Tensor], list[int]],
+    extent: tuple[int, int],
+) -> Iterator[_Decoded]:
+    """Decode prompts of a kind together; those with a mask of their own one by one.
+
+    Args:
+        network: what computes.
+        embedding: of the image.
+        prompts: in pixels of the image.
+        mask_inputs: a mask for each, or none; or empty.
+        choose: of a prompt's number and its (4,) scores, the masks that are wanted.
+        extent: rows and columns of the embedding that are wanted.
+    """
+    side = embedding.shared
+    with_masks = {n: mask for n, mask in enumerate(mask_inputs) if mask is not None}
+    plain = [number for number in range(len(prompts)) if number not in with_masks]
+    most = prompts_at_once(network.decoder, side, MOST_AT_ONCE)
+    for group in _alike(prompts, plain, most):
+        yield from _decode(network, embedding, side, prompts, group, choose, extent)
+    for number, mask in with_masks.items():
+        given = torch.as_tensor(mask, device=embedding.features.device)[None]
+        dense = network.sam.prompt_encoder(points=None, boxes=None, masks=given)[1]
+        own = network.decoder.prepare(embedding.features, dense)
+        yield from _decode(network, embedding, own, prompts, [number], choose, extent)
+
+
+def _decode(
+    network: Network,
+    embedding: Embedding,
+    side: ImageSide,
+    prompts: Sequence[Prompt],
+    group: list[int],
+    choose: Callable[[int, torch.Tensor], list[int]],
+    extent: tuple[int, int],
+) -> Iterator[_Decoded]:
+    sparse = _tokens(network, embedding, [prompts[number] for number in group])
+    found = network.decoder.decode(side, sparse)
+    scores = found.scores.cpu()
+    chosen = [choose(number, scores[place]) for place, number in enumerate(group)]
+    wanted = [(place, mask) for place, masks in enumerate(chosen) for mask in masks]
+    pairs = torch.tensor(wanted, device=found.scores.device)
+    logits = network.decoder.upscale(found, pairs, extent)
+    start = 0
+    for place, (number, masks) in enumerate(zip(group, chosen, strict=True)):
+        yield _Decoded(number, scores[place, masks], logits[start : start + len(masks)])
+        start += len(masks)
+
+
+def _alike(prompts: Sequence[Prompt], numbers: list[int], most: int) -> Iterator[list[int]]:
     """Numbers of prompts that have as many points, and a box or none; ``most`` at a time."""
     kinds: dict[tuple[int, bool], list[int]] = {}
-    for number, prompt in enumerate(prompts):
+    for number in numbers:
+        prompt = prompts[number]
         kinds.setdefault((len(prompt.points), prompt.box_xyxy is not None), []).append(number)
-    return [
-        numbers[start : start + most]
-        for numbers in kinds.values()
-        for start in range(0, len(numbers), most)
-    ]
+    for kind in kinds.values():
+        for start in range(0, len(kind), most):
+            yield kind[start : start + most]
 
 
-def _tokens(
-    network: Network, prompts: list[Prompt], scale: np.ndarray, device: torch.device
-) -> torch.Tensor:
+def _tokens(network: Network, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
+    """Tokens (B, P, C) of prompts of one kind, as the official prompt encoder gives them."""
+    height, width = embedding.original_size_hw
+    scale = np.array([embedding.input_size_hw[1] / width, embedding.input_size_hw[0] / height])
+    device = embedding.features.device
     points = boxes = None
     if prompts[0].points:
         coords = np.array([prompt.points for prompt in prompts]) * scale
@@ -107,8 +235,3 @@ def _tokens(
         boxes = torch.as_tensor(corners.reshape(-1, 4), dtype=torch.float32, device=device)
     sparse, _ = network.sam.prompt_encoder(points=points, boxes=boxes, masks=None)
     return torch.as_tensor(sparse)
-
-
-def _best(found: Candidates, place: int, prompt: Prompt) -> int:
-    """Which of the four masks of a prompt is its answer."""
-    return 1 + int(found.scores[place, 1:].argmax()) if is_ambiguous(prompt) else 0

@@ -3,23 +3,37 @@
 The official code scales every mask twice over its whole area: 256 to 1024 pixels, then, without
 the padding, to the image (``Sam.postprocess_masks``). Both steps are bilinear and act on rows and
 columns apart, so they are one matrix for the rows and one for the columns, and only the rows and
-columns that a mask touches have to be multiplied.
+columns that a mask touches have to be multiplied. The matrices are nearly empty: they are kept as
+blocks of some pixels and the cells that those read, so their memory grows with the image's sides.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 
 Region = tuple[int, int, int, int]  # top, left, bottom, right in pixels of the image; half open
 
+BLOCK_PX = 128
+CPU_STRIP_PX = 1 << 18  # pixels of a mask at once: 1 MB stays in the cache while it is counted
+GPU_STRIP_PX = 1 << 25
 
-def _resize_matrix(size: int, to: int) -> torch.Tensor:
-    """(to, size) float64: bilinear resizing as PyTorch does it, ``align_corners=False``."""
-    unit = torch.eye(size, dtype=torch.float64)[None, None]
-    return F.interpolate(unit, size=(to, size), mode="bilinear", align_corners=False)[0, 0]
+
+def _taps(size: int, to: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which two of ``size`` values each of ``to`` reads, and how much of each: (to, 2) both.
+
+    As PyTorch resizes float32, ``mode="bilinear", align_corners=False``: places are float32 too.
+    """
+    half = np.float32(0.5)
+    place = np.float32(size / to) * (np.arange(to, dtype=np.float32) + half) - half
+    place = np.maximum(place, np.float32(0))
+    first = np.minimum(place.astype(np.int64), size - 1)
+    share = place.astype(np.float64) - first
+    return np.stack([first, np.minimum(first + 1, size - 1)], 1), np.stack([1 - share, share], 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -27,34 +41,62 @@ class Axis:
     """One axis of the composed resizing.
 
     Attributes:
-        matrix: (pixels, cells) float32.
-        first, last: (cells,) int64; the first pixel that a cell touches, and one past the last.
-        start, stop: (pixels,) int64; the first cell that a pixel reads, and one past the last.
+        pixels: of the image.
+        cells: how many cells are read by any pixel.
+        first, last: (cells,) the first pixel that reads a cell, and one past the last.
+        blocks: for every ``BLOCK_PX`` pixels the first cell that they read, and the matrix
+            (pixels, cells from there) float32.
     """
 
-    matrix: torch.Tensor
-    first: torch.Tensor
-    last: torch.Tensor
-    start: torch.Tensor
-    stop: torch.Tensor
+    pixels: int
+    cells: int
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    blocks: list[tuple[int, torch.Tensor]]
 
     @classmethod
-    def compose(cls, cells: int, network_side: int, kept: int, pixels: int) -> Axis:
+    def compose(
+        cls, cells: int, network_side: int, kept: int, pixels: int, device: torch.device
+    ) -> Axis:
         """Cells to the network's frame, of which ``kept`` pixels are no padding, to the image."""
-        matrix = _resize_matrix(kept, pixels) @ _resize_matrix(cells, network_side)[:kept]
-        touched = matrix != 0
-        count = torch.arange(pixels)
-        first = torch.where(touched, count[:, None], pixels).amin(0)
-        last = torch.where(touched, count[:, None] + 1, 0).amax(0)
-        number = torch.arange(cells)
-        start = torch.where(touched, number, cells).amin(1)
-        stop = torch.where(touched, number + 1, 0).amax(1)
-        return cls(matrix.float(), first, last, start, stop)
+        from_frame, frame_shares = _taps(kept, pixels)
+        from_cells, cell_shares = _taps(cells, network_side)
+        reads = from_cells[from_frame].reshape(pixels, 4)
+        shares = (frame_shares[:, :, None] * cell_shares[from_frame]).reshape(pixels, 4)
+        count = int(reads[shares > 0].max()) + 1
+        reads = np.minimum(reads, count - 1)  # what lies beyond has no share
+        first, last = np.full(count, pixels), np.zeros(count, np.int64)
+        number = np.repeat(np.arange(pixels), 4).reshape(pixels, 4)
+        np.minimum.at(first, reads[shares > 0], number[shares > 0])
+        np.maximum.at(last, reads[shares > 0], number[shares > 0] + 1)
+        blocks = []
+        for start in range(0, pixels, BLOCK_PX):
+            part = slice(start, start + BLOCK_PX)
+            low, high = int(reads[part].min()), int(reads[part].max()) + 1
+            matrix = np.zeros((len(reads[part]), high - low))
+            rows = np.arange(len(matrix))[:, None]
+            np.add.at(matrix, (rows, reads[part] - low), shares[part])
+            blocks.append((low, torch.as_tensor(matrix, dtype=torch.float32, device=device)))
+        return cls(pixels, count, first, last, blocks)
 
-    @property
-    def cells(self) -> int:
-        """How many cells are touched by any pixel."""
-        return int(self.stop.max())
+    def resize(
+        self, values: torch.Tensor, offset: int, start: int, stop: int, out: torch.Tensor
+    ) -> None:
+        """Compute some pixels of an axis.
+
+        Args:
+            values: (cells, M) float32, from cell ``offset`` on.
+            offset: the cell of the first row; at most the first that the blocks in hand read.
+            start, stop: pixels, half open.
+            out: (stop - start, M) float32 to write to.
+        """
+        for number in range(start // BLOCK_PX, -(-stop // BLOCK_PX)):
+            origin = number * BLOCK_PX
+            low, matrix = self.blocks[number]
+            above, below = max(start, origin), min(stop, origin + BLOCK_PX)
+            matrix = matrix[above - origin : below - origin]
+            read = values[low - offset : low - offset + matrix.shape[1]]
+            torch.mm(matrix, read, out=out[above - start : below - start])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -66,43 +108,66 @@ class Upsampling:
 
     @classmethod
     def of(
-        cls, cells: int, network_side: int, input_size_hw: tuple[int, int], size_hw: tuple[int, int]
+        cls,
+        cells: int,
+        network_side: int,
+        input_size_hw: tuple[int, int],
+        size_hw: tuple[int, int],
+        device: torch.device | None = None,
     ) -> Upsampling:
         """For masks of ``cells`` a side and an image that was scaled to ``input_size_hw``."""
+        device = device or torch.device("cpu")
         return cls(
-            Axis.compose(cells, network_side, input_size_hw[0], size_hw[0]),
-            Axis.compose(cells, network_side, input_size_hw[1], size_hw[1]),
+            Axis.compose(cells, network_side, input_size_hw[0], size_hw[0], device),
+            Axis.compose(cells, network_side, input_size_hw[1], size_hw[1], device),
         )
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """The image's size in pixels."""
+        return self.rows.pixels, self.columns.pixels
+
     def regions(self, logits: torch.Tensor, threshold: float) -> list[Region | None]:
-        """Where each mask can lie above a threshold: pixels that touch a cell above it.
+        """Where each mask can lie above a threshold: pixels that read a cell above it.
 
         Args:
-            logits: (K, h, w) with h and w at least the cells that are touched.
+            logits: (K, h, w) with h and w at least the cells that are read.
             threshold: in logits.
         """
-        above = logits > threshold
+        above = logits[:, : self.rows.cells, : self.columns.cells] > threshold
+        in_rows, in_columns = above.any(2).cpu().numpy(), above.any(1).cpu().numpy()
         found: list[Region | None] = []
-        for rows, columns in zip(above.any(2), above.any(1), strict=True):
-            if not rows.any():
+        for rows, columns in zip(in_rows, in_columns, strict=True):
+            here, there = np.flatnonzero(rows), np.flatnonzero(columns)
+            if not len(here):
                 found.append(None)
                 continue
-            here, there = rows.nonzero()[:, 0], columns.nonzero()[:, 0]
-            top = int(self.rows.first[here].min())
-            left = int(self.columns.first[there].min())
-            bottom = int(self.rows.last[here].max())
-            right = int(self.columns.last[there].max())
+            top, bottom = int(self.rows.first[here].min()), int(self.rows.last[here].max())
+            left, right = int(self.columns.first[there].min()), int(self.columns.last[there].max())
             found.append((top, left, bottom, right) if top < bottom and left < right else None)
         return found
 
-    def region(self, logits: torch.Tensor, region: Region) -> torch.Tensor:
-        """Logits of one mask in one region of the image: (bottom - top, right - left)."""
+    def strips(self, logits: torch.Tensor, region: Region) -> Iterator[tuple[int, torch.Tensor]]:
+        """Logits of one mask in one region, some columns of the image at a time.
+
+        Args:
+            logits: (h, w) float32, h and w at least the cells that are read.
+            region: in pixels of the image.
+
+        Yields:
+            The first column, and (columns, rows) float32: turned, as run lengths go down columns.
+        """
         top, left, bottom, right = region
-        cell_top = int(self.rows.start[top:bottom].min())
-        cell_bottom = int(self.rows.stop[top:bottom].max())
-        cell_left = int(self.columns.start[left:right].min())
-        cell_right = int(self.columns.stop[left:right].max())
-        rows = self.rows.matrix[top:bottom, cell_top:cell_bottom]
-        columns = self.columns.matrix[left:right, cell_left:cell_right]
-        part = logits[cell_top:cell_bottom, cell_left:cell_right]
-        return (rows @ part) @ columns.T
+        low = self.columns.blocks[left // BLOCK_PX][0]
+        low_last, matrix = self.columns.blocks[(right - 1) // BLOCK_PX]
+        part = logits[: self.rows.cells, low : low_last + matrix.shape[1]].contiguous()
+        tall = part.new_empty(bottom - top, part.shape[1])
+        self.rows.resize(part, 0, top, bottom, tall)
+        turned = tall.T.contiguous()
+        pixels = GPU_STRIP_PX if logits.device.type == "cuda" else CPU_STRIP_PX
+        at_once = max(1, pixels // (bottom - top))
+        for start in range(left, right, at_once):
+            stop = min(start + at_once, right)
+            strip = turned.new_empty(stop - start, bottom - top)
+            self.columns.resize(turned, low, start, stop, strip)
+            yield start, strip

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from serving.sam import encoder as fast
+from serving.sam import image_attention as fast
 from serving.sam.encoder import FastEncoder, relative_positions
 from serving.sam.torchvision_ops import ensure_torchvision_ops
 
