@@ -1,4 +1,4 @@
-"""The embedded checkpoint's function in the shape of Meta's networks, for trials without their files.
+"""The embedded checkpoint in the shape of Meta's networks, for trials without their files.
 
 Random weights give masks that are all alike and unstable, which proves nothing and costs other
 times than real ones. Here the small trained network is widened instead: every channel is repeated

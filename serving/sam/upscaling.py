@@ -29,7 +29,7 @@ class MaskUpscaler:
 
     Args:
         decoder: the official decoder; its weights are shared where they keep their type.
-        dtype: of the products.
+        dtype: of the first product; what follows is float32, as it decides where masks end.
     """
 
     def __init__(self, decoder: MaskDecoder, dtype: torch.dtype) -> None:
@@ -37,8 +37,8 @@ class MaskUpscaler:
         if not all(isinstance(a, nn.GELU) and a.approximate == "none" for a in (act, act2)):
             raise TypeError("expected the official decoder's exact GELU between upscaling layers")
         self._heads = decoder.output_hypernetworks_mlps
-        self._first, self._second = _as_products(first, dtype), _as_products(second, dtype)
-        self._scale, self._shift = norm.weight.detach().to(dtype), norm.bias.detach().to(dtype)
+        self._first, self._second = _as_products(first, dtype), _as_products(second, torch.float32)
+        self._scale, self._shift = norm.weight.detach(), norm.bias.detach()
         self._eps = norm.eps
 
     def __call__(
@@ -58,7 +58,7 @@ class MaskUpscaler:
         rows, columns = extent
         side = int(keys.shape[1] ** 0.5)
         source = keys.unflatten(1, (side, side))[:, :rows, :columns].flatten(1, 2)
-        fine = linear(source, *self._first).unflatten(2, (4, -1))
+        fine = linear(source, *self._first).unflatten(2, (4, -1)).float()
         fine = F.gelu(F.layer_norm(fine, self._scale.shape, self._scale, self._shift, self._eps))
         finer = linear(fine, *self._second, gelu=True).unflatten(3, (4, -1))
         finer = finer.flatten(1, 3)  # (U, positions * 16, channels)

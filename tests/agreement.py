@@ -1,0 +1,93 @@
+"""How far two sets of masks of one image agree: what the parity tests and benchmarks ask."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+Record = Any  # of the official generator, with its mask as COCO RLE
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agreement:
+    """Masks of a reference, and what became of them.
+
+    Attributes:
+        reference, found: how many there are on each side.
+        matched: pairs of the same point with at least the IoU that was asked for.
+        lowest_iou: of the matched pairs; 1 where there is none.
+        score_difference: the largest, of predicted IoU and stability score of a pair.
+        box_difference_px: the largest, of a side of a pair's boxes.
+    """
+
+    reference: int
+    found: int
+    matched: int
+    lowest_iou: float
+    score_difference: float
+    box_difference_px: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every mask has its partner, none is missing and none is extra."""
+        return self.reference == self.found == self.matched
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for a results file."""
+        return dataclasses.asdict(self)
+
+
+def compare(
+    found: Sequence[Record],
+    reference: Sequence[Record],
+    iou: float = 0.99,
+    *,
+    same_points: bool = True,
+) -> Agreement:
+    """Match masks one to one, best pairs first.
+
+    Args:
+        found, reference: records of one image.
+        iou: least of a pair.
+        same_points: a pair's masks come from the same point; then two empty ones are alike.
+    """
+    overlaps = np.zeros((len(reference), len(found)))
+    if reference and found:
+        overlaps = np.asarray(
+            coco_mask.iou(
+                [record["segmentation"] for record in found],
+                [record["segmentation"] for record in reference],
+                [0] * len(reference),
+            )
+        ).T
+    for row, expected in enumerate(reference):
+        for column, record in enumerate(found):
+            if not same_points:
+                continue
+            if not np.allclose(record["point_coords"], expected["point_coords"], atol=1e-6):
+                overlaps[row, column] = 0
+            elif not record["area"] and not expected["area"]:
+                overlaps[row, column] = 1
+    free_rows, free_columns = set(range(len(reference))), set(range(len(found)))
+    lowest, scores, boxes, matched = 1.0, 0.0, 0.0, 0
+    for place in np.argsort(-overlaps, None):
+        row, column = divmod(int(place), len(found))
+        if overlaps[row, column] < iou:
+            break
+        if row not in free_rows or column not in free_columns:
+            continue
+        free_rows.remove(row)
+        free_columns.remove(column)
+        matched += 1
+        one, other = reference[row], found[column]
+        lowest = min(lowest, float(overlaps[row, column]))
+        for key in ("predicted_iou", "stability_score"):
+            if np.isfinite(one[key]) or np.isfinite(other[key]):
+                scores = max(scores, abs(one[key] - other[key]))
+        sides = np.abs(np.array(one["bbox"], float) - np.array(other["bbox"], float))
+        boxes = max(boxes, float(sides.max()))
+    return Agreement(len(reference), len(found), matched, lowest, float(scores), boxes)
