@@ -49,6 +49,8 @@ audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but
 
 bench: setup ## time engine and model server on this machine (takes minutes)
 	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.growth
+	$(BIN)/python -m tests.benchmarks.parity
 	$(BIN)/python -m tests.benchmarks.serving
 
 lock: ## resolve the newest packages that pyproject.toml allows into requirements.lock

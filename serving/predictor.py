@@ -229,17 +229,26 @@ class SegmentationPredictor(Predictor):
         embedding = item.embedding or self._embed(item)
         found = Prompted([], [], [])
         started = time.monotonic()
-        inputs = item.instance.mask_inputs or (None,) * len(item.instance.prompts)
-        for prompt, mask_input in zip(item.instance.prompts, inputs, strict=True):
-            prediction = self.engine.predict(
-                embedding,
-                prompt,
-                multimask_output=item.instance.multimask_output,
-                mask_input=mask_input,
+        predictions = self.engine.predictions(
+            embedding,
+            item.instance.prompts,
+            multimask_output=item.instance.multimask_output,
+            mask_inputs=item.instance.mask_inputs,
+        )
+        # They come as they are decoded; only what the reply needs of each is kept.
+        kept = {
+            number: (
+                [encode_mask(mask) for mask in prediction.masks],
+                [float(score) for score in prediction.scores],
+                prediction.logits,
             )
-            found.masks.append([encode_mask(mask) for mask in prediction.masks])
-            found.scores.append([float(score) for score in prediction.scores])
-            found.logits.append(prediction.logits)
+            for number, prediction in predictions
+        }
+        for number in range(len(item.instance.prompts)):
+            masks, scores, logits = kept[number]
+            found.masks.append(masks)
+            found.scores.append(scores)
+            found.logits.append(logits)
         self.costs.observe("prompt", time.monotonic() - started, len(found.masks))
         return found
 

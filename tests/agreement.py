@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+# A pixel that lies on a threshold moves a small mask's stability by its share of the mask.
+ONE_PIXEL = 1.5
 Record = Any  # of the official generator, with its mask as COCO RLE
 
 
@@ -20,7 +22,8 @@ class Agreement:
         reference, found: how many there are on each side.
         matched: pairs of the same point with at least the IoU that was asked for.
         lowest_iou: of the matched pairs; 1 where there is none.
-        score_difference: the largest, of predicted IoU and stability score of a pair.
+        score_difference: the largest, of predicted IoU and stability score of a pair; a stability
+            that differs by one pixel of the mask counts as equal.
         box_difference_px: the largest, of a side of a pair's boxes.
     """
 
@@ -86,8 +89,11 @@ def compare(
         one, other = reference[row], found[column]
         lowest = min(lowest, float(overlaps[row, column]))
         for key in ("predicted_iou", "stability_score"):
+            difference = abs(one[key] - other[key])
+            if key == "stability_score" and difference * one["area"] <= ONE_PIXEL:
+                continue
             if np.isfinite(one[key]) or np.isfinite(other[key]):
-                scores = max(scores, abs(one[key] - other[key]))
+                scores = max(scores, difference)
         sides = np.abs(np.array(one["bbox"], float) - np.array(other["bbox"], float))
         boxes = max(boxes, float(sides.max()))
     return Agreement(len(reference), len(found), matched, lowest, float(scores), boxes)

@@ -11,6 +11,7 @@ channels stay alike. The masks lie on objects, as those of a trained network of 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,9 @@ from serving.sam.architectures import infer_architecture
 from serving.sam.automatic import AutomaticSettings
 from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
 from serving.sam.torchvision_ops import ensure_torchvision_ops
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
 
 NOISE = 0.02  # of every weight
 SHARPER = 3.0  # logits, so that masks are as stable as a large network's
@@ -60,7 +64,7 @@ def _norm(weights: Weights, name: str, channels: torch.Tensor) -> Weights:
     return {f"{name}.{part}": weights[f"{name}.{part}"][channels] for part in ("weight", "bias")}
 
 
-def _encoder(small: LoadedCheckpoint, weights: Weights, sam: torch.nn.Module) -> Weights:
+def _encoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
     encoder, own = sam.image_encoder, small.architecture
     width, heads = encoder.pos_embed.shape[-1], encoder.blocks[0].attn.num_heads
     channels = _repeat(own.encoder_width, width)
@@ -113,7 +117,7 @@ def _encoder(small: LoadedCheckpoint, weights: Weights, sam: torch.nn.Module) ->
     return found | _neck(weights, f"{name}.neck", channels, sam)
 
 
-def _neck(weights: Weights, name: str, channels: torch.Tensor, sam: torch.nn.Module) -> Weights:
+def _neck(weights: Weights, name: str, channels: torch.Tensor, sam: Sam) -> Weights:
     count = weights[f"{name}.1.weight"].shape[0]
     embedding = _embedding(count, sam.mask_decoder.transformer_dim)
     return (
@@ -138,7 +142,7 @@ def _prompts(weights: Weights, embedding: torch.Tensor) -> Weights:
     return found | _linear(weights, f"{name}.mask_downscaling.6", embedding, torch.arange(16))
 
 
-def _decoder(small: LoadedCheckpoint, weights: Weights, sam: torch.nn.Module) -> Weights:
+def _decoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
     decoder, own = sam.mask_decoder, small.architecture
     wide, count = decoder.transformer_dim, own.embedding_channels
     embedding = _embedding(count, wide)

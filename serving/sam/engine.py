@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from serving.sam.decoder import ImageSide
-    from serving.sam.generator import Network
+    from serving.sam.network import Network
     from serving.sam.prompted import Prediction
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -124,7 +124,7 @@ class Engine:
 
         from serving.sam.decoder import FastDecoder
         from serving.sam.encoder import FastEncoder
-        from serving.sam.generator import Network
+        from serving.sam.network import Network
 
         types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
         with torch.inference_mode():
@@ -137,6 +137,13 @@ class Engine:
         transform = ResizeLongestSide(self._sam.image_encoder.img_size)
 
         def embed(image: RgbImage) -> tuple[torch.Tensor, tuple[int, int]]:
+            height, width = image.shape[:2]
+            side = transform.target_length
+            if not min(transform.get_preprocess_shape(height, width, side)):
+                raise ParameterError(
+                    f"image: {width}x{height} pixels; brought to {side} pixels a side, nothing is "
+                    f"left of the shorter one: its sides may differ by {2 * side} times at most"
+                )
             scaled = torch.as_tensor(transform.apply_image(image), device=self.device)
             pixels = scaled.permute(2, 0, 1)[None].contiguous()
             input_size_hw = int(pixels.shape[2]), int(pixels.shape[3])

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from serving.sam.automatic import AutomaticSettings
-from serving.sam.decoder import FastDecoder, ImageSide
+from serving.sam.decoder import ImageSide
 from serving.sam.errors import ParameterError
 from serving.sam.found_masks import (
     Box,
@@ -29,40 +29,15 @@ from serving.sam.found_masks import (
     without_duplicates,
 )
 from serving.sam.images import RgbImage
-from serving.sam.masks import MaskRecord, encode_mask
+from serving.sam.masks import MaskRecord, Rle, encode_mask
+from serving.sam.network import Network, prompts_at_once
 from serving.sam.torchvision_ops import ensure_torchvision_ops
 from serving.sam.upsampling import Region, Upsampling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from segment_anything.modeling import Sam
-
-CPU_BATCH = 16  # prompts whose tokens go together; more gains nothing (tests/benchmarks)
-GPU_MEMORY_SHARE = 0.5  # of what is free, for a batch of prompts
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """The parts of a network that the generator calls.
-
-    Attributes:
-        sam: the official network: sizes, prompt encoder, thresholds.
-        decoder: its decoder in a faster order.
-        embed: (H, W, 3) uint8 image to its embedding (1, C, G, G) and its size in the network.
-    """
-
-    sam: Sam
-    decoder: FastDecoder
-    embed: Callable[[RgbImage], tuple[torch.Tensor, tuple[int, int]]]
-
-
-def prompts_at_once(decoder: FastDecoder, shared: ImageSide, most: int) -> int:
-    """How many prompts to decode together: few on a CPU, on a GPU what its memory takes."""
-    if shared.side.device.type != "cuda":
-        return min(CPU_BATCH, most)
-    free, _ = torch.cuda.mem_get_info(shared.side.device)
-    return max(1, min(most, int(free * GPU_MEMORY_SHARE / decoder.bytes_per_prompt(shared))))
+LOGITS_BYTES = 256 << 20  # of passing masks at once; those beyond are drawn and encoded at once
 
 
 def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
@@ -119,6 +94,7 @@ class _Stable:
     logits: torch.Tensor
     region: Region | None
     measured: Measured
+    segmentation: Rle | None = None
 
 
 def _masks_of_crop(
@@ -145,12 +121,29 @@ def _masks_of_crop(
     points = grid * np.array([[width, height]])
     scale = np.array([input_size[1] / width, input_size[0] / height])
     coords = torch.as_tensor(points * scale, device=features.device)  # float64, as official
-    stable = [
-        mask
-        for start, scored in _decoded(network, shared, coords, extent, settings)
-        for mask in _stable(upsampling, start, scored, sam.mask_threshold, settings)
-        if not near_edge(mask.measured.box_xyxy, crop, image.shape[:2])
-    ]
+
+    def encoded(mask: _Stable) -> Rle:
+        if mask.segmentation is not None:
+            return mask.segmentation
+        canvas = np.zeros((image.shape[1], image.shape[0]), np.uint8)
+        if mask.region is not None:
+            here = canvas[left:right, top:bottom]
+            draw(upsampling, mask.logits, mask.region, sam.mask_threshold, here)
+        return encode_mask(canvas.T)
+
+    stable: list[_Stable] = []
+    held = 0
+    for start, scored in _decoded(network, shared, coords, extent, settings):
+        for mask in _stable(upsampling, start, scored, sam.mask_threshold, settings):
+            if near_edge(mask.measured.box_xyxy, crop, image.shape[:2]):
+                continue
+            held += mask.logits.numel() * mask.logits.element_size()
+            if held > LOGITS_BYTES:
+                segmentation = encoded(mask)
+                mask = dataclasses.replace(
+                    mask, segmentation=segmentation, logits=mask.logits.new_empty(0)
+                )
+            stable.append(mask)
     kept = without_duplicates(
         [mask.measured.box_xyxy for mask in stable],
         [mask.score for mask in stable],
@@ -158,15 +151,11 @@ def _masks_of_crop(
     )
     found = []
     for mask in (stable[number] for number in kept):
-        canvas = np.zeros((image.shape[1], image.shape[0]), np.uint8)
-        if mask.region is not None:
-            here = canvas[left:right, top:bottom]
-            draw(upsampling, mask.logits, mask.region, sam.mask_threshold, here)
         x, y = points[mask.point]
         box = mask.measured.box_xyxy
         found.append(
             FoundMask(
-                segmentation=encode_mask(canvas.T),
+                segmentation=encoded(mask),
                 box_xyxy=(box[0] + left, box[1] + top, box[2] + left, box[3] + top),
                 score=mask.score,
                 stability=mask.measured.stability,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from serving.sam.decoder import ImageSide
 from serving.sam.found_masks import FoundMask, measure, record_of
-from serving.sam.generator import Network, prompts_at_once
 from serving.sam.masks import MaskRecord, encode_mask
+from serving.sam.network import Network, prompts_at_once
 from serving.sam.prompts import Prompt
 from serving.sam.upsampling import Upsampling
 

@@ -88,7 +88,9 @@ class Process:
 
 
 @contextlib.contextmanager
-def sides(names: list[str], weights: Path, other: str | None, *, warm: bool) -> Iterator[Any]:
+def sides(
+    names: list[str], weights: Path, other: str | None, device: str, *, warm: bool
+) -> Iterator[Any]:
     """Start sides by name: ``ours-fp32``, ``official``, ``original``, ``transformers``."""
     started: dict[str, Process] = {}
     try:
@@ -101,7 +103,8 @@ def sides(names: list[str], weights: Path, other: str | None, *, warm: bool) -> 
                 command = [other, script, str(weights)]
             else:
                 module = "tests.benchmarks.sides.project"
-                command = [sys.executable, "-m", module, kind, str(weights), precision or "fp32"]
+                command = [sys.executable, "-m", module, kind, str(weights)]
+                command += [precision or "fp32", device]
             started[name] = Process(name, command, warm=warm)
         yield started
     finally:
@@ -168,6 +171,7 @@ def main() -> None:
     parser.add_argument("--size", default="1800x1200")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--transformers", metavar="PYTHON", help="of an environment that has it")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--only", choices=("stock", "warm"), help="one allocator")
     parser.add_argument("--without-original", action="store_true")
     arguments = parser.parse_args()
@@ -182,6 +186,7 @@ def main() -> None:
         "image": f"astronaut, {width}x{height}",
         "points_per_side": 32,
         "repeats": arguments.repeats,
+        "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu",
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -189,19 +194,23 @@ def main() -> None:
         torch.save(widened(arguments.model).sam.state_dict(), weights)
         np.save(image, np.asarray(Image.fromarray(data.astronaut()).resize((width, height))))
         compared = ["official", "ours-fp32", "ours-bf16"]
+        if arguments.device == "cuda":
+            compared += ["ours-fp16"]
         for allocator in ("warm", "stock"):
             if arguments.only not in (None, allocator):
                 continue
             warm = allocator == "warm"
             others = [] if warm else ["transformers"]
-            with sides(compared + others, weights, arguments.transformers, warm=warm) as started:
+            with sides(
+                compared + others, weights, arguments.transformers, arguments.device, warm=warm
+            ) as started:
                 result[allocator] = automatic(started, folder, image, arguments.repeats)
                 started.pop("transformers", None)
                 result[allocator]["prompted"] = prompted(started, image, arguments.repeats)
             write("masks", result)  # an hour is long: what there is, is kept
             if not warm and not arguments.without_original:
                 names = ["original", "ours-fp32"]
-                with sides(names, weights, None, warm=False) as started:
+                with sides(names, weights, None, arguments.device, warm=False) as started:
                     for process in started.values():
                         process("load", image=str(image))
                     started["ours-fp32"]("embed")

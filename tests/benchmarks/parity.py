@@ -117,17 +117,17 @@ def main() -> None:
                 print(f"  {name}: {agreement.found} found, {agreement.matched} matched, lowest IoU "
                       f"{agreement.lowest_iou:.4f}, scores within {agreement.score_difference:.1e} "
                       f"({time.monotonic() - started:.1f} s)", flush=True)  # fmt: skip
-        for name, found_by in agreements.items():
+        for precision, found_by in agreements.items():
             matched = share(found_by)
-            failed |= matched < LEAST[name][1]
-            result["runs"][f"{model} {name}"] = {
+            failed |= matched < LEAST[precision][1]
+            result["runs"][f"{model} {precision}"] = {
                 "share": round(matched, 4),
                 "images": {
                     f"{image} {w}x{h}": each.to_json()
                     for (image, w, h), each in zip(IMAGES, found_by, strict=True)
                 },
             }
-            print(f"{model} {name}: {matched:.1%} of masks match at IoU {LEAST[name][0]}")
+            print(f"{model} {precision}: {matched:.1%} of masks match at IoU {LEAST[precision][0]}")
     write("parity", result)
     if failed:
         sys.exit("error: too few masks match, see above")

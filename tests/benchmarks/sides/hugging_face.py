@@ -1,6 +1,7 @@
 """The mask-generation pipeline of Hugging Face transformers, with the same weights.
 
-For an environment of its own (torch, transformers, pillow, numpy), so it imports nothing of ours:
+For an environment of its own (torch, torchvision, transformers, pillow, numpy), so all it has of
+ours is the repair of a torchvision whose compiled operators do not fit:
 
     /elsewhere/bin/python tests/benchmarks/sides/hugging_face.py WEIGHTS
 """
@@ -10,14 +11,19 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 
-import numpy as np
-import torch
-from loop import serve
-from PIL import Image
-from transformers import (
+from serving.sam.torchvision_ops import ensure_torchvision_ops  # noqa: E402
+
+ensure_torchvision_ops()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from loop import serve  # noqa: E402
+from PIL import Image  # noqa: E402
+from transformers import (  # noqa: E402
     SamConfig,
     SamImageProcessor,
     SamModel,
@@ -90,12 +96,12 @@ def main() -> None:
     made = pipeline(
         "mask-generation", model=load(sys.argv[1]), image_processor=processor, device="cpu"
     )
-    held = {}
+    held: dict[str, Any] = {}
 
-    def load_image(request: dict) -> None:
+    def load_image(request: dict[str, Any]) -> None:
         held["image"] = Image.fromarray(np.load(request["image"]))
 
-    def automatic(request: dict) -> int:
+    def automatic(request: dict[str, Any]) -> int:
         side = request["points_per_side"]
         found = made(
             held["image"],

@@ -1,6 +1,6 @@
 """Ours, the official code, and the way the project's predecessor used that: one of them.
 
-python -m tests.benchmarks.sides.project ours WEIGHTS fp32
+python -m tests.benchmarks.sides.project ours WEIGHTS fp32 cpu
 """
 
 from __future__ import annotations
@@ -71,10 +71,12 @@ class Ours(Side):
         """The mask decoder alone: one point, three masks at low resolution."""
         network, sam = self.engine._network, self.checkpoint.sam
         with torch.inference_mode():
-            sparse, _ = sam.prompt_encoder(points=_one(request["point"]), boxes=None, masks=None)
+            sparse, _ = sam.prompt_encoder(
+                points=_one(request["point"], self.device), boxes=None, masks=None
+            )
             found = network.decoder.decode(self.embedding.shared, sparse)
             side = self.embedding.features.shape[-1]
-            wanted = torch.tensor([[0, 1], [0, 2], [0, 3]])
+            wanted = torch.tensor([[0, 1], [0, 2], [0, 3]], device=self.engine.device)
             network.decoder.upscale(found, wanted, (side, side))
 
     def many(self, request: Request) -> int:
@@ -108,7 +110,7 @@ class Official(Side):
         sam = self.sam
         with torch.inference_mode():
             sparse, dense = sam.prompt_encoder(
-                points=_one(request["point"]), boxes=None, masks=None
+                points=_one(request["point"], self.device), boxes=None, masks=None
             )
             sam.mask_decoder(
                 self.predictor.features, sam.prompt_encoder.get_dense_pe(), sparse, dense, True
@@ -142,18 +144,19 @@ def _prompt(point: list[float]) -> Prompt:
     return Prompt(points=((point[0], point[1]),), labels=(1,))
 
 
-def _one(point: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.tensor([[point]]), torch.ones(1, 1, dtype=torch.int)
+def _one(point: list[float], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    place = torch.tensor([[point]], device=device)
+    return place, torch.ones(1, 1, dtype=torch.int, device=device)
 
 
 def main() -> None:
     """Start one side."""
-    name, weights, precision = sys.argv[1:4]
+    name, weights, precision, device = sys.argv[1:5]
     side: Side
     if name == "ours":
-        side = Ours(weights, precision)  # type: ignore[arg-type]
+        side = Ours(weights, precision, device)  # type: ignore[arg-type]
     else:
-        side = {"official": Official, "original": Original}[name](weights)
+        side = {"official": Official, "original": Original}[name](weights, device)
     names = ("load", "automatic", "embed", "point", "decoder", "many", "write_records")
     serve({action: getattr(side, action) for action in names})
 

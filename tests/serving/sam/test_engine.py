@@ -171,6 +171,22 @@ def test_segment_gives_what_each_prompt_gets_alone(engine: Engine, scene: RgbIma
     assert engine.segment(embedding, []) == []
 
 
+def test_predictions_of_many_prompts_are_those_of_each(engine: Engine, scene: RgbImage) -> None:
+    """All kinds and some with a mask of their own, more than a batch; numbered, each once."""
+    embedding = engine.embed(scene)
+    mask = engine.predict(embedding, POINT, multimask_output=True).logits[:1]
+    many = [Prompt(points=((12.0 * n + 5, 90.0),), labels=(1,)) for n in range(20)]
+    prompts = [TWO_POINTS, BOX, POINT, BOTH, *many]
+    masks = [mask, None, None, mask, *[None] * len(many)]
+    found = dict(engine.predictions(embedding, prompts, multimask_output=True, mask_inputs=masks))
+    assert sorted(found) == list(range(len(prompts)))
+    for number, (prompt, given) in enumerate(zip(prompts, masks, strict=True)):
+        alone = engine.predict(embedding, prompt, multimask_output=True, mask_input=given)
+        assert (alone.masks != found[number].masks).mean() < 1e-4
+        np.testing.assert_allclose(alone.scores, found[number].scores, atol=1e-5)
+        np.testing.assert_allclose(alone.logits, found[number].logits, atol=1e-3)
+
+
 def test_segment_names_the_prompt_that_lies_outside(engine: Engine, scene: RgbImage) -> None:
     outside = Prompt(points=((900.0, 10.0),), labels=(1,))
     with pytest.raises(PromptError, match="prompt 1"):

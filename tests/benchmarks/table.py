@@ -1,0 +1,165 @@
+"""The tables of the README's section on speed, made from the newest results.
+
+python -m tests.benchmarks.table          # print them
+python -m tests.benchmarks.table --write  # and put them between their marks in the README
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results")
+README = Path(__file__).parents[2] / "README.md"
+BEGIN = "<!-- speed: made by python -m tests.benchmarks.table --write -->"
+END = "<!-- /speed -->"
+Json = dict[str, Any]
+
+
+def newest(name: str) -> Json | None:
+    """The newest result of a benchmark, by the date in its name."""
+    files = sorted(RESULTS.glob(f"{name}-20*.json"))
+    return json.loads(files[-1].read_text("utf-8")) if files else None
+
+
+def _median(side: Json | None) -> float | None:
+    return None if side is None else float(side["median"])
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+def _against(reference: float | None, value: float | None) -> str:
+    return "" if not reference or not value else f"{reference / value:.1f}x"
+
+
+def masks_table(result: Json) -> list[str]:
+    """Automatic and prompted masks, a row each way, a column each allocator."""
+    lines = [
+        f"{result['model']} ({result['image']}, {result['points_per_side']} points a side), "
+        f"{result['machine']}, torch {result['torch']}, {result['date']}; medians of "
+        f"{result['repeats']}, in turn.",
+        "",
+        "| automatic masks of one image | stock allocator | | freed memory kept | | peak memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    stock, warm = result.get("stock"), result.get("warm")
+
+    def row(label: str, side: str) -> str:
+        cells = [label]
+        for part in (stock, warm):
+            seconds = part["seconds"] if part else {}
+            value, official = _median(seconds.get(side)), _median(seconds.get("official"))
+            cells += [_seconds(value), _against(official, value)]
+        peaks = [
+            part["peak_gb"][side] for part in (stock, warm) if part and side in part["peak_gb"]
+        ]
+        cells.append(f"{max(peaks):.1f} GB" if peaks else "")
+        return "| " + " | ".join(cells) + " |"
+
+    lines.append(row("`segment-anything` 1.0", "official"))
+    if stock and "transformers" in stock["seconds"]:
+        lines.append(row("transformers, mask-generation pipeline", "transformers"))
+    original = result.get("original")
+    if original:
+        once = _median(original["automatic"]["original"])
+        lines.append(
+            f"| the predecessor's way (nested lists; once) | {_seconds(once)} | | | | "
+            f"{original['peak_gb']:.1f} GB |"
+        )
+    lines += [row("**ours**, exact (fp32)", "ours-fp32"), row("**ours**, bf16", "ours-bf16"), ""]
+    lines += [
+        "| a prompt | official | ours, fp32 | | ours, bf16 | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for allocator, part in (("stock", stock), ("kept", warm)):
+        if not part:
+            continue
+        prompted = part["prompted"]
+        for label, steps in (
+            (f"new image and one point, {allocator}", ("embed", "point")),
+            (f"another point on it, {allocator}", ("point",)),
+            (f"64 points on it, {allocator}", ("many",)),
+        ):
+            total = {
+                side: sum(float(prompted[step][side]["median"]) for step in steps)
+                for side in ("official", "ours-fp32", "ours-bf16")
+            }
+            cells = [label, _seconds(total["official"])]
+            for side in ("ours-fp32", "ours-bf16"):
+                cells += [_seconds(total[side]), _against(total["official"], total[side])]
+            lines.append("| " + " | ".join(cells) + " |")
+    agreed = (warm or stock or {}).get("agreement", {})
+    for side, label in (("ours-fp32", "fp32"), ("ours-bf16", "bf16")):
+        if side in agreed:
+            found = agreed[side]
+            lines += [
+                "",
+                f"{label}: {found['matched']} of the {found['reference']} official masks matched "
+                f"(lowest IoU {found['lowest_iou']:.4f}), {found['found'] - found['matched']} "
+                "without a partner.",
+            ]
+    return lines
+
+
+def parity_table(result: Json) -> list[str]:
+    """Share of matching masks by network and precision."""
+    lines = [
+        "",
+        "| agreement with the official generator | images | its masks | ours | matched |",
+        "|---|---|---|---|---|",
+    ]
+    for name, run in result["runs"].items():
+        images = run["images"].values()
+        counts = [sum(each[key] for each in images) for key in ("reference", "found", "matched")]
+        least = 0.99 if name.endswith("fp32") else 0.95
+        lines.append(
+            f"| {name} | {len(run['images'])} | {counts[0]} | {counts[1]} | "
+            f"{run['share']:.1%} at IoU {least} |"
+        )
+    return lines
+
+
+def growth_table(result: Json) -> list[str]:
+    """Cost by size and by number of prompts, and whole runs."""
+    lines = ["", "| ours, fp32, as its commands start it | seconds |", "|---|---|"]
+    lines += [f"| {label} | {_seconds(value)} |" for label, value in result["seconds"].items()]
+    for name, run in result["runs"].items():
+        lines.append(f"| {name} | {run['images_per_minute']:.1f} images/minute |")
+    return lines
+
+
+def speed() -> str:
+    """Everything between the marks."""
+    parts: list[str] = []
+    for name, table in (("masks", masks_table), ("parity", parity_table), ("growth", growth_table)):
+        result = newest(name)
+        if result is not None:
+            parts += table(result)
+    return "\n".join(parts).strip()
+
+
+def placed(readme: str) -> str:
+    """A README's text with the tables in their place."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{speed()}\n{END}{after}"
+
+
+def main() -> None:
+    """Print, or write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--write", action="store_true", help="into the README")
+    if parser.parse_args().write:
+        README.write_text(placed(README.read_text("utf-8")), "utf-8")
+    else:
+        print(speed())
+
+
+if __name__ == "__main__":
+    main()

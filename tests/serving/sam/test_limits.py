@@ -1,0 +1,125 @@
+"""Large images in little memory, batches that a GPU's memory does not hold, images too narrow."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from serving.sam.decoder import Candidates, FastDecoder, ImageSide
+from serving.sam.engine import Engine
+from serving.sam.errors import ImageError, ParameterError
+from serving.sam.images import RgbImage, decode_image
+
+LARGE = """
+import io, json, resource
+import numpy as np
+from PIL import Image
+from serving.sam.allocator import keep_freed_memory
+from serving.sam.automatic import AutomaticSettings
+from serving.sam.checkpoints import CHECKPOINTS
+from serving.sam.engine import Engine
+from tests.conftest import draw_scene
+
+keep_freed_memory()
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+engine = Engine.load(CHECKPOINTS["vit_tiny"].embedded_path, device="cpu")
+settings = AutomaticSettings(points_per_side=4, pred_iou_thresh=0.3, stability_score_thresh=0.5)
+engine.generate(draw_scene(512, 512), settings)
+image = draw_scene(8192, 8192)
+before = peak()
+records = engine.generate(image, settings)
+print(json.dumps([before, peak(), len(records), max(r["area"] for r in records)]))
+"""
+
+
+def test_an_image_of_8192_pixels_a_side_takes_little_more_memory() -> None:
+    """The official generator would need 13 GB for the masks of 16 points alone."""
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE], capture_output=True, text=True, check=True, timeout=300
+    )
+    before, after, masks, area = json.loads(done.stdout)
+    assert masks >= 3
+    assert area > 5_000_000  # an object of this scene, in its own pixels
+    assert after - before < 0.8  # GB: the image's scaled copies and one mask
+
+
+def test_an_image_of_400_megapixels_is_refused_before_it_is_decoded() -> None:
+    import io
+    import zlib
+
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.new("L", (1, 1)).save(stream, "PNG")
+    data = bytearray(stream.getvalue())
+    header = data.index(b"IHDR")
+    data[header + 4 : header + 12] = (20000).to_bytes(4, "big") * 2
+    data[header + 17 : header + 21] = zlib.crc32(bytes(data[header : header + 17])).to_bytes(
+        4, "big"
+    )
+    with pytest.raises(ImageError, match="pixels"):
+        decode_image(bytes(data), "giant.png")
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
+    engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU says when its memory is full; its twin on a GPU is test_engine_gpu.py."""
+    values = dataclasses.replace(engine.checkpoint.automatic, points_per_side=6)
+    expected = engine.generate(scene, values)
+    decode, sizes = FastDecoder.decode, []
+
+    def full(decoder: FastDecoder, image: ImageSide, sparse: torch.Tensor) -> Candidates:
+        sizes.append(len(sparse))
+        if len(sparse) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(decoder, image, sparse)
+
+    monkeypatch.setattr(FastDecoder, "decode", full)
+    found = engine.generate(scene, values)
+    assert sizes[0] > 3
+    assert max(sizes[sizes.index(max(s for s in sizes if s <= 3)) :]) <= 3
+    assert [record["segmentation"] for record in found] == [
+        record["segmentation"] for record in expected
+    ]
+
+
+def test_masks_beyond_what_is_held_come_out_the_same(
+    engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Low-resolution masks are bounded in memory: past that, a mask is encoded when it is found."""
+    values = dataclasses.replace(
+        engine.checkpoint.automatic, points_per_side=6, crop_n_layers=1, box_nms_thresh=0.9
+    )
+    expected = engine.generate(scene, values)
+    assert len(expected) > 4
+    monkeypatch.setattr("serving.sam.generator.LOGITS_BYTES", 100_000)  # two masks
+    assert engine.generate(scene, values) == expected
+
+
+def test_a_single_prompt_that_does_not_fit_is_an_error(
+    engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Candidates:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(FastDecoder, "decode", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.generate(scene)
+
+
+def test_an_image_too_narrow_for_the_network_is_refused_by_name(engine: Engine) -> None:
+    image = np.zeros((1, 600, 3), np.uint8)
+    with pytest.raises(ParameterError, match=r"600x1 pixels.*512 times at most"):
+        engine.embed(image)
+    with pytest.raises(ParameterError, match="600x1 pixels"):
+        engine.generate(image)
