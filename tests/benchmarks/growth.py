@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def stages(engine: Engine, settings: AutomaticSettings) -> dict[str, float]:
     import serving.sam.generator as generator
     from serving.sam.decoder import FastDecoder
 
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
 
     def watch(owner: Any, name: str, label: str) -> Callable[[], None]:
         original = getattr(owner, name)

@@ -21,13 +21,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tests.agreement import compare
-from tests.benchmarks.record import about, write
+from tests.benchmarks.record import RESULTS, about, write
 from tests.widened import SETTINGS, widened
 
 ROOT = Path(__file__).parents[2]
@@ -164,6 +165,25 @@ def prompted(started: dict[str, Process], image: Path, repeats: int) -> Json:
     return result
 
 
+def original(started: dict[str, Process], image: Path, repeats: int) -> Json:
+    """A prompted request the predecessor's way and ours, and its automatic masks, once."""
+    for process in started.values():
+        process("load", image=str(image))
+    request: Json = {name: [] for name in started}
+    for _ in range(repeats):
+        request["original"].append(started["original"]("point", point=[900, 600]))
+        ours = started["ours-fp32"]
+        request["ours-fp32"].append(ours("embed") + ours("point", point=[900, 600]))
+    once = in_turn({"original": started["original"]}, 1, "automatic", points_per_side=32)
+    return {
+        "request": {
+            name: {"median": statistics.median(v), "all": v} for name, v in request.items()
+        },
+        "automatic": once,
+        "peak_gb": round(started["original"].peak_gb, 2),
+    }
+
+
 def main() -> None:
     """Measure everything; write a dated file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -172,8 +192,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--transformers", metavar="PYTHON", help="of an environment that has it")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--only", choices=("stock", "warm"), help="one allocator")
-    parser.add_argument("--without-original", action="store_true")
+    parser.add_argument(
+        "--only",
+        choices=("stock", "warm", "original"),
+        help="one part; those that the day's file has stay",
+    )
     arguments = parser.parse_args()
     import torch
     from PIL import Image
@@ -188,40 +211,33 @@ def main() -> None:
         "repeats": arguments.repeats,
         "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu",
     }
+    earlier = RESULTS / f"masks-{result['date']}.json"
+    if arguments.only and earlier.exists():
+        result = json.loads(earlier.read_text("utf-8"))
+    parts = [arguments.only] if arguments.only else ["warm", "stock", "original"]
+    compared = ["official", "ours-fp32", "ours-bf16"]
+    if arguments.device == "cuda":
+        compared += ["ours-fp16"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         weights, image = folder / "weights.pth", folder / "image.npy"
         torch.save(widened(arguments.model).sam.state_dict(), weights)
         np.save(image, np.asarray(Image.fromarray(data.astronaut()).resize((width, height))))
-        compared = ["official", "ours-fp32", "ours-bf16"]
-        if arguments.device == "cuda":
-            compared += ["ours-fp16"]
-        for allocator in ("warm", "stock"):
-            if arguments.only not in (None, allocator):
-                continue
-            warm = allocator == "warm"
-            others = [] if warm else ["transformers"]
-            with sides(
-                compared + others, weights, arguments.transformers, arguments.device, warm=warm
-            ) as started:
-                result[allocator] = automatic(started, folder, image, arguments.repeats)
-                started.pop("transformers", None)
-                result[allocator]["prompted"] = prompted(started, image, arguments.repeats)
+
+        def together(names: list[str], *, warm: bool) -> AbstractContextManager[Any]:
+            return sides(names, weights, arguments.transformers, arguments.device, warm=warm)
+
+        for part in parts:
+            if part == "original":
+                with together(["original", "ours-fp32"], warm=False) as started:
+                    result[part] = original(started, image, arguments.repeats)
+            else:
+                others = ["transformers"] if part == "stock" else []
+                with together(compared + others, warm=part == "warm") as started:
+                    result[part] = automatic(started, folder, image, arguments.repeats)
+                    started.pop("transformers", None)
+                    result[part]["prompted"] = prompted(started, image, arguments.repeats)
             write("masks", result)  # an hour is long: what there is, is kept
-            if not warm and not arguments.without_original:
-                names = ["original", "ours-fp32"]
-                with sides(names, weights, None, arguments.device, warm=False) as started:
-                    for process in started.values():
-                        process("load", image=str(image))
-                    started["ours-fp32"]("embed")
-                    result["original"] = {
-                        "request": in_turn(started, arguments.repeats, "point", point=[900, 600]),
-                        "automatic": in_turn(
-                            {"original": started["original"]}, 1, "automatic", points_per_side=32
-                        ),
-                        "peak_gb": round(started["original"].peak_gb, 2),
-                    }
-    write("masks", result)
 
 
 if __name__ == "__main__":

@@ -68,9 +68,14 @@ def masks_table(result: Json) -> list[str]:
     original = result.get("original")
     if original:
         once = _median(original["automatic"]["original"])
+        request = original["request"]
         lines.append(
             f"| the predecessor's way (nested lists; once) | {_seconds(once)} | | | | "
             f"{original['peak_gb']:.1f} GB |"
+        )
+        theirs, ours = _median(request["original"]), _median(request["ours-fp32"])
+        after = (
+            f"A prompted request the predecessor's way: {_seconds(theirs)}, ours {_seconds(ours)}."
         )
     lines += [row("**ours**, exact (fp32)", "ours-fp32"), row("**ours**, bf16", "ours-bf16"), ""]
     lines += [
@@ -94,6 +99,8 @@ def masks_table(result: Json) -> list[str]:
             for side in ("ours-fp32", "ours-bf16"):
                 cells += [_seconds(total[side]), _against(total["official"], total[side])]
             lines.append("| " + " | ".join(cells) + " |")
+    if original:
+        lines += ["", after]
     agreed = (warm or stock or {}).get("agreement", {})
     for side, label in (("ours-fp32", "fp32"), ("ours-bf16", "bf16")):
         if side in agreed:

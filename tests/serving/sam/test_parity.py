@@ -30,7 +30,11 @@ from tests.widened import SETTINGS, widened
 ensure_torchvision_ops()
 
 SMALL = [image for image in IMAGES if image[1] * image[2] <= 500_000]
-EVERYTHING: dict[str, Any] = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "box_nms_thresh": 1.0}
+EVERYTHING: dict[str, Any] = {
+    "pred_iou_thresh": 0.0,
+    "stability_score_thresh": 0.0,
+    "box_nms_thresh": 1.0,
+}
 
 
 def assert_whole(agreement: Agreement) -> None:
@@ -72,11 +76,11 @@ def test_masks_of_many_images_are_the_official_ones(engine: Engine, half: Engine
 def test_any_image_gives_the_official_masks(
     engine: Engine, width: int, height: int, kind: str, chosen: str
 ) -> None:
-    image: RgbImage = {
-        "scene": lambda: draw_scene(width, height),
-        "one colour": lambda: np.full((height, width, 3), (9, 120, 200), np.uint8),
-        "noise": lambda: np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8),
-    }[kind]()
+    image: RgbImage = draw_scene(width, height)
+    if kind == "one colour":
+        image = np.full((height, width, 3), (9, 120, 200), np.uint8)
+    elif kind == "noise":
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     changed: dict[str, Any] = {
         "own": {},
         "everything": EVERYTHING,
