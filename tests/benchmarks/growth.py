@@ -124,7 +124,7 @@ def main() -> None:
     keep_freed_memory()
     engine = Engine(network("vit_b"), device="cpu", precision="fp32")
     for precision in ("fp32", "bf16"):
-        other = Engine(network("vit_b"), device="cpu", precision=precision)  # type: ignore[arg-type]
+        other = Engine(network("vit_b"), device="cpu", precision=precision)
         result["stages"][precision] = stages(other, SETTINGS)
     seconds = result["seconds"]
     for width, height in ((320, 240), (1024, 768), (1800, 1200), (4000, 3000), (8192, 8192)):

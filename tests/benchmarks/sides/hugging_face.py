@@ -21,7 +21,7 @@ ensure_torchvision_ops()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from loop import serve  # noqa: E402
+from loop import serve  # type: ignore[import-not-found]  # noqa: E402
 from PIL import Image  # noqa: E402
 from transformers import (  # noqa: E402
     SamConfig,
