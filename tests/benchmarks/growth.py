@@ -121,11 +121,13 @@ def main() -> None:
             (folder / label).mkdir()
             run = whole_run(given, repeats, folder / label)
             result["runs"][f"`sam-vertex run`, {run['images']} photographs, {label}"] = run
+            write("growth", result)
     keep_freed_memory()
     engine = Engine(network("vit_b"), device="cpu", precision="fp32")
     for precision in ("fp32", "bf16"):
         other = Engine(network("vit_b"), device="cpu", precision=precision)
         result["stages"][precision] = stages(other, SETTINGS)
+        write("growth", result)
     seconds = result["seconds"]
     for width, height in ((320, 240), (1024, 768), (1800, 1200), (4000, 3000), (8192, 8192)):
         image = picture("astronaut", width, height)
@@ -134,6 +136,7 @@ def main() -> None:
         )
         label = f"vit_b, automatic, {width}x{height}, 64 points"
         seconds[label] = timed(lambda i=image, s=settings: engine.generate(i, s))  # type: ignore[misc]
+        write("growth", result)
     image = picture("astronaut", 1800, 1200)
     embedding = engine.embed(image)
     for count in (1, 16, 256):
