@@ -47,7 +47,7 @@ audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but
 	.venv-audit/bin/pip install --quiet --requirement requirements-audit.txt
 	touch $@
 
-bench: setup ## time engine and model server on this machine (takes minutes)
+bench: setup ## time engine and model server on this machine (half an hour)
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.growth
 	$(BIN)/python -m tests.benchmarks.parity

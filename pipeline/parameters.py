@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from serving.sam.engine import PRECISIONS, Precision
+from serving.sam.devices import PRECISIONS, Precision
 
 MAX_SHARDS = 1000
 

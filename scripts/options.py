@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from serving.sam.engine import Precision
+from serving.sam.devices import Precision
 
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT", help="Images and folders, local or gs://.")

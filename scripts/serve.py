@@ -11,7 +11,7 @@ import typer
 from scripts.checkpoint_cache import checkpoint_place
 from scripts.console import CLOUD, OperatorError, reporting_errors
 from serving.sam.checkpoints import find_entry
-from serving.sam.engine import Precision
+from serving.sam.devices import Precision
 
 EXAMPLE = "Example: sam-vertex serve --checkpoint vit_b --port 8080"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Self, cast
 
 from serving.errors import ArtifactsError
-from serving.sam.engine import PRECISIONS, Precision
+from serving.sam.devices import PRECISIONS, Precision
 from serving.sam.images import MAX_PIXELS
 
 PREFIX = "SERVING_"

@@ -48,15 +48,12 @@ def compare(
     found: Sequence[Record],
     reference: Sequence[Record],
     iou: float = 0.99,
-    *,
-    same_points: bool = True,
 ) -> Agreement:
-    """Match masks one to one, best pairs first.
+    """Match masks of the same points one to one, best pairs first; two empty ones are alike.
 
     Args:
         found, reference: records of one image.
         iou: least of a pair.
-        same_points: a pair's masks come from the same point; then two empty ones are alike.
     """
     overlaps = np.zeros((len(reference), len(found)))
     if reference and found:
@@ -69,8 +66,6 @@ def compare(
         ).T
     for row, expected in enumerate(reference):
         for column, record in enumerate(found):
-            if not same_points:
-                continue
             if not np.allclose(record["point_coords"], expected["point_coords"], atol=1e-6):
                 overlaps[row, column] = 0
             elif not record["area"] and not expected["area"]:

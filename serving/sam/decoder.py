@@ -75,10 +75,15 @@ class FastDecoder:
     Args:
         sam: the loaded network; its weights are shared, not copied.
         dtype: of the image side and its products; float32 is exact.
+
+    Attributes:
+        together: whether the image sides of a batch are computed all at once. A GPU wants that; on
+            a CPU one at a time stays in the cache.
     """
 
     def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
         self._decoder, self._prompts, self._dtype = sam.mask_decoder, sam.prompt_encoder, dtype
+        self.together = sam.device.type != "cpu"
         transformer = self._decoder.transformer
         positions = self._prompts.get_dense_pe().flatten(2)[0].T.detach()
         self._layers: list[tuple[TwoWayAttentionBlock, CrossAttention, CrossAttention]] = [
@@ -127,13 +132,10 @@ class FastDecoder:
         decoder = self._decoder
         prompt = torch.cat([self._special.expand(len(sparse), -1, -1), sparse], dim=1)
         tokens = self._among_tokens(self._layers[0][0], prompt, prompt)
+        first = self._layers[0][1]
+        read = first.read_shared(tokens + prompt, image.first_k, image.first_v)
         sides: list[torch.Tensor] = []
-        taken = tokens  # of no use before the second layer
-        for number, (layer, reading, writing) in enumerate(self._layers):
-            if number == 0:
-                read = reading.read_shared(tokens + prompt, image.first_k, image.first_v)
-            else:
-                read = reading.answer(taken)
+        for number, (layer, _, writing) in enumerate(self._layers):
             tokens = layer.norm2(tokens + read)
             tokens = layer.norm3(tokens + layer.mlp(tokens))
             asking = tokens + prompt
@@ -147,8 +149,9 @@ class FastDecoder:
             else:
                 reader, question = self._final, self._final.ask(asking[:, :1])
             sides, taken = self._write_and_read(number, image, sides, offer, reader, question)
+            read = reader.answer(taken)
         masks = slice(1, 1 + decoder.num_mask_tokens)
-        rating = decoder.transformer.norm_final_attn(tokens[:, :1] + self._final.answer(taken))
+        rating = decoder.transformer.norm_final_attn(tokens[:, :1] + read)
         return Candidates(
             scores=decoder.iou_prediction_head(rating[:, 0]),
             mask_tokens=tokens[:, masks],
@@ -169,7 +172,7 @@ class FastDecoder:
         layer, _, writing = self._layers[number]
         weight, bias = self._norms[number]
         count = len(offer.keys)
-        at_once = 1 if offer.keys.device.type == "cpu" else count
+        at_once = count if self.together else 1
 
         def step(start: int) -> tuple[torch.Tensor, torch.Tensor]:
             part = slice(start, start + at_once)
@@ -220,7 +223,7 @@ class FastDecoder:
             (K, 4 * rows, 4 * columns) float32.
         """
         prompts, owners = torch.unique_consecutive(wanted[:, 0], return_inverse=True)
-        if len(found.sides) == 1:  # all image sides at once
+        if self.together:
             masks = wanted[:, 1].unique()
             logits = self._masks(found, prompts, masks, found.sides[0][prompts], extent)
             return logits[owners, torch.searchsorted(masks, wanted[:, 1].contiguous())]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from serving.sam.image_attention import attend
-from serving.sam.products import linear
+from serving.sam.products import linear, linear_plus
 
 if TYPE_CHECKING:
     from segment_anything.modeling import ImageEncoderViT
@@ -49,7 +49,6 @@ class FastEncoder:
             else None
             for block in encoder.blocks
         ]
-
         self._weights: dict[nn.Module, tuple[torch.Tensor, torch.Tensor | None]] = {
             layer: self._cast_layer(layer)
             for block in encoder.blocks
@@ -82,7 +81,7 @@ class FastEncoder:
         """The running sum with a layer's output added; it stays float32."""
         if self._dtype != torch.float32:
             return x + self._linear(layer, value)
-        return linear(value, *self._weights[layer], plus=x)
+        return linear_plus(x, value, *self._weights[layer])
 
     @staticmethod
     def _norm(layer: nn.LayerNorm, value: torch.Tensor) -> torch.Tensor:

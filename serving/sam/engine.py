@@ -9,14 +9,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.sam.automatic import AutomaticSettings
 from serving.sam.checkpoints import CheckpointEntry, LoadedCheckpoint, load_checkpoint
-from serving.sam.errors import DeviceError, ParameterError
+from serving.sam.devices import Precision, choose_device, choose_precision
+from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord
 from serving.sam.prompts import Prompt
@@ -28,10 +29,8 @@ if TYPE_CHECKING:
     from serving.sam.network import Network
     from serving.sam.prompted import Prediction
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 # Numbers of an embedding. Below, half precision gains the mask decoder no time and costs digits.
 SMALL_IMAGE_SIDE = 1 << 19
-PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16", "fp16")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -57,51 +56,11 @@ class Embedding:
         return own + self.shared.size_bytes
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """Return the device to compute on: the first GPU for ``auto`` where there is one.
-
-    Raises:
-        DeviceError: the name is unknown or the device is not on this machine.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"device {name!r} is unknown; use auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f"device {name!r}: no CUDA GPU is visible here; use cpu or auto")
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device {name!r} is not supported; use auto, cpu or cuda")
-    return device
-
-
-def choose_precision(name: Precision, device: torch.device) -> Precision:
-    """Return the precision to compute in; ``auto`` is exact on a CPU and fast on a GPU.
-
-    Raises:
-        DeviceError: the device cannot compute in it.
-    """
-    import torch
-
-    if name not in PRECISIONS:
-        raise DeviceError(f"precision {name!r} is unknown; use one of {', '.join(PRECISIONS)}")
-    if name == "auto":
-        if device.type == "cpu":
-            return "fp32"
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if name == "fp16" and device.type == "cpu":
-        raise DeviceError("precision fp16 needs a GPU; on a CPU use bf16 (fast) or fp32 (exact)")
-    return name
-
-
 class Engine:
     """Segment Anything on one device.
 
-    The engine takes the loaded network over: it moves it to the device and sets its precision, so
-    load a checkpoint anew for a second engine.
+    The engine takes the loaded network over and moves it to the device, so load a checkpoint anew
+    for an engine on a second device.
 
     Attributes:
         checkpoint: the loaded network and its origin.

@@ -30,7 +30,7 @@ from serving.sam.found_masks import (
 )
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord, Rle, encode_mask
-from serving.sam.network import Network, prompts_at_once
+from serving.sam.network import Network, in_batches, prompts_at_once
 from serving.sam.torchvision_ops import ensure_torchvision_ops
 from serving.sam.upsampling import Region, Upsampling
 
@@ -116,7 +116,6 @@ def _masks_of_crop(
         (height, width),
         features.device,
     )
-    extent = -(-upsampling.rows.cells // 4), -(-upsampling.columns.cells // 4)
     shared = network.decoder.prepare(features)
     points = grid * np.array([[width, height]])
     scale = np.array([input_size[1] / width, input_size[0] / height])
@@ -133,8 +132,8 @@ def _masks_of_crop(
 
     stable: list[_Stable] = []
     held = 0
-    for start, scored in _decoded(network, shared, coords, extent, settings):
-        for mask in _stable(upsampling, start, scored, sam.mask_threshold, settings):
+    for start, scored in _decoded(network, shared, coords, upsampling.extent, settings):
+        for mask in _measured(upsampling, start, scored, sam.mask_threshold, settings):
             if near_edge(mask.measured.box_xyxy, crop, image.shape[:2]):
                 continue
             held += mask.logits.numel() * mask.logits.element_size()
@@ -188,26 +187,16 @@ def _decoded(
     extent: tuple[int, int],
     settings: AutomaticSettings,
 ) -> Iterator[tuple[int, _Scored]]:
-    """Decode all points in batches; for each its first point's number and what passed.
-
-    A batch that does not fit a GPU's memory is halved, and so are those after it.
-    """
+    """Decode all points in batches; for each its first point's number and what passed."""
     labels = torch.ones(len(coords), 1, dtype=torch.int, device=coords.device)
+
+    def decode(batch: slice) -> _Scored | None:
+        return _decode(network, shared, coords[batch], labels[batch], extent, settings)
+
     at_once = prompts_at_once(network.decoder, shared, settings.points_per_batch)
-    start = 0
-    while start < len(coords):
-        batch = slice(start, start + at_once)
-        try:
-            scored = _decode(network, shared, coords[batch], labels[batch], extent, settings)
-        except torch.OutOfMemoryError:
-            if at_once == 1:
-                raise
-            at_once //= 2
-            torch.cuda.empty_cache()
-            continue
+    for start, scored in in_batches(len(coords), at_once, decode):
         if scored is not None:
             yield start, scored
-        start += at_once
 
 
 def _decode(
@@ -233,7 +222,7 @@ def _decode(
     return _Scored(wanted[:, 0].tolist(), values.tolist(), logits)
 
 
-def _stable(
+def _measured(
     upsampling: Upsampling,
     start: int,
     scored: _Scored,

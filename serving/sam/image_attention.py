@@ -14,7 +14,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 
-from serving.sam.products import add_products, linear
+from serving.sam.products import linear, linear_plus
 
 BIAS_BYTES = 48 << 20  # of the bias at once, for the fused attention
 ROWS_AT_ONCE = 8  # of a grid of positions, on a CPU: their products with all others are 8 MB
@@ -99,6 +99,6 @@ def _large(
             part = slice(top, top + ROWS_AT_ONCE)
             here = slice(top * side, (top + ROWS_AT_ONCE) * side)
             bias = _bias(along_y[place][part], along_x[place][part])
-            products = add_products(bias[None], q[place][None, here], k[place][None])
-            found[place][here] = linear(products[0].softmax(-1), turned[place])
+            products = linear_plus(bias, q[place][here], k[place])
+            found[place][here] = linear(products.softmax(-1), turned[place])
     return found

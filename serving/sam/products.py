@@ -17,15 +17,15 @@ import torch.nn.functional as F
 
 @functools.cache
 def has_onednn() -> bool:
-    """Whether this PyTorch offers oneDNN's product, and it works."""
+    """Whether this PyTorch offers oneDNN's products as they are called here, and they work."""
     if not torch.backends.mkldnn.is_available():
         return False
+    probe = torch.eye(2)
     try:
-        probe = torch.eye(2)
-        found = torch.ops.mkldnn._linear_pointwise(probe, probe, None, "none", [], "")
+        found = _onednn(probe, probe, None, "gelu"), _onednn_plus(probe, probe, probe, None)
     except (AttributeError, RuntimeError, TypeError):  # another version of PyTorch
         return False
-    return bool(torch.equal(found, probe))
+    return torch.allclose(found[0], F.gelu(probe)) and bool(torch.equal(found[1], 2 * probe))
 
 
 def _fast(value: torch.Tensor) -> bool:
@@ -38,32 +38,41 @@ def linear(
     bias: torch.Tensor | None = None,
     *,
     gelu: bool = False,
-    plus: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """``value @ weight.T + bias``, its exact GELU, or another value added to it.
+    """``value @ weight.T + bias``, or its exact GELU.
 
     Args:
         value: (..., K).
         weight: (N, K), of the same type.
         bias: (N,).
         gelu: apply ``torch.nn.GELU()``.
-        plus: (..., N) to add, instead.
 
     Returns:
         (..., N) of the same type.
     """
     if _fast(value):
-        found: torch.Tensor
-        if plus is not None:
-            return _onednn_sum(plus, value, weight, bias)
-        name, kind = ("gelu", "none") if gelu else ("none", "")
-        product = torch.ops.mkldnn._linear_pointwise
-        computed: torch.Tensor = product(value.contiguous(), weight, bias, name, [], kind)
-        return computed
+        return _onednn(value, weight, bias, "gelu" if gelu else "none")
     found = F.linear(value, weight, bias)
-    if plus is not None:
-        return found + plus
     return F.gelu(found) if gelu else found
+
+
+def linear_plus(
+    plus: torch.Tensor, value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """``plus + value @ weight.T + bias``.
+
+    Args:
+        plus: (..., N).
+        value: (..., K).
+        weight: (N, K), of the same type.
+        bias: (N,).
+
+    Returns:
+        (..., N) of the same type.
+    """
+    if _fast(value):
+        return _onednn_plus(plus, value, weight, bias)
+    return plus + F.linear(value, weight, bias)
 
 
 def add_products(start: torch.Tensor, value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -75,15 +84,25 @@ def add_products(start: torch.Tensor, value: torch.Tensor, weight: torch.Tensor)
         weight: (B, N, K).
     """
     if _fast(value) and len(value) == 1:
-        return _onednn_sum(start[0], value[0], weight[0].contiguous(), None)[None]
+        return _onednn_plus(start[0], value[0], weight[0].contiguous(), None)[None]
     return start.baddbmm_(value, weight.transpose(1, 2))
 
 
-def _onednn_sum(
-    start: torch.Tensor, value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+# Matrices with gaps between their rows go a way that is hundreds of times slower.
+
+
+def _onednn(
+    value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, activation: str
 ) -> torch.Tensor:
-    # Matrices with gaps between their rows go a way that is hundreds of times slower.
-    found: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(
-        value.contiguous(), start.contiguous(), weight, bias, "add"
-    )
+    product = torch.ops.mkldnn._linear_pointwise
+    kind = "none" if activation == "gelu" else ""  # "none" is GELU's exact form
+    found: torch.Tensor = product(value.contiguous(), weight, bias, activation, [], kind)
+    return found
+
+
+def _onednn_plus(
+    plus: torch.Tensor, value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    product = torch.ops.mkldnn._linear_pointwise.binary
+    found: torch.Tensor = product(value.contiguous(), plus.contiguous(), weight, bias, "add")
     return found

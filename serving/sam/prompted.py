@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from serving.sam.decoder import ImageSide
 from serving.sam.found_masks import FoundMask, measure, record_of
 from serving.sam.masks import MaskRecord, encode_mask
-from serving.sam.network import Network, prompts_at_once
+from serving.sam.network import Network, in_batches, prompts_at_once
 from serving.sam.prompts import Prompt
 from serving.sam.upsampling import Upsampling
 
@@ -71,13 +71,13 @@ def segment_prompts(
     """
     threshold = network.sam.mask_threshold
     height, width = embedding.original_size_hw
-    upsampling, extent = _upsampling(network, embedding)
+    upsampling = _upsampling(network, embedding)
     records: dict[int, MaskRecord] = {}
 
     def best(number: int, scores: torch.Tensor) -> list[int]:
         return [1 + int(scores[1:].argmax()) if is_ambiguous(prompts[number]) else 0]
 
-    for found in _decoded(network, embedding, prompts, (), best, extent):
+    for found in _decoded(network, embedding, prompts, (), best, upsampling.extent):
         (region,) = upsampling.regions(found.logits, threshold - 1)
         canvas = np.zeros((width, height), np.uint8)
         measured = measure(upsampling, found.logits[0], region, threshold, 1, canvas)
@@ -117,7 +117,7 @@ def predict_prompts(
     """
     threshold = network.sam.mask_threshold
     height, width = embedding.original_size_hw
-    upsampling, _ = _upsampling(network, embedding)
+    upsampling = _upsampling(network, embedding)
     side = embedding.features.shape[-1]
     wanted = [1, 2, 3] if multimask_output else [0]
     for found in _decoded(
@@ -141,16 +141,14 @@ def predict_prompts(
         )
 
 
-def _upsampling(network: Network, embedding: Embedding) -> tuple[Upsampling, tuple[int, int]]:
-    """To the image's size, and the rows and columns of the embedding that are not padding."""
-    upsampling = Upsampling.of(
+def _upsampling(network: Network, embedding: Embedding) -> Upsampling:
+    return Upsampling.of(
         4 * embedding.features.shape[-1],
         network.sam.image_encoder.img_size,
         embedding.input_size_hw,
         embedding.original_size_hw,
         embedding.features.device,
     )
-    return upsampling, (-(-upsampling.rows.cells // 4), -(-upsampling.columns.cells // 4))
 
 
 def _decoded(
@@ -175,8 +173,13 @@ def _decoded(
     with_masks = {n: mask for n, mask in enumerate(mask_inputs) if mask is not None}
     plain = [number for number in range(len(prompts)) if number not in with_masks]
     most = prompts_at_once(network.decoder, side, MOST_AT_ONCE)
-    for group in _alike(prompts, plain, most):
-        yield from _decode(network, embedding, side, prompts, group, choose, extent)
+    for kind in _alike(prompts, plain):
+
+        def decode(part: slice, kind: list[int] = kind) -> list[_Decoded]:
+            return _decode(network, embedding, side, prompts, kind[part], choose, extent)
+
+        for _, found in in_batches(len(kind), most, decode):
+            yield from found
     for number, mask in with_masks.items():
         given = torch.as_tensor(mask, device=embedding.features.device)[None]
         dense = network.sam.prompt_encoder(points=None, boxes=None, masks=given)[1]
@@ -192,7 +195,7 @@ def _decode(
     group: list[int],
     choose: Callable[[int, torch.Tensor], list[int]],
     extent: tuple[int, int],
-) -> Iterator[_Decoded]:
+) -> list[_Decoded]:
     sparse = _tokens(network, embedding, [prompts[number] for number in group])
     found = network.decoder.decode(side, sparse)
     scores = found.scores.cpu()
@@ -200,21 +203,20 @@ def _decode(
     wanted = [(place, mask) for place, masks in enumerate(chosen) for mask in masks]
     pairs = torch.tensor(wanted, device=found.scores.device)
     logits = network.decoder.upscale(found, pairs, extent)
-    start = 0
-    for place, (number, masks) in enumerate(zip(group, chosen, strict=True)):
-        yield _Decoded(number, scores[place, masks], logits[start : start + len(masks)])
-        start += len(masks)
+    of_each = logits.split([len(masks) for masks in chosen])
+    return [
+        _Decoded(number, scores[place, masks], of_each[place])
+        for place, (number, masks) in enumerate(zip(group, chosen, strict=True))
+    ]
 
 
-def _alike(prompts: Sequence[Prompt], numbers: list[int], most: int) -> Iterator[list[int]]:
-    """Numbers of prompts that have as many points, and a box or none; ``most`` at a time."""
+def _alike(prompts: Sequence[Prompt], numbers: list[int]) -> list[list[int]]:
+    """Numbers of prompts that have as many points, and a box or none, together."""
     kinds: dict[tuple[int, bool], list[int]] = {}
     for number in numbers:
         prompt = prompts[number]
         kinds.setdefault((len(prompt.points), prompt.box_xyxy is not None), []).append(number)
-    for kind in kinds.values():
-        for start in range(0, len(kind), most):
-            yield kind[start : start + most]
+    return list(kinds.values())
 
 
 def _tokens(network: Network, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:

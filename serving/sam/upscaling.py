@@ -42,22 +42,22 @@ class MaskUpscaler:
         self._eps = norm.eps
 
     def __call__(
-        self, tokens: torch.Tensor, masks: list[int], keys: torch.Tensor, extent: tuple[int, int]
+        self, tokens: torch.Tensor, masks: list[int], sides: torch.Tensor, extent: tuple[int, int]
     ) -> torch.Tensor:
         """Logits of some masks of some prompts.
 
         Args:
             tokens: (U, M, C) float32 mask tokens after the last attention.
             masks: (M,) which of the mask tokens each is.
-            keys: (U, N, C) the prompts' image sides.
+            sides: (U, N, C) the prompts' image sides.
             extent: rows and columns of positions that are wanted.
 
         Returns:
             (U, M, 4 * rows, 4 * columns) float32.
         """
         rows, columns = extent
-        side = int(keys.shape[1] ** 0.5)
-        source = keys.unflatten(1, (side, side))[:, :rows, :columns].flatten(1, 2)
+        grid = int(sides.shape[1] ** 0.5)
+        source = sides.unflatten(1, (grid, grid))[:, :rows, :columns].flatten(1, 2)
         fine = linear(source, *self._first).unflatten(2, (4, -1)).float()
         fine = F.gelu(F.layer_norm(fine, self._scale.shape, self._scale, self._shift, self._eps))
         finer = linear(fine, *self._second, gelu=True).unflatten(3, (4, -1))
@@ -65,7 +65,7 @@ class MaskUpscaler:
         weights = torch.stack(
             [self._heads[mask](tokens[:, place]) for place, mask in enumerate(masks)], dim=1
         )
-        logits = torch.bmm(weights.to(finer.dtype), finer.transpose(1, 2)).float()
+        logits = torch.bmm(weights, finer.transpose(1, 2))
         # (U, M, y, x, dy, dx, dy', dx') to rows and columns.
         logits = logits.view(*logits.shape[:2], rows, columns, 2, 2, 2, 2)
         logits = logits.permute(0, 1, 2, 4, 6, 3, 5, 7)

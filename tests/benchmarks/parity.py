@@ -22,7 +22,8 @@ from PIL import Image
 
 from serving.sam.automatic import AutomaticSettings
 from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
-from serving.sam.engine import PRECISIONS, Engine, Precision
+from serving.sam.devices import PRECISIONS, Precision
+from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
 from tests.agreement import Agreement, compare
 from tests.benchmarks.record import about, write

@@ -1,6 +1,8 @@
-"""Matrix products of the network's sizes with MKL and with oneDNN: why the engine takes which.
+"""Matrix products of the network's sizes, PyTorch's and ours (``serving.sam.products``).
 
-python -m tests.benchmarks.products
+    python -m tests.benchmarks.products
+
+PyTorch's float32 products are MKL's, ours oneDNN's; in bfloat16 both are oneDNN's.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ SIZES = ((4096, 768, 3072), (4096, 3072, 768), (4096, 768, 2304), (56, 256, 4096
 
 
 def gflops(work: Callable[[], object], operations: int) -> float:
-    """The best of some calls, in turn with others by the caller."""
+    """The best of some calls."""
     best = float("inf")
     for _ in range(5):
         started = time.perf_counter()

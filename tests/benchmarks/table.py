@@ -134,7 +134,7 @@ def parity_table(result: Json) -> list[str]:
 
 def growth_table(result: Json) -> list[str]:
     """Cost by size and by number of prompts, and whole runs."""
-    lines = ["", "| ours, fp32, as its commands start it | seconds |", "|---|---|"]
+    lines = ["", "| ours, fp32, as its commands start it | |", "|---|---|"]
     lines += [f"| {label} | {_seconds(value)} |" for label, value in result["seconds"].items()]
     for name, run in result["runs"].items():
         lines.append(f"| {name} | {run['images_per_minute']:.1f} images/minute |")

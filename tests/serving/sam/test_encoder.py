@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from serving.sam import image_attention as fast
+from serving.sam import image_attention
 from serving.sam.encoder import FastEncoder, relative_positions
 from serving.sam.torchvision_ops import ensure_torchvision_ops
 
@@ -54,14 +54,26 @@ def test_encoder_equals_the_official_one(side: int, changed: dict[str, object]) 
     torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
-def test_encoder_with_the_bias_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = official()
-    image = torch.randn(1, 3, 64, 64)
+@pytest.mark.parametrize("way", ["_fused", "_windows", "_large"])
+@pytest.mark.parametrize("bounds", [1, 1 << 30], ids=["in parts", "at once"])
+def test_each_way_of_attention_is_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch, way: str, bounds: int
+) -> None:
+    """Which one is taken depends on device and size: here all see the same grids of positions."""
+    for name in ("BIAS_BYTES", "WINDOWS_BYTES"):
+        monkeypatch.setattr(image_attention, name, bounds)
+    monkeypatch.setattr(image_attention, "ROWS_AT_ONCE", min(bounds, 5))
+    torch.manual_seed(0)
+    side, width = 5, 8
+    q, k, v = torch.randn(3, 2, 2, side * side, width)
+    along_y, along_x = torch.randn(2, 2, 2, side, side, side)
+    bias = along_y[..., :, None] + along_x[..., None, :]
+    products = q @ k.transpose(2, 3) * width**-0.5
+    expected = (products + bias.reshape(products.shape)).softmax(-1) @ v
+    scaled = k if way == "_fused" else k * width**-0.5
     with torch.inference_mode():
-        whole = FastEncoder(encoder)(image)
-        monkeypatch.setattr(fast, "BIAS_BYTES", 1)  # a row at a time
-        parts = FastEncoder(encoder)(image)
-    torch.testing.assert_close(parts, whole, atol=TOLERANCE, rtol=TOLERANCE)
+        found = getattr(image_attention, way)(q, scaled, v, along_y, along_x)
+    torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_encoder_in_half_precision_stays_near() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from serving.sam.automatic import AutomaticSettings
-from serving.sam.engine import Engine, choose_device, choose_precision
-from serving.sam.errors import DeviceError, ParameterError, PromptError
+from serving.sam.engine import Engine
+from serving.sam.errors import ParameterError, PromptError
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord, decode_mask, mask_box_xywh
 from serving.sam.prompts import Prompt
@@ -273,42 +273,3 @@ def test_predict_mask_input_of_another_shape_is_refused(engine: Engine, scene: R
 def test_engine_wrong_array_is_refused(engine: Engine, image: Any) -> None:
     with pytest.raises(ParameterError, match=r"expected \(H, W, 3\) uint8 RGB"):
         engine.embed(image)
-
-
-def test_choose_device_and_precision_name_what_is_wrong() -> None:
-    cpu = choose_device("cpu")
-    assert choose_precision("auto", cpu) == "fp32"
-    with pytest.raises(DeviceError, match="needs a GPU"):
-        choose_precision("fp16", cpu)
-    with pytest.raises(DeviceError, match="unknown"):
-        choose_device("warp-drive")
-    with pytest.raises(DeviceError, match="not supported"):
-        choose_device("meta")
-
-
-@pytest.mark.parametrize(
-    ("values", "name"),
-    [
-        ({"points_per_side": 0}, "points_per_side"),
-        ({"points_per_side": True}, "points_per_side"),
-        ({"points_per_side": None}, "point_grids"),
-        ({"points_per_batch": 0}, "points_per_batch"),
-        ({"pred_iou_thresh": 1.1}, "pred_iou_thresh"),
-        ({"pred_iou_thresh": float("nan")}, "pred_iou_thresh"),
-        ({"stability_score_thresh": -0.1}, "stability_score_thresh"),
-        ({"box_nms_thresh": "0.5"}, "box_nms_thresh"),
-        ({"crop_n_layers": 9}, "crop_n_layers"),
-        ({"min_mask_region_area": -1}, "min_mask_region_area"),
-        ({"points_per_side": None, "point_grids": (((0.5, 1.5),),)}, "point_grids"),
-        ({"points_per_side": None, "point_grids": ((),)}, "point_grids"),
-        (
-            {"points_per_side": None, "point_grids": (((0.5, 0.5),),), "crop_n_layers": 1},
-            "point_grids",
-        ),
-    ],
-)
-def test_automatic_settings_outside_their_range_are_named(
-    values: dict[str, Any], name: str
-) -> None:
-    with pytest.raises(ParameterError, match=name):
-        AutomaticSettings(**values)

@@ -15,6 +15,7 @@ from serving.sam.decoder import Candidates, FastDecoder, ImageSide
 from serving.sam.engine import Engine
 from serving.sam.errors import ImageError, ParameterError
 from serving.sam.images import RgbImage, decode_image
+from serving.sam.prompts import Prompt
 
 LARGE = """
 import io, json, resource
@@ -70,12 +71,9 @@ def test_an_image_of_400_megapixels_is_refused_before_it_is_decoded() -> None:
         decode_image(bytes(data), "giant.png")
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
-    engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a GPU says when its memory is full; its twin on a GPU is test_engine_gpu.py."""
-    values = dataclasses.replace(engine.checkpoint.automatic, points_per_side=6)
-    expected = engine.generate(scene, values)
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What a GPU says to more than three prompts; how many were decoded each time."""
     decode, sizes = FastDecoder.decode, []
 
     def full(decoder: FastDecoder, image: ImageSide, sparse: torch.Tensor) -> Candidates:
@@ -85,12 +83,33 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
         return decode(decoder, image, sparse)
 
     monkeypatch.setattr(FastDecoder, "decode", full)
+    return sizes
+
+
+def test_a_batch_of_points_that_does_not_fit_is_halved_and_nothing_is_lost(
+    engine: Engine, scene: RgbImage, small_memory: list[int]
+) -> None:
+    values = dataclasses.replace(engine.checkpoint.automatic, points_per_side=6)
     found = engine.generate(scene, values)
-    assert sizes[0] > 3
-    assert max(sizes[sizes.index(max(s for s in sizes if s <= 3)) :]) <= 3
-    assert [record["segmentation"] for record in found] == [
-        record["segmentation"] for record in expected
-    ]
+    assert small_memory == [8, 4, *[2] * 18]
+    small_memory.clear()
+    few = dataclasses.replace(values, points_per_batch=3)
+    expected = engine.generate(scene, few)
+    assert small_memory == [3] * 12
+    assert [m["segmentation"] for m in found] == [m["segmentation"] for m in expected]
+    assert len(found) >= 3
+
+
+def test_a_batch_of_prompts_that_does_not_fit_is_halved_and_nothing_is_lost(
+    engine: Engine, scene: RgbImage, small_memory: list[int]
+) -> None:
+    embedding = engine.embed(scene)
+    prompts = [Prompt(points=((30.0 * n + 10, 90.0),), labels=(1,)) for n in range(9)]
+    found = engine.segment(embedding, prompts)
+    assert small_memory == [9, 4, 2, 2, 2, 2, 1]
+    for prompt, record in zip(prompts, found, strict=True):
+        (alone,) = engine.segment(embedding, [prompt])
+        assert record["segmentation"] == alone["segmentation"]
 
 
 def test_masks_beyond_what_is_held_come_out_the_same(

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from serving.sam import products
-from serving.sam.products import add_products, linear
+from serving.sam.products import add_products, linear, linear_plus
 
 
 @pytest.fixture(params=[True, False], ids=["as it is here", "without oneDNN"])
@@ -27,7 +27,8 @@ def test_linear_is_the_ordinary_one(gaps: bool) -> None:
         torch.testing.assert_close(linear(value, weight, bias), expected)
         torch.testing.assert_close(linear(value, weight), expected - bias)
         torch.testing.assert_close(linear(value, weight, bias, gelu=True), F.gelu(expected))
-        torch.testing.assert_close(linear(value, weight, bias, plus=plus), expected + plus)
+        torch.testing.assert_close(linear_plus(plus, value, weight, bias), expected + plus)
+        torch.testing.assert_close(linear_plus(plus, value, weight), expected - bias + plus)
 
 
 @pytest.mark.usefixtures("either_way")
