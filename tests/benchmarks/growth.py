@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.growth
 
-Run by hand on an otherwise idle machine; a quarter of an hour on two cores. Whole runs are the command line,
-from a folder of photographs to the report, with the embedded checkpoint and with one of vit_b's
-shape (tests/widened.py).
+Run by hand on an otherwise idle machine; a quarter of an hour on two cores. Whole runs are the
+command line, from a folder of photographs to the report, with the embedded checkpoint and with one
+of vit_b's shape (tests/widened.py).
 """
 
 from __future__ import annotations
