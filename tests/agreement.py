@@ -51,6 +51,9 @@ def compare(
 ) -> Agreement:
     """Match masks of the same points one to one, best pairs first; two empty ones are alike.
 
+    Of pairs that overlap as much (masks of one point may be the same pixels) the one whose scores
+    are nearer goes first.
+
     Args:
         found, reference: records of one image.
         iou: least of a pair.
@@ -70,9 +73,11 @@ def compare(
                 overlaps[row, column] = 0
             elif not record["area"] and not expected["area"]:
                 overlaps[row, column] = 1
+    rated = [[record["predicted_iou"] for record in side] for side in (reference, found)]
+    distance = np.abs(np.subtract.outer(*rated))
     free_rows, free_columns = set(range(len(reference))), set(range(len(found)))
     lowest, scores, boxes, matched = 1.0, 0.0, 0.0, 0
-    for place in np.argsort(-overlaps, None):
+    for place in np.lexsort((distance.ravel(), -overlaps.ravel())):
         row, column = divmod(int(place), len(found))
         if overlaps[row, column] < iou:
             break

@@ -1,0 +1,52 @@
+"""What the parity tests judge by tells masks apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.sam.masks import encode_mask
+from tests.agreement import compare
+
+
+def record(left: int, right: int, score: float, point: float = 3.0) -> dict[str, Any]:
+    mask = np.zeros((20, 40), bool)
+    mask[:, left:right] = True
+    return {
+        "segmentation": encode_mask(mask),
+        "area": int(mask.sum()),
+        "bbox": [left, 0, right - left, 19],
+        "predicted_iou": score,
+        "stability_score": 0.9,
+        "point_coords": [[point, point]],
+    }
+
+
+def test_masks_of_the_same_pixels_are_paired_by_score() -> None:
+    ours = [record(0, 10, 0.5), record(0, 10, 0.8)]
+    found = compare(ours, ours[::-1])
+    assert found.is_whole
+    assert found.score_difference == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param([], id="missing"),
+        pytest.param([record(0, 10, 0.5), record(0, 10, 0.5)], id="extra"),
+        pytest.param([record(0, 12, 0.5)], id="another shape"),
+        pytest.param([record(0, 10, 0.5, point=4.0)], id="another point"),
+    ],
+)
+def test_what_has_no_partner_is_seen(other: list[dict[str, Any]]) -> None:
+    assert not compare(other, [record(0, 10, 0.5)]).is_whole
+
+
+def test_differences_of_pairs_are_told() -> None:
+    found = compare([record(0, 10, 0.5)], [record(0, 11, 0.6)], iou=0.9)
+    assert found.matched == 1
+    assert found.lowest_iou == pytest.approx(10 / 11)
+    assert found.score_difference == pytest.approx(0.1)
+    assert found.box_difference_px == 1
