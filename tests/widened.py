@@ -4,8 +4,9 @@ Random weights give masks that are all alike and unstable, which proves nothing 
 times than real ones. Here the small trained network is widened instead: every channel is repeated
 and the weights that read it are divided by how often, which leaves the function as it was
 (Net2Net, Chen et al., 2016), blocks that it does not have add next to nothing, and tables of
-positions are stretched. Then every weight is changed by some per cent, from a seed, so that no two
-channels stay alike. The masks lie on objects, as those of a trained network of that size.
+positions are stretched, and logits are three times as large, so that masks are as stable as a large
+network's. Then every weight is changed by some per cent, from a seed, so that no two channels stay
+alike. The masks lie on objects, as those of a trained network of that size.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 NOISE = 0.02  # of every weight
-SHARPER = 3.0  # logits, so that masks are as stable as a large network's
+SHARPER = 3.0  # times the logits
 IDLE = 0.05  # how much of its default an added block's output keeps
 SETTINGS = AutomaticSettings(pred_iou_thresh=0.5, stability_score_thresh=0.75)
 

@@ -75,6 +75,13 @@ def linear_plus(
     return plus + F.linear(value, weight, bias)
 
 
+def products(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """``value @ weight.transpose(1, 2)`` of (B, M, K) and (B, N, K)."""
+    if _fast(value) and len(value) == 1:
+        return _onednn(value, weight[0].contiguous(), None, "none")
+    return torch.bmm(value, weight.transpose(1, 2))
+
+
 def add_products(start: torch.Tensor, value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """``start + value @ weight.transpose(1, 2)``.
 

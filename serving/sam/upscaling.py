@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from serving.sam.products import linear
+from serving.sam.products import linear, products
 
 if TYPE_CHECKING:
     from segment_anything.modeling import MaskDecoder
@@ -65,7 +65,7 @@ class MaskUpscaler:
         weights = torch.stack(
             [self._heads[mask](tokens[:, place]) for place, mask in enumerate(masks)], dim=1
         )
-        logits = torch.bmm(weights, finer.transpose(1, 2))
+        logits = products(weights, finer)
         # (U, M, y, x, dy, dx, dy', dx') to rows and columns. Two neighbours in a row stay together:
         # moved as one number of eight bytes, it takes a tenth of the time.
         pairs = logits.view(torch.int64).view(*logits.shape[:2], rows, columns, 2, 2, 2)

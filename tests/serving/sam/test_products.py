@@ -37,6 +37,8 @@ def test_add_products_adds_them(batch: int) -> None:
     torch.manual_seed(0)
     start = torch.randn(batch, 5, 2, 11)[:, :, 1].contiguous()
     value, weight = torch.randn(batch, 5, 8), torch.randn(batch, 11, 8)
-    expected = start + value @ weight.transpose(1, 2)
+    added = value @ weight.transpose(1, 2)
+    expected = start + added
     with torch.inference_mode():
+        torch.testing.assert_close(products.products(value, weight), added)
         torch.testing.assert_close(add_products(start.clone(), value, weight), expected)
