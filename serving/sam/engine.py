@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from serving.sam.checkpoints import CheckpointEntry, LoadedCheckpoint, load_chec
 from serving.sam.devices import Precision, choose_device, choose_precision
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
-from serving.sam.masks import MaskRecord
+from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, in_output_mode
 from serving.sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from serving.sam.decoder import ImageSide
     from serving.sam.network import Network
     from serving.sam.prompted import Prediction
-
-# Numbers of an embedding. Below, half precision gains the mask decoder no time and costs digits.
-SMALL_IMAGE_SIDE = 1 << 19
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -74,41 +71,7 @@ class Engine:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.checkpoint = checkpoint
-        self._sam = checkpoint.sam.to(self.device)
-        self._network = self._build_network()
-
-    def _build_network(self) -> Network:
-        import torch
-        from segment_anything.utils.transforms import ResizeLongestSide
-
-        from serving.sam.decoder import FastDecoder
-        from serving.sam.encoder import FastEncoder
-        from serving.sam.network import Network
-
-        types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-        with torch.inference_mode():
-            dtype = types[self.precision]
-            encoder = FastEncoder(self._sam.image_encoder, dtype)
-            own = self.checkpoint.architecture
-            if own.grid**2 * own.embedding_channels < SMALL_IMAGE_SIDE:
-                dtype = torch.float32
-            decoder = FastDecoder(self._sam, dtype)
-        transform = ResizeLongestSide(self._sam.image_encoder.img_size)
-
-        def embed(image: RgbImage) -> tuple[torch.Tensor, tuple[int, int]]:
-            height, width = image.shape[:2]
-            side = transform.target_length
-            if not min(transform.get_preprocess_shape(height, width, side)):
-                raise ParameterError(
-                    f"image: {width}x{height} pixels; brought to {side} pixels a side, nothing is "
-                    f"left of the shorter one: its sides may differ by {2 * side} times at most"
-                )
-            scaled = torch.as_tensor(transform.apply_image(image), device=self.device)
-            pixels = scaled.permute(2, 0, 1)[None].contiguous()
-            input_size_hw = int(pixels.shape[2]), int(pixels.shape[3])
-            return encoder(self._sam.preprocess(pixels)), input_size_hw
-
-        return Network(self._sam, decoder, embed)
+        self._network = _network(checkpoint, self.device, self.precision)
 
     @classmethod
     def load(
@@ -240,21 +203,53 @@ class Engine:
         with torch.inference_mode():
             return segment_prompts(self._network, embedding, asked)
 
+    @overload
     def generate(
-        self, image: RgbImage, settings: AutomaticSettings | None = None
-    ) -> list[MaskRecord]:
+        self,
+        image: RgbImage,
+        settings: AutomaticSettings | None = None,
+        *,
+        output_mode: Literal["coco_rle"] = "coco_rle",
+    ) -> list[MaskRecord]: ...
+
+    @overload
+    def generate(
+        self,
+        image: RgbImage,
+        settings: AutomaticSettings | None = None,
+        *,
+        output_mode: OutputMode,
+    ) -> list[Any]: ...
+
+    def generate(
+        self,
+        image: RgbImage,
+        settings: AutomaticSettings | None = None,
+        *,
+        output_mode: OutputMode = "coco_rle",
+    ) -> list[Any]:
         """Return the masks of everything in the image, best first.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             settings: by default those that suit the checkpoint.
+            output_mode: of each record's ``segmentation``, as in ``SamAutomaticMaskGenerator``;
+                ``binary_mask``, the default there, takes the memory of the image for every mask.
+
+        Raises:
+            ParameterError: the output mode is unknown, or the image is no RGB image.
         """
         import torch
 
         from serving.sam.generator import generate
 
+        if output_mode not in OUTPUT_MODES:
+            raise ParameterError(
+                f"output_mode: expected one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}"
+            )
         with torch.inference_mode():
-            return generate(self._network, _checked(image), settings or self.checkpoint.automatic)
+            found = generate(self._network, _checked(image), settings or self.checkpoint.automatic)
+        return in_output_mode(found, output_mode)
 
     @staticmethod
     def _check_prompts(embedding: Embedding, prompts: Sequence[Prompt]) -> None:
@@ -262,6 +257,12 @@ class Engine:
         for number, prompt in enumerate(prompts):
             place = "prompt" if len(prompts) == 1 else f"prompt {number}"
             prompt.check_inside(width, height, place)
+
+
+def _network(checkpoint: LoadedCheckpoint, device: torch.device, precision: Precision) -> Network:
+    from serving.sam.network import build_network
+
+    return build_network(checkpoint, device, precision)
 
 
 def _checked(image: RgbImage) -> RgbImage:

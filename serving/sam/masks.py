@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
+
+OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
+OUTPUT_MODES: tuple[OutputMode, ...] = ("binary_mask", "uncompressed_rle", "coco_rle")
 
 
 class Rle(TypedDict):
@@ -58,6 +62,28 @@ def encode_mask(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Rle:
 def decode_mask(rle: Rle) -> NDArray[np.bool_]:
     """Return the (H, W) bool mask of an encoding."""
     return np.asarray(coco_mask.decode(rle), dtype=bool)
+
+
+def in_output_mode(records: Sequence[MaskRecord], output_mode: OutputMode) -> list[Any]:
+    """Records as ``SamAutomaticMaskGenerator`` gives them in one of its output modes.
+
+    Args:
+        records: with COCO run-length encodings.
+        output_mode: ``binary_mask`` gives each ``segmentation`` as (H, W) bool, which needs the
+            memory of the image for every mask; ``uncompressed_rle`` its runs as whole numbers,
+            column by column, first the pixels outside; ``coco_rle`` leaves it.
+    """
+    if output_mode == "coco_rle":
+        return list(records)
+    turn = decode_mask if output_mode == "binary_mask" else _uncompressed
+    return [{**record, "segmentation": turn(record["segmentation"])} for record in records]
+
+
+def _uncompressed(rle: Rle) -> dict[str, Any]:
+    pixels = decode_mask(rle).ravel(order="F")
+    edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    runs = np.diff(edges, prepend=0, append=len(pixels)).tolist()
+    return {"size": rle["size"], "counts": [0, *runs] if pixels[0] else runs}
 
 
 def mask_area(rle: Rle) -> int:

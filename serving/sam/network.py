@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from serving.sam.checkpoints import LoadedCheckpoint
 from serving.sam.decoder import FastDecoder, ImageSide
+from serving.sam.devices import Precision
+from serving.sam.encoder import FastEncoder
+from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 
 if TYPE_CHECKING:
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Numbers of an embedding. Below, half precision gains the mask decoder no time and costs digits.
+SMALL_IMAGE_SIDE = 1 << 19
 CPU_BATCH = 16  # prompts whose tokens go together; measured from 1 to 32, more gains nothing
 GPU_MEMORY_SHARE = 0.5  # of what is free, for a batch of prompts
 
@@ -34,6 +41,41 @@ class Network:
     sam: Sam
     decoder: FastDecoder
     embed: Callable[[RgbImage], tuple[torch.Tensor, tuple[int, int]]]
+
+
+def build_network(
+    checkpoint: LoadedCheckpoint, device: torch.device, precision: Precision
+) -> Network:
+    """Move a loaded network to a device and put its parts in their faster order.
+
+    Args:
+        checkpoint: the network and its shape.
+        device: where to compute.
+        precision: ``fp32``, ``bf16`` or ``fp16``, of the large products.
+    """
+    from segment_anything.utils.transforms import ResizeLongestSide
+
+    sam, shape, dtype = checkpoint.sam.to(device), checkpoint.architecture, DTYPES[precision]
+    small = shape.grid**2 * shape.embedding_channels < SMALL_IMAGE_SIDE
+    with torch.inference_mode():
+        encoder = FastEncoder(sam.image_encoder, dtype)
+        decoder = FastDecoder(sam, torch.float32 if small else dtype)
+    transform = ResizeLongestSide(sam.image_encoder.img_size)
+
+    def embed(image: RgbImage) -> tuple[torch.Tensor, tuple[int, int]]:
+        height, width = image.shape[:2]
+        side = transform.target_length
+        if not min(transform.get_preprocess_shape(height, width, side)):
+            raise ParameterError(
+                f"image: {width}x{height} pixels; brought to {side} pixels a side, nothing is "
+                f"left of the shorter one: its sides may differ by {2 * side} times at most"
+            )
+        scaled = torch.as_tensor(transform.apply_image(image), device=device)
+        pixels = scaled.permute(2, 0, 1)[None].contiguous()
+        input_size_hw = int(pixels.shape[2]), int(pixels.shape[3])
+        return encoder(sam.preprocess(pixels)), input_size_hw
+
+    return Network(sam, decoder, embed)
 
 
 def prompts_at_once(decoder: FastDecoder, shared: ImageSide, most: int) -> int:

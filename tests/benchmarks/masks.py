@@ -41,6 +41,7 @@ THRESHOLDS = {
     "pred_iou_thresh": SETTINGS.pred_iou_thresh,
     "stability_score_thresh": SETTINGS.stability_score_thresh,
 }
+STEP_IMAGES = 2
 Json = dict[str, Any]
 
 
@@ -166,7 +167,7 @@ def prompted(started: dict[str, Process], image: Path, repeats: int) -> Json:
 
 
 def original(started: dict[str, Process], image: Path, repeats: int) -> Json:
-    """A prompted request the predecessor's way and ours, and its automatic masks, once."""
+    """The predecessor's way: a prompted request, automatic masks, and its pipeline's step."""
     for process in started.values():
         process("load", image=str(image))
     request: Json = {name: [] for name in started}
@@ -174,13 +175,18 @@ def original(started: dict[str, Process], image: Path, repeats: int) -> Json:
         request["original"].append(started["original"]("point", point=[900, 600]))
         ours = started["ours-fp32"]
         request["ours-fp32"].append(ours("embed") + ours("point", point=[900, 600]))
-    once = in_turn({"original": started["original"]}, 1, "automatic", points_per_side=32)
+    alone = {"original": started["original"]}
+    once = in_turn(alone, 1, "automatic", points_per_side=32)
+    peak = started["original"].peak_gb
+    step = in_turn(alone, 1, "step", points_per_side=32, images=STEP_IMAGES)
     return {
         "request": {
             name: {"median": statistics.median(v), "all": v} for name, v in request.items()
         },
         "automatic": once,
-        "peak_gb": round(started["original"].peak_gb, 2),
+        "peak_gb": round(peak, 2),
+        "step": {**step, "images": STEP_IMAGES},
+        "step_peak_gb": round(started["original"].peak_gb, 2),
     }
 
 

@@ -69,10 +69,14 @@ def masks_table(result: Json) -> list[str]:
     if original:
         once = _median(original["automatic"]["original"])
         request = original["request"]
-        lines.append(
-            f"| the predecessor's way (nested lists; once) | {_seconds(once)} | | | | "
-            f"{original['peak_gb']:.1f} GB |"
-        )
+        step = original["step"]
+        each = _median(step["original"]) or 0.0
+        lines += [
+            f"| the predecessor's request (nested lists; once) | {_seconds(once)} | | | | "
+            f"{original['peak_gb']:.1f} GB |",
+            f"| the predecessor's pipeline step ({step['images']} images, results kept; each) | "
+            f"{_seconds(each / step['images'])} | | | | {original['step_peak_gb']:.1f} GB |",
+        ]
         theirs, ours = _median(request["original"]), _median(request["ours-fp32"])
         after = (
             f"A prompted request the predecessor's way: {_seconds(theirs)}, ours {_seconds(ours)}."
@@ -137,7 +141,9 @@ def growth_table(result: Json) -> list[str]:
     lines = ["", "| ours, fp32, as its commands start it | |", "|---|---|"]
     lines += [f"| {label} | {_seconds(value)} |" for label, value in result["seconds"].items()]
     for name, run in result["runs"].items():
-        lines.append(f"| {name} | {run['images_per_minute']:.1f} images/minute |")
+        lines.append(
+            f"| {name} | {run['images_per_minute']:.1f} images/minute, {run['peak_gb']:.1f} GB |"
+        )
     return lines
 
 

@@ -134,6 +134,12 @@ class Original(Official):
         )
         return len(found)
 
+    def step(self, request: Request) -> int:
+        """Its pipeline's step: one image after another, all results in memory until the end."""
+        generator = SamAutomaticMaskGenerator(self.sam, **self.settings(request))
+        kept = [(self.image, generator.generate(self.image)) for _ in range(request["images"])]
+        return sum(len(records) for _, records in kept)
+
     def point(self, request: Request) -> None:
         predictor = SamPredictor(self.sam)
         predictor.set_image(self.image)
@@ -158,8 +164,8 @@ def main() -> None:
         side = Ours(weights, precision, device)  # type: ignore[arg-type]
     else:
         side = {"official": Official, "original": Original}[name](weights, device)
-    names = ("load", "automatic", "embed", "point", "decoder", "many", "write_records")
-    serve({action: getattr(side, action) for action in names})
+    names = ("load", "automatic", "embed", "point", "decoder", "many", "step", "write_records")
+    serve({name: getattr(side, name) for name in names if hasattr(side, name)})
 
 
 if __name__ == "__main__":

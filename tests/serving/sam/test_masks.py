@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from serving.sam.masks import decode_mask, encode_mask, mask_area, mask_box_xywh
+from serving.sam.masks import decode_mask, encode_mask, in_output_mode, mask_area, mask_box_xywh
 from serving.sam.torchvision_ops import ensure_torchvision_ops
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=24))
@@ -29,6 +29,16 @@ def test_mask_box_xywh_equals_the_official_measure(mask: NDArray[np.bool_]) -> N
 
     official = box_xyxy_to_xywh(batched_mask_to_box(torch.from_numpy(mask)[None])[0])
     assert mask_box_xywh(mask) == official.tolist()
+
+
+@settings(deadline=None)
+@given(MASKS)
+def test_uncompressed_runs_are_the_official_ones(mask: NDArray[np.bool_]) -> None:
+    ensure_torchvision_ops()
+    from segment_anything.utils.amg import mask_to_rle_pytorch
+
+    (found,) = in_output_mode([{"segmentation": encode_mask(mask)}], "uncompressed_rle")
+    assert found["segmentation"] == mask_to_rle_pytorch(torch.from_numpy(mask)[None])[0]
 
 
 def test_encode_mask_is_plain_json_text() -> None:

@@ -1,0 +1,118 @@
+"""Every parameter of the official generator has the same effect here, mask by mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.sam.automatic import AutomaticSettings
+from serving.sam.engine import Engine
+from serving.sam.errors import ParameterError
+from serving.sam.images import RgbImage
+from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, decode_mask
+
+LOOSE: dict[str, Any] = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.5}
+AUTOMATIC: dict[str, dict[str, Any]] = {
+    "own-defaults": {},
+    "loose": {"points_per_side": 8, **LOOSE},
+    "batches": {"points_per_side": 8, "points_per_batch": 7, **LOOSE},
+    "stability-offset": {"points_per_side": 8, **LOOSE, "stability_score_offset": 2.0},
+    "nms": {"points_per_side": 8, **LOOSE, "box_nms_thresh": 0.3},
+    "crops": {"points_per_side": 6, **LOOSE, "crop_n_layers": 1, "crop_overlap_ratio": 0.2},
+    "crop-grid": {
+        "points_per_side": 8,
+        **LOOSE,
+        "crop_n_layers": 1,
+        "crop_n_points_downscale_factor": 2,
+        "crop_nms_thresh": 0.5,
+    },
+    "own-points": {"points_per_side": None, "point_grids": (((0.25, 0.4), (0.7, 0.3)),), **LOOSE},
+    "small-regions": {"points_per_side": 8, **LOOSE, "min_mask_region_area": 60},
+    "nothing-passes": {"points_per_side": 4, "pred_iou_thresh": 1.0},
+    "everything-passes": {
+        "points_per_side": 4,
+        "pred_iou_thresh": 0.0,
+        "stability_score_thresh": 0.0,
+        "box_nms_thresh": 1.0,
+    },
+}
+
+
+def assert_same_records(found: list[MaskRecord], official: list[MaskRecord]) -> None:
+    """Every mask has its partner (IoU >= 0.99), none is missing or extra; figures agree."""
+    assert len(found) == len(official)
+    left = list(found)
+    for expected in official:
+        mask = decode_mask(expected["segmentation"])
+        overlaps = []
+        for record in left:
+            other = decode_mask(record["segmentation"])
+            union = (mask | other).sum()
+            same_point = record["point_coords"] == expected["point_coords"]
+            overlaps.append(((mask & other).sum() / union if union else 1.0) if same_point else 0)
+        best = int(np.argmax(overlaps))
+        assert overlaps[best] >= 0.99, expected
+        record = left.pop(best)
+        assert record["crop_box"] == expected["crop_box"]
+        np.testing.assert_allclose(record["bbox"], expected["bbox"], atol=1)
+        for key in ("predicted_iou", "stability_score"):
+            np.testing.assert_allclose(record[key], expected[key], atol=1e-3)
+        assert record["area"] == pytest.approx(expected["area"], rel=0.01)
+
+
+@pytest.mark.parametrize("case", AUTOMATIC)
+def test_generate_equals_the_official_generator(engine: Engine, scene: RgbImage, case: str) -> None:
+    """Every parameter of the official generator has the same effect, mask by mask."""
+    from segment_anything import SamAutomaticMaskGenerator
+
+    settings = AutomaticSettings(**{**engine.checkpoint.automatic.to_json(), **AUTOMATIC[case]})
+    values = settings.to_json()
+    if values["point_grids"]:
+        values["point_grids"] = [np.array(grid) for grid in values["point_grids"]]
+    generator = SamAutomaticMaskGenerator(engine.checkpoint.sam, output_mode="coco_rle", **values)
+    found = engine.generate(scene, settings)
+    assert_same_records(found, generator.generate(scene))
+    scores = [record["predicted_iou"] for record in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("mode", OUTPUT_MODES)
+def test_generate_has_the_official_output_modes(
+    engine: Engine, scene: RgbImage, mode: OutputMode
+) -> None:
+    from segment_anything import SamAutomaticMaskGenerator
+    from segment_anything.utils.amg import rle_to_mask
+
+    values = {**engine.checkpoint.automatic.to_json(), **AUTOMATIC["loose"]}
+    generator = SamAutomaticMaskGenerator(engine.checkpoint.sam, output_mode=mode, **values)
+    expected = generator.generate(scene)
+    found = engine.generate(scene, AutomaticSettings(**values), output_mode=mode)
+    assert len(found) == len(expected) > 2
+    for ours, official in zip(found, expected, strict=True):
+        assert set(ours) == set(official)
+        one, other = ours["segmentation"], official["segmentation"]
+        assert type(one) is type(other)
+        if mode == "coco_rle":
+            one, other = decode_mask(one), decode_mask(other)
+        elif mode == "uncompressed_rle":
+            assert type(one["counts"]) is type(other["counts"])
+            one, other = rle_to_mask(one), rle_to_mask(other)
+        assert one.dtype == other.dtype == bool
+        assert (one != other).mean() < 1e-4
+
+
+def test_generate_output_mode_that_does_not_exist_is_refused(
+    engine: Engine, scene: RgbImage
+) -> None:
+    with pytest.raises(ParameterError, match="output_mode: expected one of binary_mask"):
+        engine.generate(scene, output_mode="png")  # type: ignore[call-overload]
+
+
+def test_generate_finds_the_three_objects_of_a_plain_scene(engine: Engine, scene: RgbImage) -> None:
+    masks = [decode_mask(record["segmentation"]) for record in engine.generate(scene)]
+    for colour in ((200, 40, 40), (30, 80, 190), (40, 140, 60)):
+        wanted = (scene == colour).all(axis=2)
+        best = max(((wanted & m).sum() / (wanted | m).sum() for m in masks), default=0.0)
+        assert best > 0.8, colour
