@@ -109,11 +109,27 @@ def _count(bitmap: NDArray[np.bool_] | torch.Tensor) -> int:
 
 
 def draw(
-    upsampling: Upsampling, logits: torch.Tensor, region: Region, threshold: float, canvas: Canvas
+    upsampling: Upsampling,
+    logits: torch.Tensor,
+    region: Region | None,
+    threshold: float,
+    canvas: Canvas,
 ) -> None:
-    """Draw a mask in a region of an empty canvas."""
+    """Draw a mask on an empty canvas.
+
+    Args:
+        upsampling: to the image's size.
+        logits: (h, w) low resolution.
+        region: where it can be above the threshold; ``None`` for nowhere.
+        threshold: of the mask.
+        canvas: zeros.
+    """
+    if region is None:
+        return
+    bits = canvas.view(np.bool_)
     for start, strip in upsampling.strips(logits, region):
-        canvas[start : start + len(strip), region[0] : region[2]] = (strip > threshold).cpu()
+        here = bits[start : start + len(strip), region[0] : region[2]]
+        np.greater(strip.cpu().numpy(), threshold, out=here)
 
 
 def near_edge(box: Box, crop: Box, size_hw: tuple[int, int]) -> bool:

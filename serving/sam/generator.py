@@ -125,9 +125,8 @@ def _masks_of_crop(
         if mask.segmentation is not None:
             return mask.segmentation
         canvas = np.zeros((image.shape[1], image.shape[0]), np.uint8)
-        if mask.region is not None:
-            here = canvas[left:right, top:bottom]
-            draw(upsampling, mask.logits, mask.region, sam.mask_threshold, here)
+        here = canvas[left:right, top:bottom]
+        draw(upsampling, mask.logits, mask.region, sam.mask_threshold, here)
         return encode_mask(canvas.T)
 
     stable: list[_Stable] = []

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from serving.sam.decoder import ImageSide
-from serving.sam.found_masks import FoundMask, measure, record_of
+from serving.sam.found_masks import FoundMask, draw, measure, record_of
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.sam.network import Network, in_batches, prompts_at_once
 from serving.sam.prompts import Prompt
@@ -33,13 +33,11 @@ class Prediction:
         scores: (K,) float32, the predicted IoU of each.
         logits: (K, 4G, 4G) float32 low-resolution logits; one of them, with its leading axis, is
             a ``mask_input`` for the next prompt on the same image.
-        stability: (K,) float32, IoU of each mask under the cut-offs +1 and -1.
     """
 
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
     logits: NDArray[np.float32]
-    stability: NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -124,19 +122,15 @@ def predict_prompts(
         network, embedding, prompts, mask_inputs, lambda _number, _scores: wanted, (side, side)
     ):
         canvas = np.zeros((len(wanted), width, height), np.uint8)
-        regions = upsampling.regions(found.logits, threshold - 1)
-        measured = [
-            measure(upsampling, logits, region, threshold, 1, drawn)
-            for logits, region, drawn in zip(found.logits, regions, canvas, strict=True)
-        ]
-        stability = [each.inner / max(each.outer, 1) for each in measured]
+        regions = upsampling.regions(found.logits, threshold)
+        for logits, region, drawn in zip(found.logits, regions, canvas, strict=True):
+            draw(upsampling, logits, region, threshold, drawn)
         yield (
             found.number,
             Prediction(
                 masks=canvas.view(np.bool_).transpose(0, 2, 1),
                 scores=found.scores.cpu().numpy(),
                 logits=found.logits.cpu().numpy(),
-                stability=np.array(stability, np.float32),
             ),
         )
 

@@ -11,6 +11,7 @@ and multiplied all at once, which is three times as fast as one by one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -105,6 +106,10 @@ class Axis:
         return found[start - origin * BLOCK_PX : stop - origin * BLOCK_PX]
 
 
+# Prompts on an image, and images of a run, are often of the same size. An axis takes 0.2 MB.
+_axis = functools.lru_cache(maxsize=16)(Axis.compose)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Upsampling:
     """The composed resizing of both axes, for one size of image."""
@@ -124,8 +129,8 @@ class Upsampling:
         """For masks of ``cells`` a side and an image that was scaled to ``input_size_hw``."""
         device = device or torch.device("cpu")
         return cls(
-            Axis.compose(cells, network_side, input_size_hw[0], size_hw[0], device),
-            Axis.compose(cells, network_side, input_size_hw[1], size_hw[1], device),
+            _axis(cells, network_side, input_size_hw[0], size_hw[0], device),
+            _axis(cells, network_side, input_size_hw[1], size_hw[1], device),
         )
 
     @property

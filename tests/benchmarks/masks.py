@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument(
         "--only",
-        choices=("stock", "warm", "original"),
+        choices=("stock", "warm", "original", "prompted"),
         help="one part; those that the day's file has stay",
     )
     arguments = parser.parse_args()
@@ -237,6 +237,11 @@ def main() -> None:
             if part == "original":
                 with together(["original", "ours-fp32"], warm=False) as started:
                     result[part] = original(started, image, arguments.repeats)
+            elif part == "prompted":  # of both allocators, without their automatic masks
+                for allocator in ("warm", "stock"):
+                    with together(compared, warm=allocator == "warm") as started:
+                        again = prompted(started, image, arguments.repeats)
+                        result.setdefault(allocator, {})["prompted"] = again
             else:
                 others = ["transformers"] if part == "stock" else []
                 with together(compared + others, warm=part == "warm") as started:

@@ -53,17 +53,19 @@ def masks_table(result: Json) -> list[str]:
     def row(label: str, side: str) -> str:
         cells = [label]
         for part in (stock, warm):
-            seconds = part["seconds"] if part else {}
+            seconds = part.get("seconds", {}) if part else {}
             value, official = _median(seconds.get(side)), _median(seconds.get("official"))
             cells += [_seconds(value), _against(official, value)]
         peaks = [
-            part["peak_gb"][side] for part in (stock, warm) if part and side in part["peak_gb"]
+            part["peak_gb"][side]
+            for part in (stock, warm)
+            if part and side in part.get("peak_gb", {})
         ]
         cells.append(f"{max(peaks):.1f} GB" if peaks else "")
         return "| " + " | ".join(cells) + " |"
 
     lines.append(row("`segment-anything` 1.0", "official"))
-    if stock and "transformers" in stock["seconds"]:
+    if stock and "transformers" in stock.get("seconds", {}):
         lines.append(row("transformers, mask-generation pipeline", "transformers"))
     original = result.get("original")
     if original:
