@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import torch
 
     from serving.sam.decoder import ImageSide
-    from serving.sam.network import Network
     from serving.sam.prompted import Prediction
 
 
@@ -68,10 +67,12 @@ class Engine:
     def __init__(
         self, checkpoint: LoadedCheckpoint, *, device: str = "auto", precision: Precision = "auto"
     ) -> None:
+        from serving.sam.network import build_network
+
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.checkpoint = checkpoint
-        self._network = _network(checkpoint, self.device, self.precision)
+        self._network = build_network(checkpoint, self.device, self.precision)
 
     @classmethod
     def load(
@@ -257,12 +258,6 @@ class Engine:
         for number, prompt in enumerate(prompts):
             place = "prompt" if len(prompts) == 1 else f"prompt {number}"
             prompt.check_inside(width, height, place)
-
-
-def _network(checkpoint: LoadedCheckpoint, device: torch.device, precision: Precision) -> Network:
-    from serving.sam.network import build_network
-
-    return build_network(checkpoint, device, precision)
 
 
 def _checked(image: RgbImage) -> RgbImage:

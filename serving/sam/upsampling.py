@@ -5,7 +5,7 @@ the padding, to the image (``Sam.postprocess_masks``). Both steps are bilinear a
 columns apart, so they are one matrix for the rows and one for the columns, and only the rows and
 columns that a mask touches have to be multiplied. The matrices are nearly empty: they are kept as
 blocks of some pixels and the cells that those read, so their memory grows with the image's sides,
-and multiplied all at once, which is three times as fast as one by one.
+and multiplied all at once.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Axis:
         return found[start - origin * BLOCK_PX : stop - origin * BLOCK_PX]
 
 
-# Prompts on an image, and images of a run, are often of the same size. An axis takes 0.2 MB.
+# Prompts on an image, and images of a run, are often of one size; 8192 pixels take 0.2 MB.
 _axis = functools.lru_cache(maxsize=16)(Axis.compose)
 
 

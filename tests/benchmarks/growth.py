@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.growth
 
-Run by hand on an otherwise idle machine; a quarter of an hour on two cores. Whole runs are the
+Run by hand on an otherwise idle machine; ten minutes on two cores. Whole runs are the
 command line, from a folder of photographs to the report, with the embedded checkpoint and with one
 of vit_b's shape (tests/widened.py).
 """
