@@ -22,7 +22,7 @@ node_modules/.complete: package.json package-lock.json
 	else echo "warning: no cdktf, which deploys the stacks (npm ci failed); the rest works"; fi
 
 demo: .venv/.complete ## segment photographs through the local pipeline, and name the report
-	$(BIN)/python -m scripts.demo
+	$(BIN)/python -m scripts.development.demo
 
 test: setup ## lint, types, import directions, and the tests
 	$(BIN)/ruff check .
@@ -40,7 +40,7 @@ lint: setup ## put the code in form
 
 audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but the listed ones
 	$(BIN)/pip check
-	$(BIN)/python -m scripts.audit --checkov .venv-audit/bin/checkov
+	$(BIN)/python -m scripts.development.policy_audit --checkov .venv-audit/bin/checkov
 
 .venv-audit/.complete: requirements-audit.txt
 	$(PYTHON) -m venv .venv-audit
@@ -59,7 +59,7 @@ lock: ## resolve the newest packages that pyproject.toml allows into requirement
 	.venv-lock/bin/pip install --quiet --editable .[demo,dev,infra,rehearsal]
 	.venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
-	$(BIN)/python -m scripts.serving_lock
+	$(BIN)/python -m scripts.development.container_lock
 
 clean: ## remove the environments, what was synthesized and the demo's output
 	rm -rf .venv .venv-audit node_modules cdktf.out demo rehearsal

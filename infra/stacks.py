@@ -153,7 +153,7 @@ class ServingStack(_Stack):
 
 
 def release_plan(settings: Settings) -> dict[str, object]:
-    """What ``sam-vertex model release`` needs to know; ``scripts.release_plan`` reads it."""
+    """What ``sam-vertex model release`` needs to know; ``scripts.releases.request`` reads it."""
     bucket = f"gs://{settings.bucket_name}"
     return {
         "project_id": settings.project_id,

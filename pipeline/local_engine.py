@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.definition import define_pipeline
-from pipeline.lease import LOCK, held
-from pipeline.parameters import RunError, RunParameters
-from pipeline.storage import WORK, LocalFolder, StorageError, open_folder
-from pipeline.task import ERROR_VARIABLE, OWNER_VARIABLE
+from pipeline.run.claim import LOCK, held
+from pipeline.run.parameters import RunError, RunParameters
+from pipeline.shard.step_process import ERROR_VARIABLE, OWNER_VARIABLE
+from serving.storage import WORK, LocalFolder, StorageError, open_folder
 
 
 class StepError(Exception):

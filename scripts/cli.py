@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts import (
+from scripts.commands import (
     batch_predict,
     checkpoint,
     cost,
@@ -15,10 +15,10 @@ from scripts import (
     model,
     pipeline,
     predict,
+    rehearsal,
     run,
     serve,
 )
-from scripts.rehearsal import command as rehearsal
 from scripts.rehearsal import journey
 
 app = typer.Typer(

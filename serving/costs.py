@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 
 _NEW_WEIGHT = 0.2  # of a new measurement in the running mean
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from serving.buckets import check_allowed
 from serving.errors import RequestError
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.errors import ParameterError
 from serving.settings import ServingSettings
 

@@ -20,7 +20,7 @@ from google.cloud.aiplatform.prediction.model_server import CprModelServer
 
 from serving.errors import ArtifactsError
 from serving.handler import SegmentationHandler, metrics
-from serving.sam.allocator import keep_freed_memory
+from serving.sam.machine.allocator import keep_freed_memory
 
 log = logging.getLogger("serving")
 DEFAULTS = {

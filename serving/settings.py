@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Self, cast
 
 from serving.errors import ArtifactsError
-from serving.sam.devices import PRECISIONS, Precision
 from serving.sam.images import MAX_PIXELS
+from serving.sam.machine.devices import PRECISIONS, Precision
 
 PREFIX = "SERVING_"
 

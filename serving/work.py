@@ -12,7 +12,7 @@ from serving.contract import Instance
 from serving.errors import Refusal
 from serving.parameters import Parameters
 from serving.replies import logits_in_format, mask_in_format
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Embedding
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord, Rle

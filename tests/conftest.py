@@ -106,7 +106,7 @@ def bucket(storage_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    from pipeline import bucket as ours
+    from serving.storage import bucket as ours
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "rehearsal")

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 
 from serving.sam.architectures import infer_architecture
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
-from serving.sam.torchvision_ops import ensure_torchvision_ops
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

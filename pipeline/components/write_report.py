@@ -22,8 +22,8 @@ def write_report(
     Returns:
         A summary of the run, as JSON.
     """
+    from pipeline.shard.step_process import run_step
     from pipeline.steps.write_report import summary_json
     from pipeline.steps.write_report import write_report as step
-    from pipeline.task import run_step
 
     return summary_json(run_step(step, parameters, row_files, engine, visualisation.path))

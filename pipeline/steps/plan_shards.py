@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from pipeline.checkpoint import checkpoint_identity
-from pipeline.inputs import InputImage, find_images
-from pipeline.lease import JOB_SECONDS, acquire
-from pipeline.manifest import (
+from pipeline.ordered_map import ordered_map
+from pipeline.run.checkpoint_source import checkpoint_identity
+from pipeline.run.claim import JOB_SECONDS, acquire
+from pipeline.run.input_images import InputImage, find_images
+from pipeline.run.manifest import (
     FAILED,
     PLAN,
     PLANNED,
@@ -22,10 +23,9 @@ from pipeline.manifest import (
     shard_plan_name,
     write_json,
 )
-from pipeline.parallel import ordered_map
-from pipeline.parameters import RunError, RunParameters, fingerprint
-from pipeline.storage import WORK, Folder, StorageError, open_folder
+from pipeline.run.parameters import RunError, RunParameters, fingerprint
 from serving.sam.images import header_pixels
+from serving.storage import WORK, Folder, StorageError, open_folder
 
 _LINES = "application/jsonl"
 _HEAD_BYTES = 65536

@@ -13,10 +13,10 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from pipeline.checkpoint import local_checkpoint
-from pipeline.hand import Hand
-from pipeline.lease import JOB_SECONDS, renew
-from pipeline.manifest import (
+from pipeline.ordered_map import ordered_map
+from pipeline.run.checkpoint_source import local_checkpoint
+from pipeline.run.claim import JOB_SECONDS, renew
+from pipeline.run.manifest import (
     ManifestRow,
     PlannedImage,
     finished,
@@ -28,7 +28,10 @@ from pipeline.manifest import (
     shard_summary_name,
     write_json,
 )
-from pipeline.outputs import (
+from pipeline.run.parameters import RunParameters
+from pipeline.shard.figures import Progress, ShardFigures, Stopwatch
+from pipeline.shard.image_in_hand import Hand
+from pipeline.shard.image_outputs import (
     done_row,
     draw_pictures,
     failed_row,
@@ -36,16 +39,13 @@ from pipeline.outputs import (
     write_masks,
     write_pictures,
 )
-from pipeline.parallel import ordered_map
-from pipeline.parameters import RunParameters
-from pipeline.shard_figures import Progress, ShardFigures, Stopwatch
-from pipeline.storage import StorageError, open_folder
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import ImageError, InputError
 from serving.sam.images import RgbImage, decode_image
 from serving.sam.masks import MaskRecord
 from serving.sam.prompts import parse_prompt
+from serving.storage import StorageError, open_folder
 
 _RENEW_SECONDS = 60.0
 

@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.hand import read_hand
-from pipeline.parameters import RunParameters
-from pipeline.task import ShardError, environment_of_a_step
+from pipeline.run.parameters import RunParameters
+from pipeline.shard.image_in_hand import read_hand
+from pipeline.shard.step_process import ShardError, environment_of_a_step
 
 MOST_DEATHS = 10  # one after another, without an image finished between
 MOST_DEATHS_OF_AN_IMAGE = 2  # while nothing else was in hand
@@ -82,7 +82,7 @@ def _live(
         "result": str(result),
     }
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.worker"],
+        [sys.executable, "-m", "pipeline.shard.worker"],
         input=json.dumps(order),
         env=environment_of_a_step(),
         text=True,

@@ -15,9 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.annotations import AnnotationsWriter
-from pipeline.lease import release
-from pipeline.manifest import (
+from pipeline.ordered_map import ordered_map
+from pipeline.report.coco import AnnotationsWriter
+from pipeline.report.html import DATA, Gallery
+from pipeline.report.markdown import MarkdownReport, in_bucket, relative
+from pipeline.report.metrics import LastRun, RunMetrics
+from pipeline.run.claim import release
+from pipeline.run.manifest import (
     FAILED,
     MANIFEST,
     PLAN,
@@ -32,13 +36,9 @@ from pipeline.manifest import (
     shard_summary_name,
     write_json,
 )
-from pipeline.metrics import LastRun, RunMetrics
-from pipeline.outputs import done_row, failed_row
-from pipeline.parallel import ordered_map
-from pipeline.parameters import RunParameters
-from pipeline.report_html import DATA, Gallery
-from pipeline.report_markdown import MarkdownReport, in_bucket, relative
-from pipeline.storage import SCHEME, WORK, Folder, open_folder
+from pipeline.run.parameters import RunParameters
+from pipeline.shard.image_outputs import done_row, failed_row
+from serving.storage import SCHEME, WORK, Folder, open_folder
 
 ANNOTATIONS, METRICS = "annotations.json", "metrics.json"
 MARKDOWN, HTML = "report.md", "report.html"

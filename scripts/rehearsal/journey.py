@@ -14,11 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts import options
-from scripts.console import OperatorError, reporting_errors
-from scripts.rehearsal import cloud
-from scripts.rehearsal.deploy import STACKS, cdktf, sam_vertex, world_of
-from scripts.rehearsal.steps import StepList
+from scripts.checkout import STACKS
+from scripts.commands import options
+from scripts.rehearsal import local_cloud as cloud
+from scripts.rehearsal.journey_steps import StepList
+from scripts.rehearsal.journey_tools import cdktf, sam_vertex, world_of
+from scripts.terminal.errors import OperatorError, reporting_errors
 
 EXAMPLE = "Example: sam-vertex rehearse --output rehearsal/"
 FLAGS = ("--auto-approve", "--skip-provider-lock")  # locking asks the network

@@ -64,7 +64,7 @@ class SamArchitecture:
 
     def build(self) -> Sam:
         """Return the network with fresh weights, in evaluation mode, on the CPU."""
-        from serving.sam.torchvision_ops import ensure_torchvision_ops
+        from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 
         ensure_torchvision_ops()
         import torch

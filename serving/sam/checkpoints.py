@@ -25,7 +25,7 @@ from serving.sam.architectures import (
     SamArchitecture,
     infer_architecture,
 )
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.errors import CheckpointError
 
 if TYPE_CHECKING:

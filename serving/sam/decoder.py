@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from serving.sam.cross_attention import CrossAttention, Offer, Question
-from serving.sam.upscaling import MaskUpscaler
+from serving.sam.layers.cross_attention import CrossAttention, Offer, Question
+from serving.sam.layers.mask_upscaling import MaskUpscaler
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from serving.sam.image_attention import attend
-from serving.sam.products import linear, linear_plus
+from serving.sam.layers.image_attention import attend
+from serving.sam.machine.products import linear, linear_plus
 
 if TYPE_CHECKING:
     from segment_anything.modeling import ImageEncoderViT

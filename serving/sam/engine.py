@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.checkpoints import CheckpointEntry, LoadedCheckpoint, load_checkpoint
-from serving.sam.devices import Precision, choose_device, choose_precision
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
+from serving.sam.machine.devices import Precision, choose_device, choose_precision
 from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, in_output_mode
 from serving.sam.prompts import Prompt
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from serving.sam.decoder import ImageSide
-    from serving.sam.prompted import Prediction
+    from serving.sam.prompted_masks import Prediction
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +158,7 @@ class Engine:
         """
         import torch
 
-        from serving.sam.prompted import predict_prompts
+        from serving.sam.prompted_masks import predict_prompts
 
         self._check_prompts(embedding, prompts)
         side = self.checkpoint.architecture.mask_input_size
@@ -197,7 +197,7 @@ class Engine:
         """
         import torch
 
-        from serving.sam.prompted import segment_prompts
+        from serving.sam.prompted_masks import segment_prompts
 
         asked = list(prompts)
         self._check_prompts(embedding, asked)

@@ -14,10 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from serving.sam.automatic import AutomaticSettings
-from serving.sam.decoder import ImageSide
-from serving.sam.errors import ParameterError
-from serving.sam.found_masks import (
+from serving.sam.automatic_settings import AutomaticSettings
+from serving.sam.candidates.candidate_masks import (
     Box,
     FoundMask,
     Measured,
@@ -28,11 +26,13 @@ from serving.sam.found_masks import (
     tidied,
     without_duplicates,
 )
+from serving.sam.candidates.upsampling import Region, Upsampling
+from serving.sam.decoder import ImageSide
+from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 from serving.sam.masks import MaskRecord, Rle, encode_mask
 from serving.sam.network import Network, in_batches, prompts_at_once
-from serving.sam.torchvision_ops import ensure_torchvision_ops
-from serving.sam.upsampling import Region, Upsampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ import torch
 
 from serving.sam.checkpoints import LoadedCheckpoint
 from serving.sam.decoder import FastDecoder, ImageSide
-from serving.sam.devices import Precision
 from serving.sam.encoder import FastEncoder
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
+from serving.sam.machine.devices import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

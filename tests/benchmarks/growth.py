@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from serving.sam.allocator import keep_freed_memory
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
+from serving.sam.machine.allocator import keep_freed_memory
 from serving.sam.prompts import Prompt
 from tests.benchmarks.parity import network, picture
 from tests.benchmarks.record import about, write

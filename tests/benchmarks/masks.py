@@ -27,11 +27,11 @@ from typing import Any
 
 import numpy as np
 
+from scripts.checkout import ROOT
 from tests.agreement import compare
 from tests.benchmarks.record import RESULTS, about, write
 from tests.widened import SETTINGS, widened
 
-ROOT = Path(__file__).parents[2]
 WARM = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "20000000000",

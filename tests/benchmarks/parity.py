@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
-from serving.sam.devices import PRECISIONS, Precision
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
+from serving.sam.machine.devices import PRECISIONS, Precision
 from tests.agreement import Agreement, compare
 from tests.benchmarks.record import about, write
 from tests.conftest import draw_scene

@@ -1,4 +1,4 @@
-"""Matrix products of the network's sizes, PyTorch's and ours (``serving.sam.products``).
+"""Matrix products of the network's sizes, PyTorch's and ours (``serving.sam.machine.products``).
 
     python -m tests.benchmarks.products
 
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from serving.sam.allocator import keep_freed_memory
-from serving.sam.products import has_onednn, linear
+from serving.sam.machine.allocator import keep_freed_memory
+from serving.sam.machine.products import has_onednn, linear
 from tests.benchmarks.record import about, write
 
 # Rows, channels read, channels written: vit_b's blocks, then the mask decoder's.

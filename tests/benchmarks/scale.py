@@ -17,9 +17,9 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.manifest import PLAN, ManifestRow, masks_name, read_json, read_plan
-from pipeline.parameters import RunParameters
-from pipeline.storage import open_folder
+from pipeline.run.manifest import PLAN, ManifestRow, masks_name, read_json, read_plan
+from pipeline.run.parameters import RunParameters
+from serving.storage import open_folder
 from tests.benchmarks import record
 from tests.conftest import draw_scene
 
@@ -29,7 +29,7 @@ SHARDS = 16
 # A process of its own, so that its peak of memory is the step's.
 STEP = """
 import json, resource, sys, time
-from pipeline.parameters import RunParameters
+from pipeline.run.parameters import RunParameters
 run = RunParameters.from_json(sys.argv[1])
 started = time.perf_counter()
 if sys.argv[2] == "plan":

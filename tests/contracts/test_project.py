@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from scripts.checkout import ROOT
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ROOMS = ("infra", "serving", "pipeline", "scripts")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -55,21 +56,21 @@ def test_environment_is_read_at_entry_points_only() -> None:
     assert readers == {
         "infra/main.py",
         "pipeline/local_engine.py",
-        "pipeline/task.py",
-        "scripts/audit.py",
-        "scripts/checkpoint_cache.py",
-        "scripts/doctor.py",
-        "scripts/model.py",
-        "scripts/plan.py",
-        "scripts/prices.py",
-        "scripts/rehearsal/cloud.py",
-        "scripts/rehearsal/deploy.py",
-        "scripts/rehearsal/docker.py",
-        "scripts/rehearsal/provider/__main__.py",
-        "scripts/rehearsal/vertex/pipeline_process.py",
-        "scripts/rehearsal/vertex/replicas.py",
-        "scripts/serve.py",
-        "scripts/vertex.py",
+        "pipeline/shard/step_process.py",
+        "scripts/development/policy_audit.py",
+        "scripts/checkpoints/cache.py",
+        "scripts/commands/doctor.py",
+        "scripts/commands/model.py",
+        "scripts/development/plan_comment.py",
+        "scripts/costs/prices.py",
+        "scripts/rehearsal/local_cloud.py",
+        "scripts/rehearsal/journey_tools.py",
+        "scripts/rehearsal/container_engine/command.py",
+        "scripts/rehearsal/google_provider/__main__.py",
+        "scripts/rehearsal/vertex_ai/jobs/pipeline_process.py",
+        "scripts/rehearsal/vertex_ai/containers/replicas.py",
+        "scripts/commands/serve.py",
+        "scripts/cloud/vertex_sdk.py",
         "serving/predictor.py",
         "serving/server.py",
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.rehearsal import cloud as clouds
+from scripts.rehearsal import local_cloud as clouds
 from tests.infra.deployment import Deployment
 
 

@@ -15,8 +15,8 @@ import tftest
 
 from infra.settings import Settings
 from infra.stacks import PLATFORM, SERVING, build
-from scripts.rehearsal.cloud import Cloud
-from scripts.rehearsal.provider.world import World
+from scripts.rehearsal.google_provider.world import World
+from scripts.rehearsal.local_cloud import Cloud
 
 STACKS = (PLATFORM, SERVING)
 KEY = "projects/keys/locations/us-west1/keyRings/company/cryptoKeys/sam"

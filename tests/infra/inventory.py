@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from infra.stacks import PLATFORM, SERVING
-from scripts.rehearsal import cloud as clouds
-from scripts.rehearsal.provider.values import leaves
+from scripts.rehearsal import local_cloud as clouds
+from scripts.rehearsal.google_provider.protocol.values import leaves
 from tests.infra.deployment import VARIANTS, Deployment
 
 FOLDER = Path(__file__).parents[1] / "data" / "inventory"

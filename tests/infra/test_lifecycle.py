@@ -12,8 +12,8 @@ import pytest
 import tftest
 
 from infra.stacks import PLATFORM, SERVING
-from scripts.rehearsal.provider.objects import Objects
-from scripts.rehearsal.provider.schema import resource_block
+from scripts.rehearsal.google_provider.objects import Objects
+from scripts.rehearsal.google_provider.protocol.schema import resource_block
 from tests.infra.deployment import STACKS, VARIANTS, Deployment
 
 Deploy = Callable[..., Deployment]

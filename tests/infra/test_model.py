@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from infra.stacks import PLATFORM, SERVING
-from scripts.rehearsal.provider.objects import Objects
-from scripts.release_plan import ReleasePlan
+from scripts.rehearsal.google_provider.objects import Objects
+from scripts.releases.request import ReleasePlan
 from tests.infra.deployment import Deployment, document, plain, synthesize
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

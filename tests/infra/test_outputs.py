@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.deployment import Deployment
+from scripts.cloud.deployment import Deployment
 from tests.infra.deployment import STACKS, document, synthesize
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from infra.places import ACCELERATOR_MACHINES, T4_ZONES
 from infra.settings import Settings, SettingsError, variable
+from scripts.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 KEY = "projects/p/locations/us-west1/keyRings/r/cryptoKeys/k"
 DIGEST = "sha256:" + "0" * 64
 

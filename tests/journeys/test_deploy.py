@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rehearsal import cloud as clouds
-from scripts.rehearsal import deploy
+from scripts.checkout import ROOT
+from scripts.rehearsal import journey_tools as deploy
+from scripts.rehearsal import local_cloud as clouds
 
-ROOT = Path(__file__).parents[2]
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 needs_cdktf = pytest.mark.skipif(
     not CDKTF.exists(), reason="cdktf is not installed here; make setup does where npm is"

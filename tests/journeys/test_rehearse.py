@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.console import OperatorError
-from scripts.deployment import Deployment
+from scripts.checkout import ROOT
+from scripts.cloud.deployment import Deployment
 from scripts.rehearsal.journey import STEPS, Journey
-from scripts.rehearsal.steps import StepList
+from scripts.rehearsal.journey_steps import StepList
+from scripts.terminal.errors import OperatorError
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 needs_cdktf = pytest.mark.skipif(
     not (ROOT / "node_modules" / ".bin" / "cdktf").exists(),

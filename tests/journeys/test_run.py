@@ -73,7 +73,7 @@ def test_run_too_many_failed_is_an_error_after_the_report(tmp_path: Path) -> Non
 
 
 def test_run_from_bucket_to_bucket(image_folder: Path, bucket: Callable[[str], str]) -> None:
-    from pipeline.storage import open_folder
+    from serving.storage import open_folder
 
     source = open_folder(bucket("images"))
     for path in (image_folder / "a.png", image_folder / "b.jpg"):

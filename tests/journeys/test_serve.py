@@ -23,14 +23,14 @@ import requests
 from PIL import Image
 from pycocotools import mask as coco
 
-from scripts.rehearsal import cloud as clouds
-from scripts.rehearsal import deploy
+from scripts.checkout import ROOT, STACKS
+from scripts.rehearsal import journey_tools as deploy
+from scripts.rehearsal import local_cloud as clouds
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
 from serving.sam.prompts import Prompt
 from tests.conftest import draw_scene
 
-ROOT = Path(__file__).parents[2]
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 FLAGS = ("--auto-approve", "--skip-provider-lock")
@@ -54,7 +54,7 @@ class Operator:
     def deploy(self, *stacks: str, **settings: str) -> None:
         for name, value in settings.items():
             self._monkeypatch.setenv(name, value)
-        stacks = stacks or deploy.STACKS
+        stacks = stacks or STACKS
         self.cdktf("deploy", *stacks, *FLAGS, "--outputs-file", self.outputs)
 
     def plan(self) -> str:
@@ -346,7 +346,7 @@ def test_the_whole_life_of_a_model(
     check_batch(operator, engine, tmp_path)
 
     # Nothing of ours is left.
-    operator.cdktf("destroy", *deploy.STACKS, *FLAGS)
+    operator.cdktf("destroy", *STACKS, *FLAGS)
     world = operator.world()
     assert not any(world["resources"].values())
     assert world["vertex"]["models"] == {}

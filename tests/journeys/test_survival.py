@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import bucket as ours
-from pipeline.storage import open_folder
-from scripts.rehearsal.storage_faults import FaultyStorage
+from serving.storage import bucket as ours
+from serving.storage import open_folder
 from tests.conftest import draw_scene
 from tests.journeys.test_run import COMMAND, contents, sam_vertex
+from tests.stand_ins.faulty_storage import FaultyStorage
 
 
 def draw_images(folder: Path, count: int) -> Path:
@@ -32,13 +32,13 @@ def draw_images(folder: Path, count: int) -> Path:
 
 
 def workers_of(parent: int) -> list[int]:
-    """Processes of ``pipeline.worker`` that descend from another."""
+    """Processes of ``pipeline.shard.worker`` that descend from another."""
     parents, found = {}, []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError, ValueError):
             pid = int(path.name)
             parents[pid] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if b"pipeline.worker" in (path / "cmdline").read_bytes():
+            if b"pipeline.shard.worker" in (path / "cmdline").read_bytes():
                 found.append(pid)
 
     def descends(pid: int) -> bool:
@@ -171,12 +171,12 @@ def test_two_runs_at_once_over_one_bucket_output_the_second_refuses(
 
 
 def test_faults_are_injected_by_their_own_command(storage_server: str) -> None:
-    """``python -m scripts.rehearsal.storage_faults``: what it says can be pointed at."""
+    """``python -m tests.stand_ins.faulty_storage``: what it says can be pointed at."""
     import urllib.error
     import urllib.request
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.rehearsal.storage_faults", "--backend", storage_server,
+        [sys.executable, "-m", "tests.stand_ins.faulty_storage", "--backend", storage_server,
          "--every", "1"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

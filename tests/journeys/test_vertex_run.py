@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scripts.rehearsal import cloud as clouds
-from scripts.rehearsal.provider.objects import Objects
-from scripts.rehearsal.provider.world import World
+from scripts.rehearsal import local_cloud as clouds
+from scripts.rehearsal.google_provider.objects import Objects
+from scripts.rehearsal.google_provider.world import World
 from tests.conftest import draw_scene
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))

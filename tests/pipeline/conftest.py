@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.parameters import RunParameters
+from pipeline.run.parameters import RunParameters
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.segment_shard import segment_shard
 from pipeline.steps.write_report import RunSummary, write_report

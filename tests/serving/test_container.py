@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.rehearsal.image import assemble, entrypoint, instructions
-from scripts.serving_lock import requirements
+from scripts.checkout import ROOT
+from scripts.development.container_lock import requirements
+from scripts.rehearsal.container_engine.image_tree import assemble, entrypoint, instructions
 from tests.serving.conftest import base64_png, free_port
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "serving" / "Dockerfile"
 REQUIREMENTS = ROOT / "serving" / "requirements.txt"
 
@@ -43,7 +43,7 @@ def test_the_image_holds_what_it_needs_and_nothing_else(tree: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"serving", "pipeline"}
     assert "serving/sam/assets/sam_vit_tiny.pth" in names
-    assert "pipeline/report_page/script.js" in names
+    assert "pipeline/report/page/script.js" in names
     kinds = {Path(name).suffix for name in names}
     assert kinds == {".py", ".pth", ".txt", ".js", ".css", ".html"}
     assert not [name for name in names if "__pycache__" in name or "Dockerfile" in name]

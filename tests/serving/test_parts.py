@@ -12,7 +12,7 @@ from serving.artifacts import choose_checkpoint
 from serving.costs import Costs, grid_points
 from serving.embeddings import EmbeddingCache
 from serving.errors import ArtifactsError
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.decoder import ImageSide
 from serving.sam.engine import Embedding
 from serving.settings import ServingSettings

@@ -20,7 +20,7 @@ from pycocotools import mask as coco
 from scipy import ndimage
 
 from serving.replies import mask_polygons
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage, decode_image
 from serving.sam.prompts import Prompt

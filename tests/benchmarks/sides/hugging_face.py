@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 
-from serving.sam.torchvision_ops import ensure_torchvision_ops  # noqa: E402
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops  # noqa: E402
 
 ensure_torchvision_ops()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.sam.torchvision_ops import ensure_torchvision_ops
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 
 ensure_torchvision_ops()
 
@@ -20,8 +20,8 @@ import torch  # noqa: E402
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor  # noqa: E402
 
 from serving.sam.checkpoints import load_checkpoint  # noqa: E402
-from serving.sam.devices import Precision  # noqa: E402
 from serving.sam.engine import Engine  # noqa: E402
+from serving.sam.machine.devices import Precision  # noqa: E402
 from serving.sam.prompts import Prompt  # noqa: E402
 from tests.benchmarks.sides.loop import serve  # noqa: E402
 from tests.widened import SETTINGS  # noqa: E402

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.rehearsal import cloud as clouds
+from scripts.rehearsal import local_cloud as clouds
 
 
 @pytest.fixture(scope="session")

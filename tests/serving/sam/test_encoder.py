@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from serving.sam import image_attention
 from serving.sam.encoder import FastEncoder, relative_positions
-from serving.sam.torchvision_ops import ensure_torchvision_ops
+from serving.sam.layers import image_attention
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 
 ensure_torchvision_ops()
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import ParameterError, PromptError
 from serving.sam.images import RgbImage
 from serving.sam.masks import decode_mask, mask_box_xywh
-from serving.sam.prompted import Prediction
+from serving.sam.prompted_masks import Prediction
 from serving.sam.prompts import Prompt
 from tests.conftest import draw_scene
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from serving.sam.checkpoints import CHECKPOINTS
-from serving.sam.devices import Precision
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
+from serving.sam.machine.devices import Precision
 from serving.sam.masks import MaskRecord, decode_mask
 from serving.sam.prompts import Prompt
 

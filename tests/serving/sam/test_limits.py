@@ -21,8 +21,8 @@ LARGE = """
 import io, json, resource
 import numpy as np
 from PIL import Image
-from serving.sam.allocator import keep_freed_memory
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.machine.allocator import keep_freed_memory
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.checkpoints import CHECKPOINTS
 from serving.sam.engine import Engine
 from tests.conftest import draw_scene

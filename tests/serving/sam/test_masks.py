@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 from serving.sam.masks import decode_mask, encode_mask, in_output_mode, mask_area, mask_box_xywh
-from serving.sam.torchvision_ops import ensure_torchvision_ops
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=24))
 

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from serving.sam.automatic import AutomaticSettings
+from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
 from serving.sam.encoder import FastEncoder
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
-from serving.sam.torchvision_ops import ensure_torchvision_ops
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 from tests.agreement import Agreement, compare
 from tests.benchmarks.parity import IMAGES, official, picture, share
 from tests.conftest import draw_scene

@@ -1,0 +1,1 @@
+"""What a run is: parameters, images and prompts, plan, progress, claim on its output."""

@@ -1,0 +1,127 @@
+"""What a run was asked to do, validated before anything is computed or paid for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from serving.sam.machine.devices import PRECISIONS, Precision
+
+MAX_SHARDS = 1000
+
+
+class ParameterError(ValueError):
+    """A parameter of a run is outside its range; the message names it."""
+
+
+class RunError(Exception):
+    """A run cannot go on, through its caller's doing; what was finished stays."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunParameters:
+    """One run of the pipeline.
+
+    Attributes:
+        inputs: image files and folders, local or ``gs://``.
+        output: the folder that receives everything, local or ``gs://``.
+        prompts: the prompts file, local or ``gs://``; empty for automatic masks throughout.
+        checkpoint: the checkpoint file, local or ``gs://``; the embedded one by its name.
+        shards: how many pieces the images are split into.
+        max_masks: segments shown for each image in the report; all masks are kept in ``masks/``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        points_per_side: grid of automatic prompts; ``None`` for the checkpoint's own default.
+        pred_iou_thresh: lowest predicted IoU; ``None`` likewise.
+        stability_score_thresh: lowest stability; ``None`` likewise.
+        max_failed: how many images may fail in a run that still succeeds: a share (0-1) as a
+            float, a count as an int.
+        only_failed: take up only the images that failed in an earlier run over the same output.
+        run_id: what the run is called where it claims its output; empty for a local one.
+        forecast: what it was expected to take, for the report: ``seconds``, ``usd``,
+            ``usd_per_shard_hour``, ``usd_per_run``, ``basis``; empty where nobody asked.
+
+    Raises:
+        ParameterError: a value outside its range.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    prompts: str = ""
+    checkpoint: str = "vit_tiny"
+    shards: int = 1
+    max_masks: int = 10
+    precision: Precision = "auto"
+    points_per_side: int | None = None
+    pred_iou_thresh: float | None = None
+    stability_score_thresh: float | None = None
+    max_failed: float | int = 0.5
+    only_failed: bool = False
+    run_id: str = ""
+    forecast: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ParameterError("inputs: expected at least one image or folder, got none")
+        for name, low, high in (("shards", 1, MAX_SHARDS), ("max_masks", 1, 100)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ParameterError(f"{name}: expected {low} to {high}, got {value}")
+        if self.precision not in PRECISIONS:
+            raise ParameterError(
+                f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}"
+            )
+        for name, top in (
+            ("points_per_side", 256.0),
+            ("pred_iou_thresh", 1.0),
+            ("stability_score_thresh", 1.0),
+            ("max_failed", 1.0 if isinstance(self.max_failed, float) else 1e9),
+        ):
+            value = getattr(self, name)
+            low = 1 if name == "points_per_side" else 0
+            if value is not None and not low <= value <= top:
+                raise ParameterError(f"{name}: expected {low} to {top:g}, got {value}")
+
+    def too_many_failed(self, failed: int, images: int) -> bool:
+        """Whether more images failed than the run allows."""
+        most = self.max_failed * images if isinstance(self.max_failed, float) else self.max_failed
+        return failed > most
+
+    def automatic_overrides(self) -> dict[str, Any]:
+        """The settings of automatic masks that the caller gave, by name."""
+        names = ("points_per_side", "pred_iou_thresh", "stability_score_thresh")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def to_json(self) -> str:
+        """One JSON object, the form in which the parameters travel through the graph."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunParameters:
+        """Read :meth:`to_json` back."""
+        values = json.loads(text)
+        return cls(**{**values, "inputs": tuple(values["inputs"])})
+
+
+def parse_max_failed(text: str) -> float | int:
+    """Read ``--max-failed``: ``0.1`` and ``10%`` are shares, ``25`` is a count.
+
+    Raises:
+        ParameterError: it is none of these.
+    """
+    try:
+        if text.endswith("%"):
+            return float(text[:-1]) / 100
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError as error:
+        raise ParameterError(
+            f"max_failed: expected a share (0.1, 10%) or a count (25), got {text!r}"
+        ) from error
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """A short digest of everything that decides an image's masks; equal content, equal digest."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]

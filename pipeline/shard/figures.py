@@ -1,0 +1,92 @@
+"""What a shard says of itself: how far it is, how long its stages take, how busy it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import sys
+import time
+from typing import Any
+
+from pipeline.run.manifest import ManifestRow, shard_progress_name, write_json
+from serving.storage import Folder, LocalFolder
+
+_LOCAL_SECONDS = 0.3
+_BUCKET_SECONDS = 5.0
+
+
+class Stopwatch:
+    """Seconds spent in each stage of one image; waiting between stages is not counted."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def start(self) -> None:
+        """Begin a stage now."""
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """End a stage and begin the next."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+    @property
+    def total(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
+
+class Progress:
+    """Says now and then how far the shard is, where the command line can read it."""
+
+    def __init__(self, output: Folder, shard: str) -> None:
+        self._output, self._name = output, shard_progress_name(shard)
+        self._pause = _LOCAL_SECONDS if isinstance(output, LocalFolder) else _BUCKET_SECONDS
+        self._last = 0.0
+        self._counts = {"done": 0, "failed": 0, "masks": 0}
+
+    def add(self, row: ManifestRow) -> None:
+        """Count one image."""
+        self._counts[row.status] += 1
+        self._counts["masks"] += row.masks
+        self.say(force=False)
+
+    def say(self, *, force: bool) -> None:
+        """Write the counts, if the last time is long enough ago or ``force`` says so."""
+        if force or time.monotonic() - self._last >= self._pause:
+            write_json(self._output, self._name, self._counts)
+            self._last = time.monotonic()
+
+
+@dataclasses.dataclass(slots=True)
+class ShardFigures:
+    """What one shard took.
+
+    Attributes:
+        load_seconds: until its network was ready.
+        wall_seconds: from its first image to its last.
+        busy_seconds: of these, how long the network computed.
+        restarts: how often its process died and was started again.
+        started: when its process began to load, seconds since 1970.
+    """
+
+    load_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    busy_seconds: float = 0.0
+    restarts: int = 0
+    started: float = dataclasses.field(default_factory=time.time)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, with the process's peak of resident memory."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "load_seconds": round(self.load_seconds, 3),
+            "wall_seconds": round(self.wall_seconds, 3),
+            "busy_seconds": round(self.busy_seconds, 3),
+            "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
+            "restarts": self.restarts,
+            "started": round(self.started, 3),
+            "ended": round(time.time(), 3),
+        }

@@ -1,0 +1,1 @@
+"""Checkpoint files on this machine: where they lie, and how they are downloaded."""

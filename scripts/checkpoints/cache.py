@@ -1,0 +1,38 @@
+"""Where fetched checkpoints lie on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from scripts.terminal.errors import OperatorError
+from serving.sam.checkpoints import CheckpointEntry, find_entry
+
+
+def cache_folder() -> Path:
+    """The folder for fetched checkpoints, by the XDG base directory specification."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "sam-vertex" / "checkpoints"
+
+
+def cached_path(entry: CheckpointEntry) -> Path:
+    """Where a known checkpoint lies, or will lie once it is fetched."""
+    return entry.embedded_path or cache_folder() / entry.file_name
+
+
+def checkpoint_place(name: str) -> str:
+    """Return the file, URI or embedded name that an operator's ``--checkpoint`` stands for.
+
+    Raises:
+        OperatorError: a known checkpoint that is not on this machine.
+    """
+    entry = find_entry(name)
+    if entry is None or entry.url is None or "/" in name or Path(name).exists():
+        return name
+    path = cached_path(entry)
+    if not path.exists():
+        raise OperatorError(
+            f"{entry.name} is not on this machine ({path} is missing)",
+            hint=f"sam-vertex checkpoint fetch {entry.name}, or --checkpoint vit_tiny",
+        )
+    return str(path)

@@ -1,0 +1,1 @@
+"""Google Cloud as the operator's machine meets it: the deployment's outputs, the SDK, uploads."""

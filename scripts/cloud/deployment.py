@@ -1,0 +1,109 @@
+"""What was deployed: the outputs of the stacks, as ``cdktf deploy --outputs-file`` wrote them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from scripts.checkout import PLATFORM, SERVING
+from scripts.terminal.errors import OperatorError
+from serving.sam.checkpoints import find_entry
+
+DEFAULT_PATH = Path("outputs.json")
+_DEPLOY = "cdktf deploy sam-platform sam-serving --outputs-file outputs.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A deployed platform. What a stack that is not deployed would say is empty.
+
+    Attributes:
+        project_id: Google Cloud project.
+        region: region of bucket, images and endpoint.
+        bucket_name: the bucket.
+        checkpoint_uri: its folder of checkpoints, ``gs://``.
+        images_uri: its folder of images.
+        pipeline_uri: its folder of pipeline runs.
+        registry_uri: what the name of an image begins with.
+        service_accounts: e-mail of each purpose.
+        workbench_name: the Workbench.
+        workbench_zone: its zone.
+        workbench_proxy_uri: where its JupyterLab is.
+        startup_status_uri: object in which its start-up script reports.
+        kms_key: key that encrypts everything, or empty.
+        workbench_shape: its ``machine``, ``accelerator`` and ``disk_gb``.
+        endpoint_resource_name: ``projects/.../endpoints/...``.
+        endpoint_id: its id.
+        endpoint_type: dedicated, shared or private.
+        endpoint_dns: address of a dedicated endpoint.
+        reply_limit_bytes: largest reply that the endpoint sends.
+        service_account: who the deployed model acts as.
+        release: how a model is released here; a :class:`scripts.releases.request.ReleasePlan`.
+    """
+
+    project_id: str
+    region: str
+    bucket_name: str
+    checkpoint_uri: str
+    images_uri: str
+    pipeline_uri: str
+    registry_uri: str
+    service_accounts: dict[str, str]
+    workbench_name: str
+    workbench_zone: str
+    workbench_proxy_uri: str
+    startup_status_uri: str
+    kms_key: str
+    workbench_shape: dict[str, Any] = dataclasses.field(default_factory=dict)
+    endpoint_resource_name: str = ""
+    endpoint_id: str = ""
+    endpoint_type: str = ""
+    endpoint_dns: str = ""
+    reply_limit_bytes: int = 0
+    service_account: str = ""
+    release: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_outputs(cls, path: Path) -> Self:
+        """Read the file.
+
+        Raises:
+            OperatorError: it is missing, no JSON, or lacks an output of the platform.
+        """
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise OperatorError(f"cannot read the outputs {path}: {error}", hint=_DEPLOY) from error
+        try:
+            document: dict[str, dict[str, Any]] = json.loads(text)
+            values = {**document.get(SERVING, {}), **document[PLATFORM]}
+            known = {field.name for field in dataclasses.fields(cls)}
+            return cls(**{name: value for name, value in values.items() if name in known})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OperatorError(
+                f"{path} does not hold the outputs of {PLATFORM}: {error}", hint=_DEPLOY
+            ) from error
+
+    def checkpoint_place(self, name: str) -> str:
+        """Where the steps of a pipeline find a checkpoint: as uploaded, embedded, or as given."""
+        entry = find_entry(name)
+        if entry is None or entry.url is None or "/" in name:
+            return name
+        return f"{self.checkpoint_uri}/{Path(entry.file_name).stem}/{entry.file_name}"
+
+
+def release_of(path: Path) -> dict[str, Any]:
+    """How a model is released: the output of the serving stack, which may stand alone.
+
+    Raises:
+        OperatorError: the file is missing, no JSON, or holds no endpoint.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))[SERVING]["release"]
+    except OSError as error:
+        raise OperatorError(f"cannot read the outputs {path}: {error}", hint=_DEPLOY) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperatorError(f"{path} holds no endpoint ({error})", hint=_DEPLOY) from error
+    return found

@@ -1,0 +1,111 @@
+"""``sam-vertex pipeline``: the compiled graph, and the runs on Vertex AI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.cloud import deployment
+from scripts.commands import options
+from scripts.terminal.errors import OperatorError, reporting_errors
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Compile the pipeline; list and cancel runs on Vertex AI.",
+    pretty_exceptions_enable=False,
+)
+COMPILE_EXAMPLE = (
+    "Example: sam-vertex pipeline compile --image REGION-docker.pkg.dev/P/R/sam@sha256:... "
+    "--output pipeline.yaml"
+)
+
+
+@app.command("compile", epilog=COMPILE_EXAMPLE)
+def compile_(
+    output: Annotated[Path, typer.Option(help="YAML file.")] = Path("pipeline.yaml"),
+    image: Annotated[str, typer.Option(help="Image of the steps; default: the last built.")] = "",
+    parallel: Annotated[int, typer.Option(help="Shards at once.", min=1)] = 4,
+    accelerator: Annotated[
+        str, typer.Option(help="Of a shard; none for a CPU.")
+    ] = "NVIDIA_TESLA_T4",
+    cpu: Annotated[str, typer.Option(help="CPU limit of a shard.")] = "4",
+    memory: Annotated[str, typer.Option(help="Memory limit of a shard.")] = "15G",
+    engine: Annotated[str, typer.Option(help="What the report says where it ran.")] = "vertex",
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    debug: options.Debug = False,
+) -> None:
+    """Write the graph as YAML, for Vertex AI or any other Kubeflow Pipelines 2.
+
+    Its one input, 'parameters', is the run as JSON; 'sam-vertex run --engine vertex' makes it.
+    """
+    with reporting_errors(debug):
+        from pipeline.compilation import compile_pipeline
+        from pipeline.definition import Machine
+        from scripts.runs.preparation import run_image
+
+        if output.suffix not in (".yaml", ".yml", ".json"):
+            raise OperatorError(f"{output}: expected .yaml or .json", hint="--output pipeline.yaml")
+        machine = Machine(
+            cpu=cpu, memory=memory, accelerator="" if accelerator == "none" else accelerator
+        )
+        uri = run_image(outputs, image)
+        try:
+            compile_pipeline(
+                output, image=uri, machine=machine, parallelism=parallel, engine=engine
+            )
+        except (OSError, ValueError) as error:
+            raise OperatorError(
+                f"cannot compile to {output}: {error}", hint="sam-vertex pipeline compile --help"
+            ) from error
+        typer.echo(f"{output}")
+
+
+@app.command("list", epilog="Example: sam-vertex pipeline list")
+def list_runs(
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show the runs on Vertex AI, newest first."""
+    with reporting_errors(debug):
+        from scripts.cloud.vertex_sdk import patiently
+        from scripts.runs.vertex_runs import LABELS, VertexRuns
+
+        runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
+        wanted = " AND ".join(f'labels.{name}="{value}"' for name, value in LABELS.items())
+        jobs = patiently(lambda: runs.sdk.PipelineJob.list(filter=wanted))
+        rows = [
+            {
+                "run": job.name,
+                "state": job.state.name.removeprefix("PIPELINE_STATE_").lower(),
+                "created": job.create_time.isoformat(timespec="seconds"),
+            }
+            for job in sorted(jobs, key=lambda one: one.create_time, reverse=True)
+        ]
+        if as_json:
+            typer.echo(json.dumps(rows))
+            return
+        for row in rows:
+            typer.echo(f"{row['run']:36} {row['state']:10} {row['created']}")
+        if not rows:
+            typer.echo("no runs")
+
+
+@app.command(epilog="Example: sam-vertex pipeline cancel sam-20261122-101500-3fa9c1")
+def cancel(
+    run: Annotated[str, typer.Argument(help="The run's name.")],
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    debug: options.Debug = False,
+) -> None:
+    """End a run; what it has finished stays, and the same 'run' again does the rest."""
+    with reporting_errors(debug):
+        from scripts.cloud.vertex_sdk import patiently
+        from scripts.runs.vertex_runs import VertexRuns
+
+        runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
+        job, _ = runs.attach(run)
+        patiently(job.cancel)
+        typer.echo(f"cancelling {run}")

@@ -1,0 +1,60 @@
+"""``sam-vertex rehearsal``: the local cloud by itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.rehearsal import local_cloud as cloud
+from scripts.terminal.errors import OperatorError, reporting_errors
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="A local stand-in of Google Cloud for Terraform, cdktf and the storage client.",
+)
+Home = Annotated[Path, typer.Option(help="folder of the local cloud")]
+Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+
+
+def _exports(found: cloud.Cloud) -> str:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in found.environment().items()]
+    return "\n".join(lines)
+
+
+@app.command(epilog='Example: sam-vertex rehearsal start && eval "$(sam-vertex rehearsal env)"')
+def start(home: Home = cloud.DEFAULT_HOME, debug: Debug = False) -> None:
+    """Start the local cloud; finds one that runs already."""
+    with reporting_errors(debug):
+        found = cloud.start(home)
+        print(f"The local cloud runs: storage at {found.storage_url}, files in {found.home}")
+        print('Point this shell at it:  eval "$(sam-vertex rehearsal env)"')
+
+
+@app.command(epilog='Example: eval "$(sam-vertex rehearsal env)"')
+def env(
+    home: Home = cloud.DEFAULT_HOME,
+    as_json: Annotated[bool, typer.Option("--json", help="as a JSON object")] = False,
+    debug: Debug = False,
+) -> None:
+    """Print the variables that make the real tools use the local cloud."""
+    with reporting_errors(debug):
+        found = cloud.running(home.resolve())
+        if found is None:
+            raise OperatorError("no local cloud runs here", hint="sam-vertex rehearsal start")
+        print(json.dumps(found.environment(), indent=2) if as_json else _exports(found))
+
+
+@app.command(epilog="Example: sam-vertex rehearsal stop")
+def stop(
+    home: Home = cloud.DEFAULT_HOME,
+    keep: Annotated[bool, typer.Option(help="leave its files for the next start")] = False,
+    debug: Debug = False,
+) -> None:
+    """Stop the local cloud and remove what it made."""
+    with reporting_errors(debug):
+        stopped = cloud.stop(home, keep=keep)
+        print("The local cloud has stopped." if stopped else "No local cloud was running here.")

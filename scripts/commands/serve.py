@@ -1,0 +1,59 @@
+"""``sam-vertex serve``: the container's own model server on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.checkpoints.cache import checkpoint_place
+from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
+from serving.sam.checkpoints import find_entry
+from serving.sam.machine.devices import Precision
+
+EXAMPLE = "Example: sam-vertex serve --checkpoint vit_b --port 8080"
+
+
+def serve(
+    checkpoint: Annotated[
+        str, typer.Option(help="Name (vit_tiny, vit_b, vit_l, vit_h), file, or gs:// folder.")
+    ] = "vit_tiny",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is this machine only.")
+    ] = "127.0.0.1",
+    precision: Annotated[
+        Precision, typer.Option(help="auto is exact on a CPU and fast on a GPU.")
+    ] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """Run the model server that the container runs, until Ctrl-C.
+
+    Requests go to http://HOST:PORT/predict; /health says 200 when the model is loaded, /metrics
+    shows counters.
+    """
+    with reporting_errors(debug):
+        place = checkpoint_place(checkpoint)
+        entry = find_entry(place)
+        if entry is not None and entry.name == place and entry.embedded_path is not None:
+            place = str(entry.embedded_path)
+        elif not place.startswith("gs://") and not Path(place).exists():
+            raise OperatorError(f"{place}: no such checkpoint", hint="sam-vertex checkpoint list")
+        os.environ["AIP_STORAGE_URI"] = place
+        os.environ["AIP_HTTP_PORT"] = str(port)
+        os.environ["SERVING_PRECISION"] = precision
+        os.environ.setdefault("SERVING_TIMEOUT_SECONDS", "600")
+        typer.echo(f"serving {checkpoint} at http://{host}:{port}/predict (Ctrl-C ends)", err=True)
+        from serving.server import main  # loads the SDK; not for --help
+
+        try:
+            failed = main(host)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            return
+        if failed:
+            raise OperatorError(
+                "the model server ended", hint="its log above says why", exit_code=CLOUD
+            )

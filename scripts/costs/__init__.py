@@ -1,0 +1,1 @@
+"""Time and money: list prices, measured throughput, estimates, what a deployment costs."""

@@ -1,0 +1,122 @@
+"""How long an image takes: measured by earlier runs, else as published for another machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from scripts.checkpoints.cache import cache_folder
+from scripts.terminal.errors import OperatorError
+
+Mode = Literal["automatic", "prompted"]
+# The experiment of the document this project was made from: n1-standard-4, one T4, vit_b, images up
+# to 512 pixels a side, the official implementation.
+PUBLISHED = {"automatic": 12.7, "prompted": 3.15}
+PUBLISHED_BASIS = "the original experiment's figure for vit_b on a T4, with the official generator"
+_ENOUGH = 3  # images; the first of a process is slower than the rest
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """Seconds of one shard for an image.
+
+    Attributes:
+        seconds: of the network.
+        beside: seconds for each megapixel of what goes on beside it: reading, drawing, writing.
+        basis: where the figures come from, in words.
+    """
+
+    seconds: float
+    beside: float = 0.0
+    basis: str
+
+    def seconds_for(self, megapixels: float) -> float:
+        """Seconds for an image of that size: whatever of the two takes longer."""
+        return max(self.seconds, self.beside * megapixels)
+
+    @classmethod
+    def from_metrics(cls, metrics: Mapping[str, Any], basis: str) -> Self | None:
+        """What a run's ``metrics.json`` says; ``None`` where too few images were computed."""
+        run, stages = metrics["run"], metrics["seconds_per_stage"]
+        if run["computed"] < _ENOUGH or metrics["done"] == 0 or not run["shard_seconds"]:
+            return None
+        beside = sum(stages.get(name, 0.0) for name in ("read", "decode", "draw", "write"))
+        return cls(
+            seconds=run["shard_seconds"] / run["computed"],
+            beside=beside / max(metrics["megapixels"], 1e-6),
+            basis=basis,
+        )
+
+
+def _path() -> Path:
+    return cache_folder().parent / "throughput.json"
+
+
+def _key(where: str, checkpoint: str, mode: str) -> str:
+    return f"{where} | {checkpoint} | {mode}"
+
+
+def _stored() -> dict[str, Any]:
+    try:
+        content = json.loads(_path().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def mode_of(metrics: Mapping[str, Any]) -> Mode | None:
+    """Whether a run was all automatic or all prompted; ``None`` where it was both."""
+    if metrics["prompted"] == 0:
+        return "automatic"
+    return "prompted" if metrics["prompted"] == metrics["done"] else None
+
+
+def remember(metrics: Mapping[str, Any], where: str) -> None:
+    """Keep what a run took for later estimates; a cache that cannot be written is no error."""
+    mode = mode_of(metrics)
+    today = datetime.date.today().isoformat()
+    basis = f"measured on {today} over {metrics['run']['computed']} images, {where}"
+    found = Throughput.from_metrics(metrics, basis) if mode is not None else None
+    if mode is None or found is None:
+        return
+    stored = _stored()
+    stored[_key(where, metrics["model"]["name"], mode)] = dataclasses.asdict(found)
+    try:
+        _path().parent.mkdir(parents=True, exist_ok=True)
+        _path().write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+    except OSError:
+        return
+
+
+def throughput(
+    where: str, checkpoint: str, mode: Mode, seconds_per_image: float = 0.0
+) -> Throughput:
+    """The best known figure.
+
+    Args:
+        where: the kind of machine, as given to :func:`remember`.
+        checkpoint: its name.
+        mode: with prompts or without.
+        seconds_per_image: what the operator knows better; 0 for nothing.
+
+    Raises:
+        OperatorError: nothing is known, for a machine of one's own.
+    """
+    if seconds_per_image:
+        return Throughput(seconds=seconds_per_image, basis="your --seconds-per-image")
+    stored = _stored().get(_key(where, checkpoint, mode))
+    if isinstance(stored, dict):
+        return Throughput(**stored)
+    if where.startswith("local"):
+        raise OperatorError(
+            f"nothing was measured on this machine yet for {checkpoint}, {mode}",
+            hint="run a few images first, or give --seconds-per-image",
+        )
+    basis = PUBLISHED_BASIS
+    if checkpoint != "vit_b":
+        basis += f" (nothing is measured for {checkpoint} there)"
+    return Throughput(seconds=PUBLISHED[mode], basis=basis)

@@ -1,0 +1,1 @@
+"""Time and cost against the number of images: runs, results, figures."""

@@ -1,0 +1,1 @@
+"""Single predictions: the request for one image, and what its reply says."""

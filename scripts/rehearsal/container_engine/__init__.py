@@ -1,0 +1,1 @@
+"""A stand-in of the ``docker`` command, which assembles an image as a folder."""

@@ -1,0 +1,109 @@
+"""A stand-in of the ``docker`` command: what ``sam-vertex image build`` asks of it, and no more.
+
+An image is its tree of files; a push puts it into the world's registry, where the Vertex stand-in
+starts it from. The real command is found first on a machine outside a rehearsal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from scripts.rehearsal.container_engine.image_tree import ImageError, assemble, entrypoint
+from scripts.rehearsal.google_provider.world import World
+
+REPOSITORY = "google_artifact_registry_repository"
+
+
+def _home() -> Path:
+    return Path(os.environ["SAM_REHEARSAL_WORLD"]).parent
+
+
+def _local() -> dict[str, dict[str, Any]]:
+    path = _home() / "images" / "local.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def build(tag: str, dockerfile: Path, context: Path) -> None:
+    """Assemble the tree and keep it under its digest."""
+    images = _home() / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=images, prefix="building-"))
+    digest = assemble(context, dockerfile, scratch)
+    tree = images / digest.removeprefix("sha256:")[:24]
+    if not tree.exists():
+        scratch.replace(tree)
+    local = _local()
+    local[tag] = {"digest": digest, "tree": str(tree), "entrypoint": entrypoint(dockerfile)}
+    (images / "local.json").write_text(json.dumps(local, indent=1), "utf-8")
+    print(f"writing image {digest}\nnaming to {tag}")
+
+
+def push(tag: str) -> None:
+    """Put a local image into the registry; tags there cannot be moved."""
+    image = _local().get(tag)
+    if image is None:
+        raise ImageError(f"An image does not exist locally with the tag: {tag}")
+    name, _, label = tag.rpartition(":")
+    host, project, repository = name.split("/")[:3]
+    id_ = f"projects/{project}/locations/{host.removesuffix('-docker.pkg.dev')}"
+    with World(Path(os.environ["SAM_REHEARSAL_WORLD"])).open() as world:
+        found = world["resources"].get(REPOSITORY, {})
+        if f"{id_}/repositories/{repository}" not in found:
+            raise ImageError(f'name unknown: Repository "{repository}" not found')
+        pushed = world.setdefault("images", {}).setdefault(name, [])
+        for other in pushed:
+            if label in other["tags"] and other["digest"] != image["digest"]:
+                raise ImageError(f"manifest invalid: cannot update tag {label}: tags are immutable")
+        same = [other for other in pushed if other["digest"] == image["digest"]]
+        if same:
+            same[0]["tags"] = sorted({*same[0]["tags"], label})
+        else:
+            pushed.append({**image, "tags": [label]})
+    print(f"{label}: digest: {image['digest']} size: 1")
+
+
+def main() -> int:
+    """The commands ``version``, ``build``, ``push``, ``image inspect``."""
+    parser = argparse.ArgumentParser(prog="docker", description=(__doc__ or "").split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    version = commands.add_parser("version")
+    version.add_argument("--format")
+    building = commands.add_parser("build")
+    building.add_argument("--file", type=Path, required=True)
+    building.add_argument("--tag", required=True)
+    building.add_argument("--platform")
+    building.add_argument("--build-arg", action="append")
+    building.add_argument("context", type=Path)
+    pushing = commands.add_parser("push")
+    pushing.add_argument("tag")
+    image = commands.add_parser("image").add_subparsers(dest="what", required=True)
+    inspect = image.add_parser("inspect")
+    inspect.add_argument("--format")
+    inspect.add_argument("tag")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "version":
+            print("rehearsed")
+        elif arguments.command == "build":
+            build(arguments.tag, arguments.file, arguments.context)
+        elif arguments.command == "push":
+            push(arguments.tag)
+        else:
+            found = _local().get(arguments.tag)
+            if found is None:
+                raise ImageError(f"No such image: {arguments.tag}")
+            print(f"{arguments.tag.rpartition(':')[0]}@{found['digest']}")
+    except ImageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the provider checks and plans before any service is asked."""

@@ -1,0 +1,1 @@
+"""What Google's services do with a resource, and what they refuse."""

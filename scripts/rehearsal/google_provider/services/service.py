@@ -1,0 +1,214 @@
+"""What the services do when something is made, changed, looked at or deleted."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+from scripts.rehearsal.google_provider.objects import Objects
+from scripts.rehearsal.google_provider.protocol.schema import Block, resource_block
+from scripts.rehearsal.google_provider.protocol.values import UNKNOWN
+from scripts.rehearsal.google_provider.services.identity import (
+    Values,
+    computed_values,
+    is_member,
+    resource_id,
+)
+from scripts.rehearsal.google_provider.services.refusals import (
+    PLACEHOLDER,
+    ServiceError,
+    refuse_creation,
+    refuse_deletion,
+    refuse_references,
+)
+from scripts.rehearsal.google_provider.world import World
+
+SERVER_METADATA = {"enable-jupyterlab4": "true", "version-description": "rehearsed"}
+RETRIES = 3
+
+
+class CreatedAndFailed(ServiceError):
+    """The thing was made, and then the operation failed: Terraform marks it tainted.
+
+    Attributes:
+        values: what exists now.
+    """
+
+    def __init__(self, message: str, values: Values) -> None:
+        super().__init__(message)
+        self.values = values
+
+
+class Service:
+    """Google Cloud, as far as the stacks use it.
+
+    Args:
+        world: what exists.
+        objects: the storage stand-in; ``None`` keeps buckets in the world alone.
+    """
+
+    def __init__(self, world: World, objects: Objects | None) -> None:
+        self.world = world
+        self.objects = objects
+
+    def create(self, type_name: str, planned: Values) -> Values:
+        """Make a resource; return its values as the provider would."""
+        fault = self._fault(type_name, "create")
+        with self.world.open() as world:
+            id_ = resource_id(type_name, planned)
+            earlier = world["resources"].get(type_name, {}).get(id_)
+            taken = earlier is not None and self._is_stored(type_name, earlier)
+            refuse_creation(world, type_name, id_, planned, taken=taken)
+            now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            filled = computed_values(type_name, id_, planned, now)
+            values: Values = _fill(resource_block(type_name), planned, filled, "")
+            if type_name == "google_storage_bucket":
+                values["location"] = values["location"].upper()
+            if type_name == "google_workbench_instance" and values["gce_setup"]:
+                setup = values["gce_setup"][0]
+                setup["metadata"] = {**(setup["metadata"] or {}), **SERVER_METADATA}
+            self._store(type_name, values)
+            world["resources"].setdefault(type_name, {})[id_] = values
+        if fault == "fail_after":
+            raise CreatedAndFailed("Error waiting to create: operation failed (injected)", values)
+        return values
+
+    def update(self, type_name: str, planned: Values) -> Values:
+        """Change a resource in place."""
+        self._fault(type_name, "update")
+        with self.world.open() as world:
+            id_ = str(planned["id"])
+            existing = world["resources"].get(type_name, {})
+            if id_ not in existing:
+                raise ServiceError(f"googleapi: Error 404: {id_} was not found., notFound")
+            refuse_references(world, type_name, planned)
+            now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            filled = computed_values(type_name, id_, planned, now)
+            values: Values = _fill(resource_block(type_name), planned, filled, "")
+            for name in ("update_time", "updated", "dedicated_endpoint_dns"):
+                if name in values:
+                    values[name] = filled[name]
+            self._store(type_name, values)
+            existing[id_] = values
+        return values
+
+    def read(self, type_name: str, id_: str) -> Values | None:
+        """The values of a resource as they are now, or ``None`` when it is gone."""
+        values: Values | None = self.world.read()["resources"].get(type_name, {}).get(id_)
+        return values if values is not None and self._is_stored(type_name, values) else None
+
+    def _is_stored(self, type_name: str, values: Values) -> bool:
+        """Whether what lies in the storage stand-in is there; somebody may have deleted it."""
+        if self.objects is None:
+            return True
+        if type_name == "google_storage_bucket":
+            return self.objects.has_bucket(values["name"])
+        if type_name in ("google_storage_bucket_object", "google_storage_managed_folder"):
+            return self.objects.has(values["bucket"], _object_name(values["name"]))
+        return True
+
+    def delete(self, type_name: str, values: Values) -> None:
+        """Delete a resource; one that is gone already is no error."""
+        self._fault(type_name, "delete")
+        with self.world.open() as world:
+            existing = world["resources"].get(type_name, {})
+            if str(values["id"]) not in existing:
+                return
+            refuse_deletion(world, self.objects, type_name, values)
+            self._remove(type_name, values)
+            del existing[str(values["id"])]
+            _drop_grants(world, type_name, values)
+            if type_name == "google_storage_bucket":  # what was in it is gone with it
+                for kind in ("google_storage_managed_folder", "google_storage_bucket_object"):
+                    inside = world["resources"].get(kind, {})
+                    for id_ in [id_ for id_, v in inside.items() if v["bucket"] == values["name"]]:
+                        del inside[id_]
+            if type_name in ("google_kms_key_ring", "google_kms_crypto_key"):
+                world["retired"].append(values["id"])
+
+    def _fault(self, type_name: str, action: str) -> str | None:
+        """Meet the faults that were injected for this; each has ``times`` left."""
+        attempts = 0
+        while True:
+            with self.world.open() as world:
+                fault = next(
+                    (
+                        one
+                        for one in world["faults"]
+                        if one["times"] > 0 and (one["type"], one["action"]) == (type_name, action)
+                    ),
+                    None,
+                )
+                if fault is None:
+                    return None
+                fault["times"] -= 1
+                kind = str(fault["kind"])
+                seconds = float(fault.get("seconds", 0))
+            if kind == "slow":
+                time.sleep(seconds)
+                return None
+            if kind == "fail":
+                raise ServiceError("googleapi: Error 500: Internal error (injected), backendError")
+            if kind == "fail_after":
+                return kind
+            attempts += 1  # "conflict": the provider tries again, a few times
+            if attempts > RETRIES:
+                raise ServiceError("googleapi: Error 409: unable to queue the operation, aborted")
+            time.sleep(0.05 * attempts)
+
+    def _store(self, type_name: str, v: Values) -> None:
+        """Make in the storage stand-in what is really made there."""
+        if self.objects is None:
+            return
+        if type_name == "google_storage_bucket" and not self.objects.has_bucket(v["name"]):
+            self.objects.create_bucket(v["name"], v["project"])
+        elif type_name == "google_storage_managed_folder":
+            self.objects.put(v["bucket"], _object_name(v["name"]), b"")
+        elif type_name == "google_storage_bucket_object":
+            self.objects.put(v["bucket"], v["name"], str(v["content"] or "").encode())
+
+    def _remove(self, type_name: str, v: Values) -> None:
+        if self.objects is None:
+            return
+        if type_name == "google_storage_bucket":
+            self.objects.delete_bucket(v["name"])
+        elif type_name in ("google_storage_bucket_object", "google_storage_managed_folder"):
+            self.objects.delete(v["bucket"], _object_name(v["name"]))
+
+
+def _drop_grants(world: dict[str, Any], type_name: str, values: Values) -> None:
+    """Forget the grants on something that is deleted; the service keeps none for its next life."""
+    target = f"b/{values['name']}" if type_name == "google_storage_bucket" else str(values["id"])
+    if type_name == "google_storage_managed_folder":
+        target = f"b/{values['bucket']}/managedFolders/{values['name']}"
+    for kind, grants in world["resources"].items():
+        if is_member(kind):
+            for id_ in [id_ for id_ in grants if id_.startswith((f"{target} ", f"{target}/m"))]:
+                del grants[id_]
+
+
+def _object_name(name: str) -> str:
+    """What stands in the storage stand-in for an object, or for a folder.
+
+    A managed folder is no object; the stand-in has only objects, and none whose name ends in "/".
+    """
+    return name + PLACEHOLDER if name.endswith("/") else name
+
+
+def _fill(block: Block, planned: Values, filled: Any, path: str) -> Values:
+    """Replace what was unknown by what the service answers; null, or no block, where nothing."""
+    values: Values = {}
+    for name in block.get("attributes", {}):
+        value = planned.get(name)
+        values[name] = filled.get(path + name) if value is UNKNOWN else value
+    for name, nested in block.get("block_types", {}).items():
+        value = planned.get(name)
+        if value is UNKNOWN:
+            value = filled.get(path + name, [])
+        if isinstance(value, list):
+            value = [_fill(nested["block"], item, filled, f"{path}{name}.") for item in value]
+        elif isinstance(value, dict):
+            value = _fill(nested["block"], value, filled, f"{path}{name}.")
+        values[name] = value
+    return values

@@ -1,0 +1,76 @@
+"""Run the stand-in: http as the regional service, https as the names of dedicated endpoints.
+
+python -m scripts.rehearsal.vertex_ai --home .rehearsal --port 8600 --tls-port 8601
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import uvicorn
+
+from scripts.rehearsal.google_provider.world import World
+from scripts.rehearsal.vertex_ai.http.app import Service, make_app
+from scripts.rehearsal.vertex_ai.http.certificate import write_certificate
+from scripts.rehearsal.vertex_ai.state import State
+
+
+class _Server(uvicorn.Server):
+    """Two servers in one process: neither takes the signals for itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+async def _serve(servers: list[uvicorn.Server]) -> None:
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await asyncio.gather(*(server.serve() for server in servers))
+
+
+def main() -> None:
+    """Serve until told to stop; the containers end with it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--home", type=Path, required=True, help="folder of the local cloud")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--tls-port", type=int, required=True)
+    arguments = parser.parse_args()
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    client = storage.Client(project="rehearsal", credentials=AnonymousCredentials())
+    certificate, key = write_certificate(arguments.home)
+    state = State(World(arguments.home / "world.json"), f"https://127.0.0.1:{arguments.tls_port}")
+    service = Service(state, client, arguments.home)
+    # A TLS connection that its client left half closed would hold the end up for 30 s.
+    plain = {"host": "127.0.0.1", "log_level": "warning", "timeout_graceful_shutdown": 2}
+    servers: list[uvicorn.Server] = [
+        _Server(uvicorn.Config(make_app(service, dedicated=False), port=arguments.port, **plain)),
+        _Server(
+            uvicorn.Config(
+                make_app(service, dedicated=True),
+                port=arguments.tls_port,
+                ssl_certfile=str(certificate),
+                ssl_keyfile=str(key),
+                **plain,
+            )
+        ),
+    ]
+    try:
+        asyncio.run(_serve(servers))
+    finally:
+        service.pipelines.stop()
+        service.endpoints.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The service's surface: routes, errors, long-running operations, certificate."""

@@ -1,0 +1,1 @@
+"""Jobs: batch predictions and pipeline jobs."""

@@ -1,0 +1,181 @@
+"""Batch predictions: a container of the job's own, JSON lines in, results and errors out."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from scripts.rehearsal.vertex_ai.containers.replicas import Replica
+from scripts.rehearsal.vertex_ai.deployments import T4_MACHINES, named_accelerator
+from scripts.rehearsal.vertex_ai.http.errors import ApiError, not_found
+from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
+from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, now
+
+DEFAULT_BATCH = 64
+REQUEST_SECONDS = 600.0
+
+
+class BatchJobs(Jobs):
+    """Batch prediction jobs."""
+
+    kind, prefix = "jobs", "JOB_STATE_"
+
+    def __init__(self, state: State, client: Any, logs: Path) -> None:
+        super().__init__(state)
+        self._client, self._logs = client, logs
+
+    def create(self, parent: str, body: Json) -> Json:
+        """A job, which starts at once."""
+        resources = body.get("dedicatedResources") or {}
+        machine = resources.get("machineSpec") or {}
+        if not machine.get("machineType"):
+            raise ApiError(400, "dedicated_resources.machine_spec.machine_type is required.")
+        kind = named_accelerator(machine)
+        if kind == "NVIDIA_TESLA_T4" and not T4_MACHINES.fullmatch(machine["machineType"]):
+            raise ApiError(400, f"{machine['machineType']} does not support accelerator {kind}.")
+        form = (body.get("inputConfig") or {}).get("instancesFormat")
+        if form not in ("jsonl", "file-list"):
+            raise ApiError(400, f"instances_format {form!r} is not supported here.")
+        uris = body["inputConfig"].get("gcsSource", {}).get("uris", [])
+        output = body.get("outputConfig", {}).get("gcsDestination", {}).get("outputUriPrefix", "")
+        if not uris or not output.startswith("gs://"):
+            raise ApiError(400, "input_config.gcs_source.uris and output_config are required.")
+        name = f"{parent}/batchPredictionJobs/{new_id()}"
+        job = {
+            **body,
+            "name": name,
+            "state": "JOB_STATE_PENDING",
+            "createTime": now(),
+            "updateTime": now(),
+        }
+        with self.state.open() as world:
+            _, version = find_model(world, str(body.get("model", "")))
+            job["modelVersionId"] = version
+            world["vertex"]["jobs"][name] = job
+        threading.Thread(target=self._run, args=(name,), name=name, daemon=True).start()
+        return job
+
+    def list_jobs(self, parent: str) -> Json:
+        """All jobs of a region, newest first."""
+        return {"batchPredictionJobs": self.newest_first(parent)}
+
+    def cancel(self, name: str) -> Json:
+        """Ask a job to end."""
+        self.get(name)
+        self.update(name, cancelling=True)
+        return {}
+
+    def _run(self, name: str) -> None:
+        replica: Replica | None = None
+        try:
+            job = self.get(name)
+            world = self.state.read()
+            model, version = find_model(world, job["model"])
+            content = model["versions"][version]
+            id_ = name.rpartition("/")[2]
+            machine = job["dedicatedResources"]["machineSpec"]
+            extra = {
+                "AIP_MACHINE_TYPE": machine["machineType"],
+                "AIP_ACCELERATOR_TYPE": named_accelerator(machine),
+            }
+            replica = Replica(content, self._logs / f"batch-{id_}.log", extra)
+            replica.wait_ready()
+            self.update(name, state="JOB_STATE_RUNNING", startTime=now())
+            self._predict(name, job, content["displayName"], replica)
+        except ApiError as error:
+            self.update(name, state="JOB_STATE_FAILED", error=error.rpc(), endTime=now())
+        except Exception as error:
+            rpc = ApiError(500, f"{type(error).__name__}: {error}").rpc()
+            self.update(name, state="JOB_STATE_FAILED", error=rpc, endTime=now())
+        finally:
+            if replica is not None:
+                replica.stop()
+
+    def _instances(self, job: Json) -> list[tuple[Any, Any]]:
+        """What is echoed and what is sent, for every instance of the input."""
+        found: list[tuple[Any, Any]] = []
+        for uri in job["inputConfig"]["gcsSource"]["uris"]:
+            for line in self._read(uri).decode("utf-8").splitlines():
+                if not line.strip():
+                    continue
+                if job["inputConfig"]["instancesFormat"] == "jsonl":
+                    try:
+                        value = json.loads(line)
+                    except ValueError as error:
+                        raise ApiError(400, f"{uri}: not JSON lines: {error}") from error
+                    found.append((value, value))
+                else:
+                    content = base64.b64encode(self._read(line.strip())).decode()
+                    found.append((line.strip(), {"b64": content}))
+        if not found:
+            raise ApiError(400, "The input has no instances.")
+        return found
+
+    def _read(self, uri: str) -> bytes:
+        from google.api_core.exceptions import NotFound
+
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        try:
+            return bytes(self._client.bucket(bucket).blob(name).download_as_bytes())
+        except NotFound as error:
+            raise not_found(uri) from error
+
+    def _predict(self, name: str, job: Json, display_name: str, replica: Replica) -> None:
+        instances = self._instances(job)
+        size = int((job.get("manualBatchTuningParameters") or {}).get("batchSize", DEFAULT_BATCH))
+        results: list[str] = []
+        errors: list[str] = []
+        for start in range(0, len(instances), size):
+            if self.get(name).get("cancelling"):
+                self.update(name, state="JOB_STATE_CANCELLED", endTime=now())
+                return
+            batch = instances[start : start + size]
+            body = {"instances": [sent for _, sent in batch]}
+            if job.get("modelParameters"):
+                body["parameters"] = job["modelParameters"]
+            status, content = replica.predict(json.dumps(body).encode(), REQUEST_SECONDS)
+            predictions = json.loads(content)["predictions"] if status == 200 else []
+            if status == 200 and len(predictions) == len(batch):
+                results += [
+                    json.dumps({"instance": echoed, "prediction": prediction})
+                    for (echoed, _), prediction in zip(batch, predictions, strict=True)
+                ]
+            else:
+                message = content.decode("utf-8", errors="replace")[:1000]
+                error = {"code": 3 if 400 <= status < 500 else 13, "message": message}
+                errors += [json.dumps({"instance": echoed, "error": error}) for echoed, _ in batch]
+            statistics = {"successfulCount": str(len(results)), "failedCount": str(len(errors))}
+            self.update(name, completionStats=statistics)
+        folder = self._write(job, display_name, results, errors)
+        failed = not results
+        self.update(
+            name,
+            state="JOB_STATE_FAILED" if failed else "JOB_STATE_SUCCEEDED",
+            endTime=now(),
+            outputInfo={"gcsOutputDirectory": folder},
+            **({"error": ApiError(400, "All instances failed.").rpc()} if failed else {}),
+        )
+
+    def _write(self, job: Json, display_name: str, results: list[str], errors: list[str]) -> str:
+        """Result files under one of the two names that the service uses, split in two."""
+        prefix = job["outputConfig"]["gcsDestination"]["outputUriPrefix"].rstrip("/")
+        time = datetime.datetime.now(datetime.UTC).strftime("%Y_%m_%dT%H_%M_%S_%fZ")
+        folder = f"{prefix}/prediction-{display_name}-{time}"
+        bucket, _, path = folder.removeprefix("gs://").partition("/")
+        other_form = bool(self.state.read()["vertex"].get("proto_file_names"))
+        halves = [results[0::2], results[1::2]]
+        files: dict[str, list[str]] = {}
+        for number, lines in enumerate(halves):
+            plain = f"prediction.results-{number:05d}-of-{len(halves):05d}"
+            files[f"predictions_{number + 1:04d}.jsonl" if other_form else plain] = lines
+        if errors:
+            plain = "prediction.errors_stats-00000-of-00001"
+            files["errors_0001.jsonl" if other_form else plain] = errors
+        for name, lines in files.items():
+            text = "".join(line + "\n" for line in lines)
+            self._client.bucket(bucket).blob(f"{path}/{name}").upload_from_string(text)
+        return folder

@@ -1,0 +1,102 @@
+"""What Vertex knows, kept in the world that the Terraform provider's stand-in uses as well.
+
+An endpoint is the provider's resource; models, operations, jobs and what is behind a deployment
+are under ``world["vertex"]``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from scripts.rehearsal.google_provider.services.identity import project_number
+from scripts.rehearsal.google_provider.world import World
+from scripts.rehearsal.vertex_ai.http.errors import not_found
+
+ENDPOINT = "google_vertex_ai_endpoint"
+Json = dict[str, Any]
+# GPUs that a project may serve with at once; new projects have fewer (1), see the README.
+DEFAULT_QUOTAS = {"NVIDIA_TESLA_T4": 2, "NVIDIA_L4": 2}
+EMPTY: Json = {
+    "models": {},
+    "deployments": {},
+    "jobs": {},
+    "pipelines": {},
+    "operations": {},
+    "faults": [],
+}
+
+
+def now() -> str:
+    """The time as the service writes it."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def new_id(digits: int = 19) -> str:
+    """A number as the service makes them, without leading zero."""
+    return str(random.randrange(10 ** (digits - 1), 10**digits))
+
+
+class State:
+    """Vertex's part of the world.
+
+    Attributes:
+        world: the file.
+        origin: ``https://host:port`` at which dedicated endpoints answer.
+    """
+
+    def __init__(self, world: World, origin: str) -> None:
+        self.world = world
+        self.origin = origin
+        self._lock = threading.RLock()
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Json]:
+        """The whole world, held alone until the block ends; ``["vertex"]`` is always there."""
+        with self._lock, self.world.open() as world:
+            vertex = world.setdefault("vertex", {})
+            for key, empty in EMPTY.items():
+                vertex.setdefault(key, type(empty)())
+            vertex.setdefault("quotas", dict(DEFAULT_QUOTAS))
+            yield world
+
+    def read(self) -> Json:
+        """The whole world as it is now, to look at."""
+        world = self.world.read()
+        world["vertex"] = {**EMPTY, "quotas": DEFAULT_QUOTAS, **world.get("vertex", {})}
+        return world
+
+    def dedicated_dns(self) -> str:
+        """Host and port of every dedicated endpoint here; a real one has its own name."""
+        return self.origin.removeprefix("https://")
+
+
+def endpoint_values(world: Json, name: str) -> Json:
+    """The provider's values of an endpoint; 404 where there is none."""
+    found: Json | None = world["resources"].get(ENDPOINT, {}).get(name)
+    if found is None:
+        raise not_found(name)
+    return found
+
+
+def find_model(world: Json, name: str) -> tuple[Json, str]:
+    """A model and one of its versions, by ``.../models/ID[@version or alias]``."""
+    base, _, wanted = name.partition("@")
+    model: Json | None = world["vertex"]["models"].get(base)
+    if model is None:
+        raise not_found(name)
+    if wanted in model["versions"]:
+        return model, wanted
+    for version, content in model["versions"].items():
+        if (wanted or "default") in content["versionAliases"]:
+            return model, version
+    raise not_found(name)
+
+
+def number_of(project: str) -> str:
+    """A project's number."""
+    return project_number(project)

@@ -1,0 +1,1 @@
+"""Runs of the pipeline: prepared, started here or on Vertex AI, followed to their end."""

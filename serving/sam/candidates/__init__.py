@@ -1,0 +1,1 @@
+"""Candidates for masks: measured, filtered, brought to the image's size."""

@@ -1,0 +1,233 @@
+"""Masks for many prompts on one image, decoded together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from serving.sam.candidates.candidate_masks import FoundMask, draw, measure, record_of
+from serving.sam.candidates.upsampling import Upsampling
+from serving.sam.decoder import ImageSide
+from serving.sam.masks import MaskRecord, encode_mask
+from serving.sam.network import Network, in_batches, prompts_at_once
+from serving.sam.prompts import Prompt
+
+if TYPE_CHECKING:
+    from serving.sam.engine import Embedding
+
+MOST_AT_ONCE = 64
+MaskInput = NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The masks of one prompt.
+
+    Attributes:
+        masks: (K, H, W) bool in the image's own pixels; K is 3 for several masks, else 1.
+        scores: (K,) float32, the predicted IoU of each.
+        logits: (K, 4G, 4G) float32 low-resolution logits; one of them, with its leading axis, is
+            a ``mask_input`` for the next prompt on the same image.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Decoded:
+    """Low-resolution masks of one prompt: its number, (K,) scores and (K, h, w) logits."""
+
+    number: int
+    scores: torch.Tensor
+    logits: torch.Tensor
+
+
+def is_ambiguous(prompt: Prompt) -> bool:
+    """Whether a prompt may mean several things: a single point, without a box."""
+    return len(prompt.points) == 1 and prompt.box_xyxy is None
+
+
+def segment_prompts(
+    network: Network, embedding: Embedding, prompts: Sequence[Prompt]
+) -> list[MaskRecord]:
+    """The best mask of each prompt, in order.
+
+    A single point is ambiguous, so three candidates are asked for and the one that the model rates
+    best is taken; points in plural or a box name one object and get one mask.
+
+    Args:
+        network: what computes.
+        embedding: of the image.
+        prompts: in pixels of the image.
+    """
+    threshold = network.sam.mask_threshold
+    height, width = embedding.original_size_hw
+    upsampling = _upsampling(network, embedding)
+    records: dict[int, MaskRecord] = {}
+
+    def best(number: int, scores: torch.Tensor) -> list[int]:
+        return [1 + int(scores[1:].argmax()) if is_ambiguous(prompts[number]) else 0]
+
+    for found in _decoded(network, embedding, prompts, (), best, upsampling.extent):
+        (region,) = upsampling.regions(found.logits, threshold - 1)
+        canvas = np.zeros((width, height), np.uint8)
+        measured = measure(upsampling, found.logits[0], region, threshold, 1, canvas)
+        record = record_of(
+            FoundMask(
+                segmentation=encode_mask(canvas.T),
+                box_xyxy=measured.box_xyxy,
+                score=float(found.scores[0]),
+                stability=measured.inner / max(measured.outer, 1),
+                point_xy=(0.0, 0.0),
+                crop_xyxy=(0, 0, width, height),
+            )
+        )
+        prompt = prompts[found.number]
+        record["point_coords"] = [list(point) for point in prompt.points]
+        record["prompt"] = prompt.to_json()
+        records[found.number] = record
+    return [records[number] for number in range(len(prompts))]
+
+
+def predict_prompts(
+    network: Network,
+    embedding: Embedding,
+    prompts: Sequence[Prompt],
+    mask_inputs: Sequence[MaskInput | None],
+    *,
+    multimask_output: bool,
+) -> Iterator[tuple[int, Prediction]]:
+    """What ``SamPredictor.predict`` gives for each prompt, with the prompt's number.
+
+    Args:
+        network: what computes.
+        embedding: of the image.
+        prompts: in pixels of the image.
+        mask_inputs: for each prompt (1, 4G, 4G) logits or none; or empty.
+        multimask_output: three masks each, or one.
+    """
+    threshold = network.sam.mask_threshold
+    height, width = embedding.original_size_hw
+    upsampling = _upsampling(network, embedding)
+    side = embedding.features.shape[-1]
+    wanted = [1, 2, 3] if multimask_output else [0]
+    for found in _decoded(
+        network, embedding, prompts, mask_inputs, lambda _number, _scores: wanted, (side, side)
+    ):
+        canvas = np.zeros((len(wanted), width, height), np.uint8)
+        regions = upsampling.regions(found.logits, threshold)
+        for logits, region, drawn in zip(found.logits, regions, canvas, strict=True):
+            draw(upsampling, logits, region, threshold, drawn)
+        yield (
+            found.number,
+            Prediction(
+                masks=canvas.view(np.bool_).transpose(0, 2, 1),
+                scores=found.scores.cpu().numpy(),
+                logits=found.logits.cpu().numpy(),
+            ),
+        )
+
+
+def _upsampling(network: Network, embedding: Embedding) -> Upsampling:
+    return Upsampling.of(
+        4 * embedding.features.shape[-1],
+        network.sam.image_encoder.img_size,
+        embedding.input_size_hw,
+        embedding.original_size_hw,
+        embedding.features.device,
+    )
+
+
+def _decoded(
+    network: Network,
+    embedding: Embedding,
+    prompts: Sequence[Prompt],
+    mask_inputs: Sequence[MaskInput | None],
+    choose: Callable[[int, torch.Tensor], list[int]],
+    extent: tuple[int, int],
+) -> Iterator[_Decoded]:
+    """Decode prompts of a kind together; those with a mask of their own one by one.
+
+    Args:
+        network: what computes.
+        embedding: of the image.
+        prompts: in pixels of the image.
+        mask_inputs: a mask for each, or none; or empty.
+        choose: of a prompt's number and its (4,) scores, the masks that are wanted.
+        extent: rows and columns of the embedding that are wanted.
+    """
+    side = embedding.shared
+    with_masks = {n: mask for n, mask in enumerate(mask_inputs) if mask is not None}
+    plain = [number for number in range(len(prompts)) if number not in with_masks]
+    most = prompts_at_once(network.decoder, side, MOST_AT_ONCE)
+    for kind in _alike(prompts, plain):
+
+        def decode(part: slice, kind: list[int] = kind) -> list[_Decoded]:
+            return _decode(network, embedding, side, prompts, kind[part], choose, extent)
+
+        for _, found in in_batches(len(kind), most, decode):
+            yield from found
+    for number, mask in with_masks.items():
+        given = torch.as_tensor(mask, device=embedding.features.device)[None]
+        dense = network.sam.prompt_encoder(points=None, boxes=None, masks=given)[1]
+        own = network.decoder.prepare(embedding.features, dense)
+        yield from _decode(network, embedding, own, prompts, [number], choose, extent)
+
+
+def _decode(
+    network: Network,
+    embedding: Embedding,
+    side: ImageSide,
+    prompts: Sequence[Prompt],
+    group: list[int],
+    choose: Callable[[int, torch.Tensor], list[int]],
+    extent: tuple[int, int],
+) -> list[_Decoded]:
+    sparse = _tokens(network, embedding, [prompts[number] for number in group])
+    found = network.decoder.decode(side, sparse)
+    scores = found.scores.cpu()
+    chosen = [choose(number, scores[place]) for place, number in enumerate(group)]
+    wanted = [(place, mask) for place, masks in enumerate(chosen) for mask in masks]
+    pairs = torch.tensor(wanted, device=found.scores.device)
+    logits = network.decoder.upscale(found, pairs, extent)
+    of_each = logits.split([len(masks) for masks in chosen])
+    return [
+        _Decoded(number, scores[place, masks], of_each[place])
+        for place, (number, masks) in enumerate(zip(group, chosen, strict=True))
+    ]
+
+
+def _alike(prompts: Sequence[Prompt], numbers: list[int]) -> list[list[int]]:
+    """Numbers of prompts that have as many points, and a box or none, together."""
+    kinds: dict[tuple[int, bool], list[int]] = {}
+    for number in numbers:
+        prompt = prompts[number]
+        kinds.setdefault((len(prompt.points), prompt.box_xyxy is not None), []).append(number)
+    return list(kinds.values())
+
+
+def _tokens(network: Network, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
+    """Tokens (B, P, C) of prompts of one kind, as the official prompt encoder gives them."""
+    height, width = embedding.original_size_hw
+    scale = np.array([embedding.input_size_hw[1] / width, embedding.input_size_hw[0] / height])
+    device = embedding.features.device
+    points = boxes = None
+    if prompts[0].points:
+        coords = np.array([prompt.points for prompt in prompts]) * scale
+        labels = [prompt.labels for prompt in prompts]
+        points = (
+            torch.as_tensor(coords, dtype=torch.float32, device=device),
+            torch.tensor(labels, dtype=torch.int, device=device),
+        )
+    if prompts[0].box_xyxy is not None:
+        corners = np.array([prompt.box_xyxy for prompt in prompts]).reshape(-1, 2, 2) * scale
+        boxes = torch.as_tensor(corners.reshape(-1, 4), dtype=torch.float32, device=device)
+    sparse, _ = network.sam.prompt_encoder(points=points, boxes=boxes, masks=None)
+    return torch.as_tensor(sparse)

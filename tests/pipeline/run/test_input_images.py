@@ -1,0 +1,157 @@
+"""Which files a run takes, what they are called, and which prompts belong to them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipeline.run.input_images import find_images
+from pipeline.run.parameters import ParameterError, RunError, RunParameters, fingerprint
+from serving.sam.errors import PromptError
+from serving.storage import open_folder
+
+
+def parameters(*inputs: Path | str, **values: Any) -> RunParameters:
+    values.setdefault("output", "/nowhere/out")
+    return RunParameters(inputs=tuple(str(place) for place in inputs), **values)
+
+
+def names(run: RunParameters) -> list[str]:
+    return [image.name for image in find_images(run)]
+
+
+def test_find_images_takes_images_of_subfolders_by_name(image_folder: Path) -> None:
+    (image_folder / "notes.txt").write_text("no image")
+    (image_folder / ".hidden.png").write_bytes(b"")
+    (image_folder / "UPPER.PNG").write_bytes(b"")
+    assert names(parameters(image_folder)) == ["UPPER.PNG", "a.png", "b.jpg", "more/c.webp"]
+
+
+def test_find_images_a_named_file_is_taken_whatever_its_suffix(image_folder: Path) -> None:
+    odd = image_folder / "picture.dat"
+    Image.new("RGB", (4, 4)).save(odd, "PNG")
+    assert names(parameters(odd, image_folder / "a.png")) == ["a.png", "picture.dat"]
+
+
+def test_find_images_leaves_out_its_own_output(image_folder: Path) -> None:
+    """``run photos --output photos/out`` does not segment its own pictures the second time."""
+    out = image_folder / "out"
+    out.mkdir()
+    Image.new("RGB", (4, 4)).save(out / "overlay.png")
+    assert names(parameters(image_folder, output=str(out))) == ["a.png", "b.jpg", "more/c.webp"]
+
+
+def test_find_images_same_names_of_two_folders_stay_apart(tmp_path: Path) -> None:
+    for folder in ("one", "two", "three/two"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / folder / "x.png")
+    run = parameters(tmp_path / "one", tmp_path / "two", tmp_path / "three" / "two")
+    assert names(run) == ["two-2/x.png", "two/x.png", "x.png"]
+
+
+def test_find_images_of_a_bucket(bucket: Callable[[str], str], image_folder: Path) -> None:
+    folder = open_folder(bucket("images"))
+    for path in sorted(image_folder.rglob("*.*")):
+        name = path.relative_to(image_folder).as_posix()
+        folder.write_bytes(name, path.read_bytes(), "image/png")
+    assert names(parameters(bucket("images"))) == ["a.png", "b.jpg", "more/c.webp"]
+    assert names(parameters(bucket("images/a.png"))) == ["a.png"]
+    with pytest.raises(RunError, match="no such object"):
+        names(parameters(bucket("images/z.png")))
+
+
+def test_find_images_nothing_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match=r"empty: no images found; expected files ending in .jpg"):
+        names(parameters(tmp_path / "empty"))
+    with pytest.raises(RunError, match="missing: no such file or folder"):
+        names(parameters(tmp_path / "missing"))
+
+
+def prompts_file(tmp_path: Path, content: Any) -> str:
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps(content), "utf-8")
+    return str(path)
+
+
+def test_find_images_gives_each_image_its_prompts(image_folder: Path, tmp_path: Path) -> None:
+    place = prompts_file(tmp_path, {"a.png": {"1": [[10, 10]]}, "c.webp": [[5, 5], [1]]})
+    found = find_images(parameters(image_folder, prompts=place))
+    assert [len(image.prompts) for image in found] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"z.png": {"1": [[1, 1]]}}, r"prompts\['z.png'\]: no such image among the 3 inputs"),
+        ({"a.png": {"1": [[200, 10]]}}, r"\[200, 10\] lies outside; the image is 200 x 150"),
+        ({"b.jpg": [{"box": [0, 0, 10, 161]}]}, "lies outside; the image is 120 x 160"),
+        ({"a.png": {"7": [[1, 1]]}}, "label must be"),
+        ([], "one JSON object"),
+    ],
+    ids=["unknown", "point-outside", "box-outside", "label", "list"],
+)
+def test_find_images_wrong_prompts_are_named(
+    image_folder: Path, tmp_path: Path, content: Any, reason: str
+) -> None:
+    with pytest.raises(PromptError, match=reason):
+        find_images(parameters(image_folder, prompts=prompts_file(tmp_path, content)))
+
+
+def test_find_images_short_name_of_two_images_is_refused(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    for folder in ("x", "y"):
+        (image_folder / folder).mkdir()
+        Image.new("RGB", (4, 4)).save(image_folder / folder / "same.png")
+    wrong = prompts_file(tmp_path, {"same.png": {"1": [[1, 1]]}})
+    with pytest.raises(PromptError, match=r"fits x/same.png and y/same.png"):
+        find_images(parameters(image_folder, prompts=wrong))
+    right = prompts_file(tmp_path, {"y/same.png": {"1": [[1, 1]]}})
+    found = find_images(parameters(image_folder, prompts=right))
+    assert [image.name for image in found if image.prompts] == ["y/same.png"]
+
+
+def test_find_images_prompts_of_a_broken_image_do_not_end_the_run(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    (image_folder / "broken.png").write_bytes(b"no image")
+    place = prompts_file(tmp_path, {"broken.png": {"1": [[1, 1]]}})
+    assert len(find_images(parameters(image_folder, prompts=place))) == 4
+
+
+def test_find_images_missing_prompts_file_is_named(image_folder: Path) -> None:
+    with pytest.raises(RunError, match=r"prompts file /no/where.json: .*No such file"):
+        find_images(parameters(image_folder, prompts="/no/where.json"))
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"shards": 0}, "shards"),
+        ({"max_masks": 0}, "max_masks"),
+        ({"precision": "fp64"}, "precision"),
+        ({"points_per_side": 0}, "points_per_side"),
+        ({"pred_iou_thresh": 2.0}, "pred_iou_thresh"),
+        ({"stability_score_thresh": -1.0}, "stability_score_thresh"),
+        ({"max_failed": 1.5}, "max_failed"),
+    ],
+)
+def test_run_parameters_outside_their_range_are_named(values: dict[str, Any], name: str) -> None:
+    with pytest.raises(ParameterError, match=name):
+        parameters("x", **values)
+    with pytest.raises(ParameterError, match="inputs"):
+        parameters()
+
+
+def test_run_parameters_travel_as_json() -> None:
+    run = parameters("a", "b", shards=3, pred_iou_thresh=0.5)
+    assert RunParameters.from_json(run.to_json()) == run
+
+
+def test_fingerprint_depends_on_content_not_on_order() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})

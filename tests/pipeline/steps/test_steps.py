@@ -1,0 +1,238 @@
+"""The steps as ordinary functions: plan, segment, report; resumed, quarantined, atomic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from pipeline.run.manifest import PLAN, read_json, read_plan, read_progress
+from pipeline.run.parameters import RunParameters
+from pipeline.steps.plan_shards import plan_shards
+from pipeline.steps.segment_shard import segment_shard
+from pipeline.steps.write_report import write_report
+from serving.sam.errors import CheckpointError
+from serving.storage import StorageError, open_folder
+from tests.conftest import draw_scene
+from tests.pipeline.conftest import run_steps
+
+
+def test_steps_leave_everything_the_design_names(run: RunParameters, tmp_path: Path) -> None:
+    summary = run_steps(run)
+    assert (summary.images, summary.failed, summary.computed) == (3, 0, 3)
+    output = open_folder(run.output)
+    names = {file.name for file in output.files()}
+    for image in ("a.png", "b.jpg", "more/c.webp"):
+        content = read_json(output, f"masks/{image}.json")
+        assert {f"overlays/{image}.png", f"segments/{image}/00.png"} <= names
+        shown = [name for name in names if name.startswith(f"segments/{image}/")]
+        assert len(shown) == 1 + min(len(content["masks"]), run.max_masks)
+    assert {
+        "annotations.json",
+        "manifest.jsonl",
+        "metrics.json",
+        "report.md",
+        "report.html",
+    } <= names
+    rows = [json.loads(line) for line in output.read_bytes("manifest.jsonl").splitlines()]
+    assert [row["image"] for row in rows] == ["a.png", "b.jpg", "more/c.webp"]
+    assert {row["status"] for row in rows} == {"done"}
+    assert {row["shard"] for row in rows} == {"shard-0000", "shard-0001"}
+    progress = read_progress(output, run.shards)
+    assert (progress.total, progress.done, progress.failed) == (3, 3, 0)
+    assert progress.masks == summary.masks
+
+
+def test_steps_masks_of_prompts_are_what_was_asked_for(local_run: RunParameters) -> None:
+    run_steps(local_run)
+    content = read_json(open_folder(local_run.output), "masks/a.png.json")
+    assert content["mode"] == "prompted"
+    point, box = content["masks"]
+    assert point["prompt"] == {"points": [[50.0, 60.0]], "labels": [1]}
+    assert box["prompt"] == {"box": [108.0, 20.0, 172.0, 76.0]}
+    scene = draw_scene(200, 150)
+    for record, colour in ((point, (200, 40, 40)), (box, (30, 80, 190))):
+        mask = coco_mask.decode(record["segmentation"]).astype(bool)
+        wanted = (scene == colour).all(axis=2)
+        assert (mask & wanted).sum() / (mask | wanted).sum() > 0.8
+
+
+def test_steps_annotations_are_a_coco_data_set(local_run: RunParameters) -> None:
+    summary = run_steps(local_run)
+    data = COCO(str(Path(local_run.output, "annotations.json")))
+    assert len(data.getImgIds()) == 3
+    assert len(data.getAnnIds()) == summary.masks > 0
+    for annotation in data.loadAnns(data.getAnnIds()):
+        image = data.loadImgs(annotation["image_id"])[0]
+        mask = data.annToMask(annotation)
+        assert mask.shape == (image["height"], image["width"])
+        assert mask.sum() == annotation["area"]
+
+
+def test_steps_second_run_computes_nothing(local_run: RunParameters) -> None:
+    run_steps(local_run)
+    masks = sorted(Path(local_run.output, "masks").rglob("*.json"))
+    before = [path.stat().st_mtime_ns for path in masks]
+    summary = run_steps(local_run)
+    assert (summary.images, summary.computed) == (3, 0)
+    assert [path.stat().st_mtime_ns for path in masks] == before
+
+
+@pytest.mark.parametrize("change", ["deleted", "image", "prompt", "setting", "damaged"])
+def test_steps_recompute_exactly_what_changed(
+    local_run: RunParameters, image_folder: Path, change: str
+) -> None:
+    run_steps(local_run)
+    masks = Path(local_run.output, "masks")
+    kept = {path: path.stat().st_mtime_ns for path in masks.rglob("*.json")}
+    run, again = local_run, {"a.png"}
+    if change == "deleted":
+        (masks / "a.png.json").unlink()
+    elif change == "damaged":
+        (masks / "a.png.json").write_text("{")
+    elif change == "image":
+        Image.fromarray(draw_scene(210, 150)).save(image_folder / "a.png")
+    elif change == "prompt":
+        Path(run.prompts).write_text(json.dumps({"a.png": {"1": [[51, 60]]}}))
+    else:
+        run = RunParameters.from_json(run.to_json().replace('side": 8', 'side": 7'))
+        again = {"b.jpg", "more/c.webp"}
+    assert run_steps(run).computed == len(again)
+    for path, time in kept.items():
+        name = path.relative_to(masks).as_posix().removesuffix(".json")
+        assert (path.stat().st_mtime_ns != time) == (name in again), name
+
+
+def test_steps_bad_images_become_failed_rows_with_reasons(
+    run: RunParameters, image_folder: Path
+) -> None:
+    (image_folder / "broken.png").write_bytes(b"no image at all")
+    (image_folder / "empty.jpg").write_bytes(b"")
+    cut = (image_folder / "b.jpg").read_bytes()
+    (image_folder / "cut.jpg").write_bytes(cut[: len(cut) // 2])
+    summary = run_steps(run)
+    assert (summary.images, summary.failed, summary.too_many_failed) == (6, 3, False)
+    output = open_folder(run.output)
+    rows = [json.loads(line) for line in output.read_bytes("manifest.jsonl").splitlines()]
+    reasons = {row["image"]: row["reason"] for row in rows if row["status"] == "failed"}
+    assert "no image" in reasons["broken.png"]
+    assert "empty" in reasons["empty.jpg"]
+    assert "cut off" in reasons["cut.jpg"]
+    assert read_json(output, "metrics.json")["failed"] == 3
+    for report in ("report.md", "report.html"):
+        assert "broken.png" in output.read_bytes(report).decode()
+
+
+def test_steps_image_that_broke_leaves_no_masks_of_its_better_days(
+    local_run: RunParameters, image_folder: Path
+) -> None:
+    run_steps(local_run)
+    (image_folder / "b.jpg").write_bytes(b"broken since")
+    assert run_steps(local_run).failed == 1
+    assert not Path(local_run.output, "masks/b.jpg.json").exists()
+
+
+def test_steps_unreadable_image_below_the_output_is_a_failed_row(image_folder: Path) -> None:
+    """``run photos --output .``: a file that vanishes meanwhile is not the output's fault."""
+    run = RunParameters(
+        inputs=(str(image_folder),), output=str(image_folder.parent), points_per_side=2
+    )
+    (shard,) = plan_shards(run)
+    (image_folder / "b.jpg").unlink()
+    summary = write_report(run, [segment_shard(run, shard)], "local")
+    assert (summary.failed, summary.computed) == (1, 2)
+    assert "b.jpg: cannot be read" in Path(run.output, "manifest.jsonl").read_text()
+
+
+def test_steps_mended_image_is_computed_by_the_next_run(
+    local_run: RunParameters, image_folder: Path
+) -> None:
+    (image_folder / "late.png").write_bytes(b"")
+    assert run_steps(local_run).failed == 1
+    Image.fromarray(draw_scene(64, 64)).save(image_folder / "late.png")
+    summary = run_steps(local_run)
+    assert (summary.failed, summary.computed) == (0, 1)
+
+
+def test_steps_too_many_failures_are_said(local_run: RunParameters, image_folder: Path) -> None:
+    strict = RunParameters.from_json(local_run.to_json().replace('failed": 0.5', 'failed": 0.2'))
+    (image_folder / "broken.png").write_bytes(b"")
+    assert run_steps(strict).too_many_failed
+    assert Path(strict.output, "report.html").exists()
+
+
+def test_plan_shards_unknown_checkpoint_is_named(local_run: RunParameters) -> None:
+    for place, reason in (("/no/such.pth", "no such checkpoint"), ("vit_b", "fetch it first")):
+        run = RunParameters.from_json(local_run.to_json().replace("vit_tiny", place))
+        with pytest.raises(CheckpointError, match=reason):
+            plan_shards(run)
+
+
+def test_segment_shard_retried_skips_what_its_first_try_finished(local_run: RunParameters) -> None:
+    """What Kubeflow does after a crash: the same shard again, with the same plan."""
+    (shard,) = plan_shards(local_run)
+    segment_shard(local_run, shard)
+    first = Path(local_run.output, "masks", "b.jpg.json")
+    before = first.stat().st_mtime_ns
+    Path(local_run.output, "masks", "a.png.json").unlink()
+    rows = segment_shard(local_run, shard)
+    assert first.stat().st_mtime_ns == before
+    assert len(open_folder(local_run.output).read_bytes(rows).splitlines()) == 3
+
+
+def test_segment_shard_checkpoint_in_a_bucket(
+    local_run: RunParameters, bucket: Callable[[str], str]
+) -> None:
+    from serving.sam.checkpoints import CHECKPOINTS
+
+    entry = CHECKPOINTS["vit_tiny"]
+    assert entry.embedded_path is not None
+    place = open_folder(bucket("sam-checkpoint"))
+    place.write_bytes(entry.file_name, entry.embedded_path.read_bytes(), "application/octet-stream")
+    uri = bucket(f"sam-checkpoint/{entry.file_name}")
+    run = RunParameters.from_json(local_run.to_json().replace('"vit_tiny"', f'"{uri}"'))
+    assert run_steps(run).failed == 0
+
+
+def test_segment_shard_unwritable_output_ends_the_step(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is not the fault of the image in hand: the run stops, what is done stays."""
+    (shard,) = plan_shards(local_run)
+    from serving.storage import LocalFolder
+
+    write = LocalFolder.write_bytes
+
+    def full(self: LocalFolder, name: str, content: bytes, content_type: str) -> None:
+        if name.startswith("overlays/b"):
+            raise StorageError(f"{self.uri_of(name)}: No space left on device")
+        write(self, name, content, content_type)
+
+    monkeypatch.setattr(LocalFolder, "write_bytes", full)
+    with pytest.raises(StorageError, match="No space left"):
+        segment_shard(local_run, shard)
+    assert Path(local_run.output, "masks/a.png.json").exists()
+    assert not Path(local_run.output, "masks/b.jpg.json").exists()
+
+
+def test_plan_shards_unreadable_image_becomes_a_failed_row(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a file whose permissions forbid reading it."""
+    from serving.storage import LocalFolder
+
+    def forbidden(self: LocalFolder, name: str) -> str:
+        raise StorageError(f"{self.uri_of(name)}: Permission denied")
+
+    with monkeypatch.context() as only_here:
+        only_here.setattr(LocalFolder, "digest", forbidden)
+        only_here.setattr("pipeline.steps.plan_shards.checkpoint_identity", lambda place: place)
+        shards = plan_shards(local_run)
+        planned = list(read_plan(open_folder(local_run.output), PLAN))
+    assert shards == ["shard-0000"]
+    assert {image.digest for image in planned} == {"unreadable"}

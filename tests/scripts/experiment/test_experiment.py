@@ -1,0 +1,97 @@
+"""The experiment: batches by a seed, both modes measured, table and plots, resumed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.commands.experiment import _sizes, _Study
+from scripts.terminal.errors import OperatorError
+from tests.conftest import draw_scene
+
+PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
+
+
+def experiment(images: Path, output: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            PROGRAM, "experiment", str(images), "--output", str(output), "--sizes", "2,4",
+            "--points-per-side", "4", *words,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_experiment_measures_both_modes_and_draws_them(image_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "study"
+    done = experiment(image_folder, output, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((output / "experiment.json").read_text())
+    assert json.loads(done.stdout) == result
+    rows = {(row["mode"], row["images"]): row for row in result["rows"]}
+    assert set(rows) == {(mode, n) for mode in ("automatic", "prompted") for n in (2, 4)}
+    for (mode, count), row in rows.items():
+        assert row["seconds"] > 0 and row["usd"] > 0 and row["failed"] == 0
+        assert row["prompted"] == (count // 2 if mode == "prompted" else 0)
+    assert "another machine" in result["reference"]["label"]
+    table = (output / "experiment.md").read_text()
+    assert table.count("\n| ") == 5 and "half with prompts" in table
+    for name in ("time.png", "cost.png"):
+        picture = np.asarray(Image.open(output / name).convert("RGB"))
+        assert picture.shape[0] > 400 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
+
+    before = (output / "experiment.json").read_bytes()
+    again = experiment(image_folder, output)
+    assert again.returncode == 0 and "images, automatic" not in again.stderr
+    assert (output / "experiment.json").read_bytes() == before
+
+
+def test_batches_are_replicas_under_unique_names_and_the_seed_chooses(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    chosen: list[set[str]] = []
+    for seed in (0, 0, 1):
+        folder = tmp_path / f"study-{len(chosen)}"
+        batch = _Study([str(image_folder)], folder, "", seed).batch(20)
+        names = sorted(path.name for path in (batch / "images").iterdir())
+        assert len(names) == 20
+        prompts = json.loads((batch / "prompts.json").read_text())
+        assert len(prompts) == 10 and set(prompts) <= set(names)
+        chosen.append(set(prompts))
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+def test_batch_of_other_seeds_is_another_batch(image_folder: Path, tmp_path: Path) -> None:
+    """In the same folder: what was prepared and measured before is not taken for it."""
+    images, study = [str(image_folder)], tmp_path / "study"
+    first = _Study(images, study, "", 0)
+    first.write({**first.read({"engine": "local"}), "rows": [{"images": 2}]})
+    assert first.read({"engine": "local"})["rows"] == [{"images": 2}]
+    other = _Study(images, study, "", 1)
+    assert other.batch(4) != first.batch(4)
+    assert other.read({"engine": "local"})["rows"] == []
+    Image.fromarray(draw_scene(50, 50)).save(image_folder / "a.png")
+    changed = _Study(images, study, "", 0)
+    assert changed.batch(4) != first.batch(4)
+
+
+def test_prompts_of_the_seed_images_go_with_their_replicas(tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    Image.fromarray(draw_scene(80, 60)).save(image)
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps({"a.png": [{"box": [1, 2, 30, 40]}]}))
+    batch = _Study([str(image)], tmp_path / "study", str(prompts), 0).batch(4)
+    found = json.loads((batch / "prompts.json").read_text())
+    assert list(found.values()) == [[{"box": [1.0, 2.0, 30.0, 40.0]}]] * 2
+
+
+@pytest.mark.parametrize("text", ["", "5,x", "0", "-3", "1000000"])
+def test_wrong_sizes_are_named(text: str) -> None:
+    with pytest.raises(OperatorError, match="--sizes"):
+        _sizes(text)

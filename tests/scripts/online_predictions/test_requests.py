@@ -1,0 +1,221 @@
+"""Requests are built and replies read the same way wherever they go."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from scripts.batch_predictions.input_lines import input_lines, line_key
+from scripts.cli import app
+from scripts.commands import image as images
+from scripts.online_predictions.requests import (
+    innermost_message,
+    make_instance,
+    make_prompts,
+    records_of,
+)
+from scripts.releases.request import ReleasePlan
+from scripts.terminal.errors import OperatorError
+from serving.contract import parse_request
+from serving.sam.engine import Engine
+from serving.sam.images import RgbImage
+from serving.sam.masks import encode_mask
+from serving.sam.prompts import Prompt
+from serving.settings import ServingSettings
+from tests.conftest import draw_scene
+from tests.serving.conftest import png
+
+CLICK = Prompt(points=((80.0, 95.0),), labels=(1,))
+BOX = Prompt(box_xyxy=(30.0, 45.0, 130.0, 145.0))
+BOTH = Prompt(points=((80.0, 95.0), (5.0, 5.0)), labels=(1, 0), box_xyxy=(30.0, 45.0, 130.0, 145.0))
+
+
+@pytest.mark.parametrize(
+    ("points", "boxes", "prompts"),
+    [
+        ([], [], ()),
+        (["80,95"], [], (CLICK,)),
+        (["80,95,1"], [], (CLICK,)),
+        ([], ["30,45,130,145"], (BOX,)),
+        (["80,95", "5,5,0"], ["30,45,130,145"], (BOTH,)),
+        ([], ["30,45,130,145"] * 2, (BOX, BOX)),
+    ],
+)
+def test_options_become_prompts(points: list[str], boxes: list[str], prompts: Any) -> None:
+    assert make_prompts(points, boxes) == prompts
+
+
+@pytest.mark.parametrize(
+    ("points", "boxes"),
+    [(["80"], []), (["a,b"], []), (["1,2,3,4"], []), ([], ["1,2,3"]), (["1,2"], ["1,2,3,4"] * 2)],
+)
+def test_wrong_options_are_refused(points: list[str], boxes: list[str]) -> None:
+    with pytest.raises(OperatorError):
+        make_prompts(points, boxes)
+
+
+@pytest.mark.parametrize(
+    "prompts", [(), (CLICK,), (BOX,), (BOTH,), (CLICK, CLICK), (BOX, BOX), (BOTH, BOTH)]
+)
+def test_what_is_built_is_what_the_server_reads(prompts: tuple[Prompt, ...]) -> None:
+    instance = make_instance("a.png", png(draw_scene()), "", prompts)
+    (read,) = parse_request({"instances": [instance]}, ServingSettings()).instances
+    assert not isinstance(read, Exception)
+    assert read.prompts == prompts
+    assert read.several == (len(prompts) > 1)
+
+
+def test_a_prediction_becomes_a_run_s_records(engine: Engine, scene: RgbImage) -> None:
+    """Area, box and points as the engine's own records have them."""
+    embedding = engine.embed(scene)
+    found = engine.predict(embedding, CLICK, multimask_output=True)
+    prediction = {
+        "masks": [encode_mask(mask) for mask in found.masks], "scores": found.scores.tolist(),
+    }  # fmt: skip
+    (record,) = records_of(prediction, [CLICK])
+    (wanted,) = engine.segment(embedding, [CLICK])
+    for key in ("segmentation", "area", "bbox", "point_coords", "prompt", "crop_box"):
+        assert record[key] == wanted[key], key
+    assert record["predicted_iou"] == pytest.approx(wanted["predicted_iou"], abs=1e-5)
+    with pytest.raises(OperatorError, match="too large"):
+        records_of({"error": {"message": "too large"}}, [CLICK])
+
+
+def test_objects_of_different_kinds_go_in_lines_of_their_own(tmp_path: Path) -> None:
+    from pipeline.run.input_images import InputImage
+    from serving.storage import open_folder
+
+    (tmp_path / "a.png").write_bytes(png(draw_scene()))
+    folder, job = open_folder(str(tmp_path)), open_folder(str(tmp_path / "job"))
+    image = InputImage(name="a.png", folder=folder, file="a.png", prompts=(CLICK, BOX, CLICK, BOTH))
+    lines = input_lines(image, job, ["gs://b/"])
+    assert [(line.objects, line.instance.get("multimask_output", False)) for line in lines] == [
+        ((0, 2), True), ((1,), False), ((3,), False),
+    ]  # fmt: skip
+    assert len({line_key(line.instance) for line in lines}) == 3
+    echoed = json.loads(json.dumps(lines[0].instance).replace("80.0", "80"))
+    assert line_key(echoed) == line_key(lines[0].instance)
+
+
+def test_large_images_are_uploaded_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.run.input_images import InputImage
+    from scripts.batch_predictions import input_lines as batch_input
+    from serving.storage import open_folder
+
+    monkeypatch.setattr(batch_input, "INLINE_BYTES", 100)
+    (tmp_path / "a.png").write_bytes(png(draw_scene()))
+    job = open_folder(str(tmp_path / "job"))
+    image = InputImage(name="a.png", folder=open_folder(str(tmp_path)), file="a.png")
+    (line,) = input_lines(image, job, ["gs://b/"])
+    assert "image" not in line.instance
+    assert line.instance["image_uri"] == job.uri_of("images/a.png")
+    assert job.read_bytes("images/a.png") == (tmp_path / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("plain words", "plain words"),
+        ('400: {"error": {"message": "outer"}}', "outer"),
+        ('x {"error": {"message": "{\\"error\\": {\\"message\\": \\"inner\\"}}"}}.', "inner"),
+        ("{broken", "{broken"),
+    ],
+)
+def test_the_servers_own_words_are_found(text: str, message: str) -> None:
+    assert innermost_message(text) == message
+
+
+def test_save_request_is_what_curl_sends(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(draw_scene()).save(path)
+    request = tmp_path / "request.json"
+    words = ["predict", str(path), "--point", "80,95", "--save-request", str(request)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    (read,) = parse_request(json.loads(request.read_text()), ServingSettings()).instances
+    assert not isinstance(read, Exception)
+    assert read.prompts == (CLICK,)
+    assert read.image == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["predict", "none.png"], "cannot read"),
+        (["predict", "gs://b/a.png"], "--endpoint"),
+        (["predict", "none.png", "--endpoint"], "cannot read"),
+        (["model", "list"], "outputs"),
+        (["model", "release"], "outputs"),
+        (["image", "build"], "outputs"),
+        (["checkpoint", "upload", "none.pth"], "none.pth"),
+        (["batch-predict", "none", "--output", "out"], "outputs"),
+        (["serve", "--checkpoint", "none.pth"], "no such checkpoint"),
+    ],
+)
+def test_mistakes_are_told_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert "hint: " in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_server_answers(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(draw_scene()).save(path)
+    done = CliRunner().invoke(app, ["predict", str(path), "--url", "http://127.0.0.1:9/predict"])
+    assert done.exit_code == 1
+    assert "sam-vertex serve" in done.output
+
+
+def test_what_builds_is_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def program(name: str, code: int) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (tmp_path / name).chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(shutil, "which", lambda name: (tmp_path / name).exists() or None)
+    with pytest.raises(OperatorError, match="neither"):
+        images.choose_builder("auto")
+    program("gcloud", 0)
+    assert images.choose_builder("auto") == "cloud-build"
+    program("docker", 1)  # installed, but no engine answers
+    assert images.choose_builder("auto") == "cloud-build"
+    with pytest.raises(OperatorError, match="no Docker engine"):
+        images.choose_builder("docker")
+    program("docker", 0)
+    assert images.choose_builder("auto") == "docker"
+    assert images.choose_builder("cloud-build") == "cloud-build"
+
+
+def test_versions_differ_by_what_makes_masks_different() -> None:
+    digest = "sha256:" + "a" * 64
+    plan = ReleasePlan(
+        project_id="p", region="us-west1", bucket_name="b", endpoint_id="e", model_id="m",
+        image=f"us-west1-docker.pkg.dev/p/r/sam@{digest}", checkpoint="gs://b/c",
+        serving={"precision": "fp32"},
+    )  # fmt: skip
+    alias = plan.alias("md5:1", "a.pth")
+    assert alias == plan.alias("md5:1", "a.pth")
+    values = {**{k: getattr(plan, k) for k in plan.__slots__}, "machine": "n1-standard-8"}
+    assert ReleasePlan.from_json(values).alias("md5:1", "a.pth") == alias
+    for changed in ("serving", "image"):
+        other = {"serving": {"precision": "fp16"}, "image": plan.image.replace("aaa", "bbb")}
+        assert (
+            ReleasePlan.from_json({**values, changed: other[changed]}).alias("md5:1", "a.pth")
+            != alias
+        )
+    assert plan.alias("md5:2", "a.pth") != alias
+    with pytest.raises(OperatorError, match="unknown"):
+        ReleasePlan.from_json({**values, "machin": "x"})

@@ -1,0 +1,74 @@
+"""The local cloud starts, is found, says where it is, and stops without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.rehearsal import local_cloud as cloud
+
+PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, "rehearsal", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_cloud_starts_once_and_stops_without_a_trace(tmp_path: Path) -> None:
+    """Two starts are one cloud; its variables lead the real storage client to it."""
+    first, second = run("start", cwd=tmp_path), run("start", cwd=tmp_path)
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    found = run("env", "--json", cwd=tmp_path)
+    variables = json.loads(found.stdout)
+    code = (
+        "from google.cloud import storage\n"
+        "client = storage.Client(project='p', client_options={'api_endpoint': None})\n"
+        "client.create_bucket('made-by-the-client'); print([b.name for b in client.list_buckets()])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "['made-by-the-client']", done.stderr
+    exports = run("env", cwd=tmp_path).stdout
+    assert f"export STORAGE_EMULATOR_HOST={variables['STORAGE_EMULATOR_HOST']}" in exports
+    stopped = run("stop", cwd=tmp_path)
+    assert stopped.stdout == "The local cloud has stopped.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stop_keeps_files_that_are_not_its_own(tmp_path: Path) -> None:
+    cloud.start(tmp_path / "home")
+    (tmp_path / "home" / "notes.txt").write_text("mine")
+    assert cloud.stop(tmp_path / "home") is True
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["notes.txt"]
+    assert cloud.stop(tmp_path / "home") is False
+
+
+def test_kept_cloud_goes_on_with_its_files(tmp_path: Path) -> None:
+    from scripts.rehearsal.google_provider.objects import Objects
+
+    objects = Objects(cloud.start(tmp_path).storage_url)
+    objects.create_bucket("kept", "p")
+    objects.put("kept", "a/b.txt", b"text")
+    cloud.stop(tmp_path, keep=True)
+    again = Objects(cloud.start(tmp_path).storage_url)
+    try:
+        assert again.names("kept", "") == ["a/b.txt"]
+    finally:
+        cloud.stop(tmp_path)
+
+
+def test_env_without_a_cloud_says_how_to_start_one(tmp_path: Path) -> None:
+    done = run("env", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: no local cloud runs here\nhint: sam-vertex rehearsal start\n"

@@ -1,0 +1,187 @@
+"""A running local cloud in which a project has a bucket, a registry and an endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from scripts.rehearsal import local_cloud as clouds
+from scripts.rehearsal.google_provider.objects import Objects
+from scripts.rehearsal.google_provider.world import World
+
+PARENT = "projects/p1/locations/us-west1"
+ENDPOINT = f"{PARENT}/endpoints/sam"
+REGISTRY = "us-west1-docker.pkg.dev/p1/images/sam"
+MACHINE = {"machineType": "n1-standard-4", "acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}  # fmt: skip # noqa: E501
+
+# A container that starts at once; what it says is set by its environment.
+SERVER = """
+import http.server, json, os, sys, time
+if os.environ.get("SERVING_PRECISION") == "exit":
+    print("cannot start", flush=True); sys.exit(3)
+if os.environ.get("SERVING_PRECISION") == "slow":
+    time.sleep(60)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def _say(self, status, content):
+        body = json.dumps(content).encode()
+        self.send_response(status); self.send_header("Content-Length", str(len(body)))
+        self.end_headers(); self.wfile.write(body)
+    def do_GET(self):
+        self._say(200, {})
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        first = asked["instances"][0]
+        if isinstance(first, dict) and "sleep" in first:
+            time.sleep(first["sleep"])
+        if first == "bad":
+            return self._say(400, {"error": {"code": 400, "message": "bad instance"}})
+        if isinstance(first, dict) and first.get("file_path") == "check.png":  # a release's check
+            side = 64 if os.environ.get("SERVING_PRECISION") != "mask" else 1
+            return self._say(200, {"predictions": [{"masks": [{"size": [side, side], "counts": "x"}]}]})
+        if first == "large":
+            return self._say(200, {"predictions": ["x" * 11_000_000]})
+        told = {name: os.environ.get(name, "") for name in asked.get("parameters", {}).get("tell", [])}
+        self._say(200, {"predictions": [{"echo": one, **told} for one in asked["instances"]]})
+    def log_message(self, *args): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler).serve_forever()
+"""  # noqa: E501
+
+
+class Vertex:
+    """The stand-in as its clients see it."""
+
+    def __init__(self, cloud: clouds.Cloud) -> None:
+        self.cloud = cloud
+        self.world = World(cloud.world_path)
+        self.objects = Objects(cloud.storage_url)
+        self.image = f"{REGISTRY}@sha256:{hashlib.sha256(b'image').hexdigest()}"
+
+    def call(self, method: str, path: str, body: Any = None, **arguments: Any) -> requests.Response:
+        return requests.request(
+            method, f"{self.cloud.vertex_url}/v1/{path}", json=body, timeout=60, **arguments
+        )
+
+    def ok(self, method: str, path: str, body: Any = None) -> Any:
+        reply = self.call(method, path, body)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    def wait(self, operation: Any) -> Any:
+        """The response of an operation, or its error as ``{"error": ...}``."""
+        deadline = time.monotonic() + 60
+        while not operation["done"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+            operation = self.ok("GET", operation["name"])
+        return operation.get("response") or {"error": operation["error"]}
+
+    def upload(self, **changes: Any) -> Any:
+        spec = {"imageUri": self.image, "env": changes.pop("env", [])}
+        where = {key: changes.pop(key) for key in ("modelId", "parentModel") if key in changes}
+        model = {
+            "displayName": "sam",
+            "containerSpec": spec,
+            "artifactUri": "gs://p1-bucket/model",
+            **changes,
+        }
+        return self.call("POST", f"{PARENT}/models:upload", {**where, "model": model})
+
+    def uploaded(self, **changes: Any) -> str:
+        """Upload a model; its name with its version."""
+        reply = self.upload(**changes)
+        assert reply.status_code == 200, reply.text
+        found = self.wait(reply.json())
+        return f"{found['model']}@{found['modelVersionId']}"
+
+    def deploy(self, model: str, split: Any = None, **resources: Any) -> requests.Response:
+        dedicated = {
+            "machineSpec": MACHINE, "minReplicaCount": 1, "maxReplicaCount": 1, **resources
+        }  # fmt: skip
+        body: dict[str, Any] = {"deployedModel": {"model": model, "dedicatedResources": dedicated}}
+        if split is not None:
+            body["trafficSplit"] = split
+        return self.call("POST", f"{ENDPOINT}:deployModel", body)
+
+    def deployed(self, model: str, split: Any = None) -> str:
+        """Deploy a model; the id of its deployment."""
+        reply = self.deploy(model, split)
+        assert reply.status_code == 200, reply.text
+        return str(self.wait(reply.json())["deployedModel"]["id"])
+
+    def predict(self, *instances: Any, **parameters: Any) -> requests.Response:
+        shown = self.ok("GET", ENDPOINT)
+        return requests.post(
+            f"https://{shown['dedicatedEndpointDns']}/v1/{ENDPOINT}:predict",
+            json={"instances": list(instances), "parameters": parameters},
+            timeout=60,
+            verify=str(self.cloud.home / "vertex.pem"),
+        )
+
+    def clear(self) -> None:
+        """Undeploy and delete everything."""
+        for one in self.ok("GET", ENDPOINT)["deployedModels"]:
+            split = self.ok("GET", ENDPOINT)["trafficSplit"]
+            rest = [other for other in split if other != one["id"]]
+            if split.get(one["id"]) and rest:
+                self.ok("PATCH", ENDPOINT, {"trafficSplit": {rest[0]: 100}})
+            body = {"deployedModelId": one["id"]}
+            self.wait(self.ok("POST", f"{ENDPOINT}:undeployModel", body))
+        for model in self.ok("GET", f"{PARENT}/models")["models"]:
+            self.wait(self.ok("DELETE", model["name"]))
+        with self.world.open() as world:
+            world["vertex"]["faults"] = []
+            world["vertex"]["quotas"] = {"NVIDIA_TESLA_T4": 2}
+
+
+def furnish(vertex: Vertex, tree: Path) -> None:
+    """What Terraform and ``image build`` would have made."""
+    tree.mkdir(parents=True, exist_ok=True)
+    (tree / "server.py").write_text(SERVER)
+    name, _, digest = vertex.image.partition("@")
+    with vertex.world.open() as world:
+        world.setdefault("images", {})[name] = [
+            {
+                "digest": digest, "tags": ["v1"], "tree": str(tree),
+                "entrypoint": ["python", "server.py"],
+            }
+        ]  # fmt: skip
+        world["resources"].setdefault("google_vertex_ai_endpoint", {})[ENDPOINT] = {
+            "id": ENDPOINT, "name": "sam", "project": "p1", "location": "us-west1",
+            "display_name": "sam", "dedicated_endpoint_enabled": True, "deployed_models": [],
+            "traffic_split": "",
+        }  # fmt: skip
+    vertex.objects.create_bucket("p1-bucket", "p1")
+    vertex.objects.put("p1-bucket", "model/weights.bin", b"weights")
+
+
+@pytest.fixture(scope="session")
+def running_vertex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vertex]:
+    home = tmp_path_factory.mktemp("vertex")
+    found = Vertex(clouds.start(home))
+    furnish(found, home / "images" / "tree")
+    yield found
+    clouds.stop(home)
+
+
+@pytest.fixture
+def vertex(running_vertex: Vertex) -> Iterator[Vertex]:
+    """The stand-in with an endpoint and nothing on it."""
+    yield running_vertex
+    running_vertex.clear()
+
+
+@pytest.fixture
+def fault(vertex: Vertex) -> Callable[..., None]:
+    """Inject a fault."""
+
+    def inject(**content: Any) -> None:
+        url = f"{vertex.cloud.vertex_url}/rehearsal/faults"
+        assert requests.post(url, json=content, timeout=10).status_code == 200
+
+    return inject

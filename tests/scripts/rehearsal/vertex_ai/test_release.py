@@ -1,0 +1,179 @@
+"""Releases through the real SDK: repeatable, and what goes wrong leaves the old version serving."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from scripts.releases.release import Releases
+from scripts.releases.request import ReleasePlan
+from scripts.releases.versions import listing
+from scripts.terminal.errors import OperatorError
+from tests.scripts.rehearsal.vertex_ai.conftest import ENDPOINT, Vertex
+
+Release = Callable[..., Releases]
+
+
+@pytest.fixture
+def release(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> Iterator[Release]:
+    """Releases of a plan with changes; two checkpoints lie in the bucket."""
+    from serving.storage import bucket
+
+    for name, value in vertex.cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p1")
+    bucket._client.cache_clear()
+    for name in ("a", "b"):
+        vertex.objects.put("p1-bucket", f"sam-checkpoint/{name}/{name}.pth", name.encode())
+    plan = ReleasePlan(
+        project_id="p1", region="us-west1", bucket_name="p1-bucket", endpoint_id="sam",
+        model_id="sam-model", image=vertex.image, checkpoint="gs://p1-bucket/sam-checkpoint/a",
+        serving={"precision": "fp32"},
+    )  # fmt: skip
+
+    def make(**changes: Any) -> Releases:
+        return Releases(dataclasses.replace(plan, **changes), lambda _line: None)
+
+    yield make
+    make().teardown()
+    bucket._client.cache_clear()
+
+
+B = {"checkpoint": "gs://p1-bucket/sam-checkpoint/b"}
+BROKEN = {**B, "serving": {"precision": "exit"}}
+
+
+def serving(vertex: Vertex) -> list[tuple[str, int]]:
+    """Version and share of everything that is deployed."""
+    shown = vertex.ok("GET", ENDPOINT)
+    return [
+        (one["modelVersionId"], int(shown["trafficSplit"].get(one["id"], 0)))
+        for one in shown["deployedModels"]
+    ]
+
+
+def test_release_roll_back_undeploy_wake(vertex: Vertex, release: Release) -> None:
+    first = release().release()
+    assert (first.version, first.changed) == ("1", True)
+    assert release().release() == dataclasses.replace(first, changed=False)
+    second = release(**B).release()
+    assert second.version == "2"
+    assert serving(vertex) == [("2", 100)]
+    rows = {row["version"]: row for row in listing(release())}
+    assert set(rows["2"]["aliases"]) == {second.alias, "live", "default"}
+    assert set(rows["1"]["aliases"]) == {first.alias, "previous"}
+    assert rows["2"]["usd_an_hour"] == pytest.approx(0.639, abs=0.001)
+    assert rows["1"]["usd_an_hour"] == 0
+    assert rows["2"]["checkpoint"] == "b.pth"
+    assert release().rollback().version == "1"
+    assert serving(vertex) == [("1", 100)]
+    assert release().rollback().version == "2"
+    assert release().undeploy() == 1
+    assert serving(vertex) == []
+    woken = release(**B).release()
+    assert woken.version == "2"
+    assert serving(vertex) == [("2", 100)]
+
+
+def test_the_release_is_recorded_by_epoch_and_deployment(vertex: Vertex, release: Release) -> None:
+    first = release().release()
+    assert vertex.objects.names("p1-bucket", "serving/") == [
+        f"serving/sam/0-{first.deployed_model_id}"
+    ]
+    release().undeploy()
+    again = release(epoch="1").release()
+    assert vertex.objects.names("p1-bucket", "serving/") == [
+        f"serving/sam/1-{again.deployed_model_id}"
+    ]
+    by_hand = release(**B).release()  # the epoch is Terraform's, so the next plan is empty
+    assert vertex.objects.names("p1-bucket", "serving/") == [
+        f"serving/sam/1-{by_hand.deployed_model_id}"
+    ]
+    release().teardown()
+    release().teardown()
+    assert vertex.objects.names("p1-bucket", "serving/") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"machine": "n1-standard-8"}, {"accelerator": "", "machine": "n1-standard-8"},
+        {"target_utilization": 75}, {"spot": True}, {"service_account": "a@p1.example.com"},
+    ],
+)  # fmt: skip
+def test_other_machines_are_another_deployment_of_the_same_version(
+    vertex: Vertex, release: Release, changes: dict[str, Any]
+) -> None:
+    first = release().release()
+    moved = release(**changes).release()
+    assert release(**changes).release() == dataclasses.replace(moved, changed=False)
+    assert moved.version == first.version
+    assert moved.deployed_model_id != first.deployed_model_id
+    assert serving(vertex) == [("1", 100)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (BROKEN, "exited unexpectedly"),
+        ({**B, "serving": {"precision": "mask"}}, "gave no mask"),
+        ({"checkpoint": "gs://p1-bucket/sam-checkpoint/none"}, "found none"),
+        ({"image": "us-west1-docker.pkg.dev/p1/images/sam@sha256:" + "0" * 64}, "not found"),
+        ({"image": "us-west1-docker.pkg.dev/p1/images/sam:v1"}, "sha256"),
+        ({**B, "machine": "e2-standard-4"}, "does not support"),
+        ({"endpoint_id": "none"}, "does not exist"),
+    ],
+)
+def test_a_release_that_fails_leaves_the_old_one_and_no_trace(
+    vertex: Vertex, release: Release, changes: dict[str, Any], message: str
+) -> None:
+    release().release()
+    with pytest.raises(OperatorError, match=message):
+        release(**changes).release()
+    assert serving(vertex) == [("1", 100)]
+    assert [one.version_id for one in release().versions()] == ["1"]
+
+
+def test_a_first_release_that_fails_leaves_nothing(vertex: Vertex, release: Release) -> None:
+    with pytest.raises(OperatorError, match="exited unexpectedly"):
+        release(**BROKEN).release()
+    assert serving(vertex) == []
+    assert release().versions() == []
+    assert release().release().version == "1"
+
+
+def test_one_accelerator_is_enough_in_place(vertex: Vertex, release: Release) -> None:
+    with vertex.world.open() as world:
+        world["vertex"]["quotas"]["NVIDIA_TESLA_T4"] = 1
+    release().release()
+    with pytest.raises(OperatorError, match="quota") as caught:
+        release(**B).release()
+    assert "--in-place" in caught.value.hint
+    assert serving(vertex) == [("1", 100)]
+    moved = release(**B).release(in_place=True)
+    assert serving(vertex) == [(moved.version, 100)]
+    with pytest.raises(OperatorError, match="exited unexpectedly"):
+        release(checkpoint=B["checkpoint"], serving={"precision": "exit"}).release(in_place=True)
+    assert serving(vertex) == [(moved.version, 100)]
+
+
+def test_a_cloud_in_a_bad_mood_is_met_with_patience(
+    vertex: Vertex, release: Release, fault: Callable[..., None]
+) -> None:
+    for kind, method in (("503", "GET"), ("429", "models"), ("drop", "GET"), ("503", "PATCH")):
+        fault(kind=kind, method=method)
+    assert release().release().version == "1"
+    fault(kind="operation", method="DeployModel")
+    with pytest.raises(OperatorError, match="injected"):
+        release(**B).release()
+    assert serving(vertex) == [("1", 100)]
+    assert release(**B).release().changed
+
+
+def test_there_is_nothing_to_go_back_to(release: Release) -> None:
+    release().release()
+    with pytest.raises(OperatorError, match="no previous version"):
+        release().rollback()

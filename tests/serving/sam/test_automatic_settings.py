@@ -1,0 +1,38 @@
+"""Settings of automatic masks outside their range are refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serving.sam.automatic_settings import AutomaticSettings
+from serving.sam.errors import ParameterError
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"points_per_side": 0}, "points_per_side"),
+        ({"points_per_side": True}, "points_per_side"),
+        ({"points_per_side": None}, "point_grids"),
+        ({"points_per_batch": 0}, "points_per_batch"),
+        ({"pred_iou_thresh": 1.1}, "pred_iou_thresh"),
+        ({"pred_iou_thresh": float("nan")}, "pred_iou_thresh"),
+        ({"stability_score_thresh": -0.1}, "stability_score_thresh"),
+        ({"box_nms_thresh": "0.5"}, "box_nms_thresh"),
+        ({"crop_n_layers": 9}, "crop_n_layers"),
+        ({"min_mask_region_area": -1}, "min_mask_region_area"),
+        ({"points_per_side": None, "point_grids": (((0.5, 1.5),),)}, "point_grids"),
+        ({"points_per_side": None, "point_grids": ((),)}, "point_grids"),
+        (
+            {"points_per_side": None, "point_grids": (((0.5, 0.5),),), "crop_n_layers": 1},
+            "point_grids",
+        ),
+    ],
+)
+def test_automatic_settings_outside_their_range_are_named(
+    values: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(ParameterError, match=name):
+        AutomaticSettings(**values)

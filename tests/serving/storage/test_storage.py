@@ -1,0 +1,119 @@
+"""A folder is a folder: the same behaviour on this machine and in a bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serving.storage import Folder, LocalFolder, StorageError, open_folder
+
+
+@pytest.fixture(params=["local", "bucket"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    if request.param == "local":
+        return open_folder(str(tmp_path / "place"))
+    bucket: Callable[[str], str] = request.getfixturevalue("bucket")
+    return open_folder(bucket("some/place"))
+
+
+def test_folder_reads_back_what_was_written(folder: Folder) -> None:
+    assert not folder.exists("a/b.txt")
+    folder.write_bytes("a/b.txt", b"one", "text/plain")
+    folder.write_bytes("a/b.txt", b"two", "text/plain")
+    assert folder.exists("a/b.txt")
+    assert folder.read_bytes("a/b.txt") == b"two"
+    assert folder.uri_of("a/b.txt").endswith("place/a/b.txt")
+
+
+def test_folder_lists_by_name_without_hidden_files(folder: Folder) -> None:
+    for name in ("b.txt", "a/2.txt", "a/1.txt", ".run/plan.json", "a/.hidden"):
+        folder.write_bytes(name, b"xyz", "text/plain")
+    assert sorted(file.name for file in folder.files()) == ["a/1.txt", "a/2.txt", "b.txt"]
+    assert {file.size_bytes for file in folder.files()} == {3}
+    assert [file.name for file in folder.files("a/")] == ["a/1.txt", "a/2.txt"]
+
+
+def test_folder_digest_is_the_contents_md5(folder: Folder) -> None:
+    folder.write_bytes("x", b"content", "text/plain")
+    assert folder.digest("x") == "md5:" + hashlib.md5(b"content").hexdigest()
+
+
+def test_folder_write_from_moves_a_file(folder: Folder, tmp_path: Path) -> None:
+    source = tmp_path / "ready"
+    source.write_bytes(b"long")
+    folder.write_from("deep/name", source, "text/plain")
+    assert folder.read_bytes("deep/name") == b"long"
+    assert not source.exists()
+
+
+def test_folder_delete_folder_leaves_neighbours(folder: Folder) -> None:
+    for name in ("a/1", "a/b/2", "ab/3"):
+        folder.write_bytes(name, b"x", "text/plain")
+    folder.delete_folder("a")
+    folder.delete_folder("never-there")
+    assert [file.name for file in folder.files()] == ["ab/3"]
+
+
+def test_folder_delete_removes_one_file(folder: Folder) -> None:
+    for name in ("a", "ab"):
+        folder.write_bytes(name, b"x", "text/plain")
+    folder.delete("a")
+    folder.delete("a")
+    assert [file.name for file in folder.files()] == ["ab"]
+
+
+def test_folder_download_copies_a_file(folder: Folder, tmp_path: Path) -> None:
+    folder.write_bytes("x", b"content", "text/plain")
+    folder.download("x", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\0b"])
+def test_folder_name_outside_is_refused(folder: Folder, name: str) -> None:
+    with pytest.raises(StorageError, match="below the folder"):
+        folder.read_bytes(name)
+
+
+def test_folder_missing_file_is_a_storage_error_that_names_it(folder: Folder) -> None:
+    with pytest.raises(StorageError, match="missing"):
+        folder.read_bytes("missing")
+    with pytest.raises(StorageError, match="missing"):
+        folder.digest("missing")
+
+
+def test_local_write_that_fails_leaves_the_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk in the middle of a write costs nothing that was finished."""
+    folder = LocalFolder(tmp_path)
+    folder.write_bytes("x", b"old", "text/plain")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        folder.write_bytes("x", b"new", "text/plain")
+    assert folder.read_bytes("x") == b"old"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x"]
+
+
+def test_open_folder_unknown_scheme_is_refused() -> None:
+    with pytest.raises(StorageError, match="gs://"):
+        open_folder("s3://bucket/x")
+    with pytest.raises(StorageError, match="gs://bucket"):
+        open_folder("gs://")
+
+
+def test_bucket_without_credentials_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving.storage import bucket
+
+    bucket._client.cache_clear()
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
+    with pytest.raises(StorageError, match="gcloud auth application-default login"):
+        open_folder("gs://bucket/x")
+    bucket._client.cache_clear()

@@ -1,0 +1,142 @@
+"""Faults for the storage stand-in: a proxy before it that refuses, waits, or hangs up.
+
+python -m tests.stand_ins.faulty_storage --backend http://127.0.0.1:4443 --port 4444 --every 5
+
+A client that is pointed at the proxy meets a fault with every n-th request, in turn ``429``,
+``503``, ``drop`` (the connection ends without an answer), ``late`` (the request is carried out and
+then the connection ends) and ``slow``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+KINDS = ("429", "503", "drop", "late", "slow")
+SLOW_SECONDS = 0.5
+_OWN = ("connection", "transfer-encoding", "content-length", "keep-alive")
+
+
+class FaultyStorage:
+    """A proxy in threads of this process.
+
+    Args:
+        backend: address of the storage stand-in.
+        port: where to listen; 0 for any.
+
+    Attributes:
+        url: where it listens.
+        faults: how many were met, by kind.
+        down_until: while this is in the future (``time.monotonic``), everything fails.
+    """
+
+    def __init__(self, backend: str, port: int = 0, every: int = 5) -> None:
+        self._backend = urlsplit(backend)
+        self._every = every
+        self._lock = threading.Lock()
+        self._count = 0
+        self.down_until = 0.0
+        self.faults: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        """Serve until :meth:`stop`."""
+        self._server.serve_forever(poll_interval=0.1)
+
+    def stop(self) -> None:
+        """End."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def fault(self) -> str:
+        """The fault that the next request meets, or an empty string."""
+        with self._lock:
+            self._count += 1
+            if time.monotonic() < self.down_until:
+                kind = "503" if self._count % 2 else "drop"
+            elif not self._every or self._count % self._every:
+                return ""
+            else:
+                kind = KINDS[self._count // self._every % len(KINDS)]
+            self.faults[kind] += 1
+            return kind
+
+    def forward(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Ask the stand-in."""
+        host, port = self._backend.hostname or "127.0.0.1", self._backend.port
+        connection = http.client.HTTPConnection(host, port, timeout=60)
+        try:
+            connection.request(method, path, body, headers)
+            reply = connection.getresponse()
+            return reply.status, reply.getheaders(), reply.read()
+        finally:
+            connection.close()
+
+    def _handler(proxy) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _serve(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                kind = proxy.fault()
+                if kind == "drop":
+                    return self._hang_up()
+                if kind in ("429", "503"):
+                    return self._say(int(kind), [], b'{"error": {"message": "injected"}}')
+                if kind == "slow":
+                    time.sleep(SLOW_SECONDS)
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in _OWN}
+                status, found, content = proxy.forward(self.command, self.path, headers, body)
+                if kind == "late":
+                    return self._hang_up()
+                return self._say(status, found, content)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve
+
+            def _hang_up(self) -> None:
+                self.close_connection = True
+                self.connection.close()
+
+            def _say(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers:
+                    if name.lower() not in _OWN:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(content)
+
+            def log_message(self, *_arguments: Any) -> None:
+                """Say nothing."""
+
+        return Handler
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--backend", required=True, help="address of the storage stand-in")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--every", type=int, default=5, help="a fault with every n-th request")
+    arguments = parser.parse_args()
+    proxy = FaultyStorage(arguments.backend, arguments.port, arguments.every)
+    print(f"export STORAGE_EMULATOR_HOST={proxy.url}", flush=True)
+    proxy.serve()
+
+
+if __name__ == "__main__":
+    main()
