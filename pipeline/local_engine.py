@@ -20,17 +20,21 @@ from pipeline.run.parameters import RunError, RunParameters
 from pipeline.shard.step_process import ERROR_VARIABLE, OWNER_VARIABLE
 from serving.storage import WORK, LocalFolder, StorageError, open_folder
 
+LOG_HINT = "run again with --debug for the log; finished images are kept"
+
 
 class StepError(Exception):
     """A step of the run failed.
 
     Attributes:
-        kind: the class of the step's error; empty where the step left no word.
+        callers_fault: as the step's own error says.
+        hint: likewise.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, message: str, *, hint: str = LOG_HINT, callers_fault: bool = False) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.hint = hint
+        self.callers_fault = callers_fault
 
 
 def run_locally(parameters: RunParameters, log: IO[str]) -> dict[str, Any]:
@@ -85,10 +89,12 @@ def _restore(name: str, value: str | None) -> None:
 
 
 def _step_error(error_file: Path, error: RuntimeError) -> StepError:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, KeyError):
         detail = json.loads(error_file.read_text("utf-8"))
-        return StepError(detail["kind"], detail["message"])
-    return StepError("", str(error))
+        return StepError(
+            detail["message"], hint=detail["hint"], callers_fault=detail["callers_fault"]
+        )
+    return StepError(str(error))
 
 
 @contextlib.contextmanager

@@ -6,19 +6,19 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from serving.sam.errors import ParameterError
 from serving.sam.machine.devices import PRECISIONS, Precision
 
 MAX_SHARDS = 1000
 
 
-class ParameterError(ValueError):
-    """A parameter of a run is outside its range; the message names it."""
-
-
 class RunError(Exception):
     """A run cannot go on, through its caller's doing; what was finished stays."""
+
+    callers_fault: ClassVar[bool] = True
+    hint: ClassVar[str] = "see 'sam-vertex run --help' for what INPUT and --output may be"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

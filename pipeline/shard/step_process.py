@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from pipeline.run.manifest import ERROR, write_json
-from pipeline.run.parameters import ParameterError, RunError, RunParameters
+from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import SamError
 from serving.sam.machine.allocator import keep_freed_memory
 from serving.storage import StorageError, open_folder
@@ -26,8 +26,12 @@ _ROOT = Path(__file__).parents[2]
 class ShardError(Exception):
     """A shard's process keeps dying; the message says how and where."""
 
+    callers_fault: ClassVar[bool] = False
+    hint: ClassVar[str] = "run again with --debug for the log; finished images are kept"
 
-EXPECTED_ERRORS = (SamError, RunError, ParameterError, StorageError, ShardError)
+
+ExpectedError = SamError | RunError | StorageError | ShardError
+EXPECTED_ERRORS = (SamError, RunError, StorageError, ShardError)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -50,17 +54,21 @@ def run_step(
     try:
         return step(run, *args, **kwargs)
     except EXPECTED_ERRORS as error:
-        # With the run's name: a second run over the same output leaves its refusal there too.
-        kind, message = type(error).__name__, str(error)
-        _record(run, {"run": run.run_id, "kind": kind, "message": message})
+        _record(run, error)
         raise
 
 
-def _record(run: RunParameters, detail: dict[str, str]) -> None:
-    place = os.environ.get(ERROR_VARIABLE, "")
+def _record(run: RunParameters, error: ExpectedError) -> None:
+    detail = {
+        "run": run.run_id,  # a second run over the same output leaves its refusal there too
+        "message": str(error),
+        "hint": error.hint,
+        "callers_fault": error.callers_fault,
+    }
+    path = os.environ.get(ERROR_VARIABLE, "")
     try:
-        if place:
-            Path(place).write_text(json.dumps(detail), "utf-8")
+        if path:
+            Path(path).write_text(json.dumps(detail), "utf-8")
         else:
             write_json(open_folder(run.output), ERROR, detail)
     except (OSError, StorageError) as second:

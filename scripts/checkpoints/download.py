@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests
 
-from scripts.terminal.errors import Meter
+from scripts.terminal.progress import Meter
 from serving.sam.checkpoints import CheckpointEntry, file_sha256
 
 _BLOCK_BYTES = 1 << 20

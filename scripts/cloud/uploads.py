@@ -6,7 +6,8 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from scripts.terminal.errors import CLOUD, Meter, OperatorError
+from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.terminal.progress import Meter
 from serving.sam.checkpoints import file_sha256
 
 CHUNK_BYTES = 8 << 20  # each is sent again by itself when a connection breaks

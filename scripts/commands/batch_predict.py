@@ -18,7 +18,8 @@ from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.commands.model import read_plan
 from scripts.releases.request import ReleasePlan
-from scripts.terminal.errors import CLOUD, OperatorError, meter, reporting_errors
+from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
+from scripts.terminal.progress import meter
 from serving.sam.errors import ImageError
 from serving.storage import WORK, Folder, StorageError, open_folder
 

@@ -10,7 +10,8 @@ import typer
 
 from scripts.checkpoints.cache import cached_path
 from scripts.cloud import deployment
-from scripts.terminal.errors import CLOUD, OperatorError, meter, reporting_errors
+from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
+from scripts.terminal.progress import meter
 from serving.sam.checkpoints import CHECKPOINTS, find_entry
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from scripts.commands import options
 from scripts.costs.estimates import COORDINATORS_SECONDS, START_SECONDS, Work, estimate
 from scripts.costs.prices import HOURS_A_MONTH, prices
 from scripts.costs.throughput import throughput
-from scripts.runs.following import duration
+from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError, reporting_errors
 
 EXAMPLES = (

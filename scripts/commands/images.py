@@ -11,7 +11,8 @@ import typer
 
 from scripts.cloud import deployment
 from scripts.commands import options
-from scripts.terminal.errors import OperatorError, meter, reporting_errors
+from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.progress import meter
 
 if TYPE_CHECKING:
     from pipeline.run.input_images import InputImage

@@ -14,7 +14,8 @@ import typer
 from scripts.checkpoints.cache import checkpoint_place
 from scripts.cloud import deployment
 from scripts.commands import options
-from scripts.terminal.errors import CLOUD, OperatorError, meter, operator_error, reporting_errors
+from scripts.terminal.errors import CLOUD, OperatorError, as_operator_error, reporting_errors
+from scripts.terminal.progress import meter
 
 if TYPE_CHECKING:
     from pipeline.run.input_images import InputImage
@@ -189,7 +190,7 @@ def run_here(parameters: RunParameters, *, debug: bool = False) -> dict[str, Any
             ):
                 summary = run_locally(parameters, log)
         except StepError as error:
-            raise operator_error(error.kind, str(error)) from error
+            raise as_operator_error(error) from error
         finally:
             if debug:
                 log.seek(0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.commands.experiment import MODES, REFERENCE, rows_of
 from scripts.costs.prices import prices
-from scripts.runs.following import duration
+from scripts.terminal.amounts import duration
 
 _COLOURS = {"automatic": "#1a66d6", "prompted": "#d4582a"}
 _NAMES = {"automatic": "automatic", "prompted": "half with prompts"}

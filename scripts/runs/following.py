@@ -6,7 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from scripts.terminal.errors import Meter
+from scripts.terminal.amounts import duration
+from scripts.terminal.progress import Meter
 
 if TYPE_CHECKING:
     from serving.storage import Folder
@@ -89,12 +90,3 @@ class following:
         while not self._stop.wait(self._pause):
             self._meter.show()
         self._meter.show()
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

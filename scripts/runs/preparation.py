@@ -19,8 +19,8 @@ from scripts.commands.image import RECORD
 from scripts.costs.estimates import COORDINATORS_SECONDS, START_SECONDS, Estimate, Work, estimate
 from scripts.costs.prices import prices
 from scripts.costs.throughput import throughput
-from scripts.runs.following import duration
-from scripts.terminal.errors import OperatorError, operator_error
+from scripts.terminal.amounts import duration
+from scripts.terminal.errors import OperatorError
 
 if TYPE_CHECKING:
     from pipeline.definition import Machine
@@ -75,7 +75,9 @@ def prepare(found: Deployment, parameters: RunParameters) -> RunParameters:
         try:
             content = Path(prompts).expanduser().read_bytes()
         except OSError as error:
-            raise operator_error("RunError", f"prompts file {prompts}: {error}") from error
+            raise OperatorError(
+                f"prompts file {prompts}: {error}", hint="see 'sam-vertex run --help'"
+            ) from error
         name = f"prompts/{hashlib.sha256(content).hexdigest()[:32]}.json"
         folder = open_folder(found.pipeline_uri)
         folder.write_bytes(name, content, "application/json")

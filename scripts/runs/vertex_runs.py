@@ -15,7 +15,8 @@ from scripts.cloud.deployment import Deployment
 from scripts.cloud.vertex_sdk import connect, in_rehearsal, patiently, pipeline_client
 from scripts.costs.throughput import remember
 from scripts.runs.following import RunMeter
-from scripts.terminal.errors import CALLER, CLOUD, OperatorError, meter, operator_error
+from scripts.terminal.errors import CALLER, CLOUD, OperatorError
+from scripts.terminal.progress import meter
 
 if TYPE_CHECKING:
     from pipeline.definition import Machine
@@ -175,7 +176,9 @@ class VertexRuns:
             detail = read_json(output, ERROR) if output.exists(ERROR) else {}
             if detail.get("run") != run:
                 return None
-            return operator_error(detail["kind"], detail["message"])
+            return OperatorError.explained(
+                detail["message"], hint=detail["hint"], callers_fault=detail["callers_fault"]
+            )
         except (StorageError, ValueError, KeyError):
             return None
 

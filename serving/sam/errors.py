@@ -7,11 +7,26 @@
         - ParameterError    a setting of the automatic masks or of the engine
     - CheckpointError       the weights: missing, damaged, not SAM
     - DeviceError           the device or precision cannot be had on this machine
+
+Every error that a person may meet says two things about itself, here and in the other rooms:
+``callers_fault`` (whether another input mends it) and ``hint`` (what to do about it).
 """
+
+from __future__ import annotations
+
+from typing import ClassVar
 
 
 class SamError(Exception):
-    """Anything this package refuses or fails at."""
+    """Anything this package refuses or fails at.
+
+    Attributes:
+        callers_fault: whether the caller can mend it, by another input or another option.
+        hint: what to do about it, in one line.
+    """
+
+    callers_fault: ClassVar[bool] = True
+    hint: ClassVar[str] = ""
 
 
 class InputError(SamError):
@@ -21,18 +36,28 @@ class InputError(SamError):
 class ImageError(InputError):
     """The image cannot be used: unreadable, too large, of an unknown kind."""
 
+    hint = "supported are JPEG, PNG, WebP, TIFF and BMP"
+
 
 class PromptError(InputError):
     """A prompt has a wrong shape or label, or lies outside its image."""
+
+    hint = "prompts are XY pixels from the image's top left; docs/running.md shows the file"
 
 
 class ParameterError(InputError):
     """A setting is outside its range."""
 
+    hint = "see the options' ranges with --help"
+
 
 class CheckpointError(SamError):
     """The checkpoint cannot be used: missing, damaged, unsafe or not SAM."""
 
+    hint = "'sam-vertex checkpoint list' shows the known ones and which are here"
+
 
 class DeviceError(SamError):
     """The asked device or precision is not available on this machine."""
+
+    hint = "leave --precision at auto to take what this machine has"

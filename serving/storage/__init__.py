@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving.storage.folder import SCHEME, WORK, Folder, StorageError, StoredFile, safe_path
+from serving.storage.folder import (
+    SCHEME,
+    WORK,
+    BucketError,
+    Folder,
+    StorageError,
+    StoredFile,
+    safe_path,
+)
 from serving.storage.local import LocalFolder
 
 __all__ = [
     "SCHEME",
     "WORK",
+    "BucketError",
     "Folder",
     "LocalFolder",
     "StorageError",

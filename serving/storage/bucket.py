@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.storage.folder import SCHEME, Folder, StorageError, StoredFile, safe_path
+from serving.storage.folder import SCHEME, BucketError, Folder, StorageError, StoredFile, safe_path
 
 if TYPE_CHECKING:
     from google.cloud import storage as gcs
@@ -144,7 +144,7 @@ def _retry() -> Any:
 
 
 class _translated:
-    """Turn what the client raises into a StorageError that names the place."""
+    """Turn what the client raises into a BucketError that names the object."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -158,9 +158,9 @@ class _translated:
         from requests.exceptions import RequestException
 
         if isinstance(error, GoogleAPICallError):
-            raise StorageError(f"{self._place}: {error.message}") from error
+            raise BucketError(f"{self._place}: {error.message}") from error
         if isinstance(error, RetryError | GoogleAuthError | RequestException):
-            raise StorageError(f"{self._place}: {error}") from error
+            raise BucketError(f"{self._place}: {error}") from error
 
 
 @functools.cache
@@ -171,7 +171,7 @@ def _client() -> gcs.Client:
     try:
         return storage.Client()
     except DefaultCredentialsError as error:
-        raise StorageError(
+        raise BucketError(
             "no Google Cloud credentials on this machine; run "
             "'gcloud auth application-default login', or use local folders"
         ) from error

@@ -10,13 +10,23 @@ import abc
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 SCHEME = "gs://"
 WORK = ".run"  # inside a run's output: plans, progress and half-written files
 
 
 class StorageError(Exception):
-    """A place cannot be read or written; the message names it and the reason."""
+    """A file or folder cannot be read or written; the message names it and the reason."""
+
+    callers_fault: ClassVar[bool] = True
+    hint: ClassVar[str] = "check that it exists and that you may read or write it"
+
+
+class BucketError(StorageError):
+    """A bucket or object cannot be read or written: Cloud Storage, its grants or the network."""
+
+    callers_fault = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.run.input_images import find_images
-from pipeline.run.parameters import ParameterError, RunError, RunParameters, fingerprint
-from serving.sam.errors import PromptError
+from pipeline.run.parameters import RunError, RunParameters, fingerprint
+from serving.sam.errors import ParameterError, PromptError
 from serving.storage import open_folder
 
 

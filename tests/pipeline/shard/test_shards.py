@@ -14,12 +14,13 @@ from PIL import Image
 
 from pipeline.run.input_images import output_name
 from pipeline.run.manifest import PLAN, read_json, read_plan
-from pipeline.run.parameters import ParameterError, RunError, RunParameters, parse_max_failed
+from pipeline.run.parameters import RunError, RunParameters, parse_max_failed
 from pipeline.shard.image_in_hand import Hand, Said, read_hand
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.segment_shard import Care, segment_shard
 from pipeline.steps.write_report import write_report
 from scripts.checkout import ROOT
+from serving.sam.errors import ParameterError
 from serving.storage import open_folder
 from tests.conftest import draw_scene
 from tests.pipeline.conftest import run_steps

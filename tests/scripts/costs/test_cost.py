@@ -13,7 +13,7 @@ from scripts.cli import app
 from scripts.costs import prices as table
 from scripts.costs.estimates import Work, estimate
 from scripts.costs.throughput import PUBLISHED, Throughput, remember, throughput
-from scripts.runs.following import duration
+from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError
 
 

@@ -3,8 +3,11 @@
 import pytest
 import typer
 
-from scripts.terminal.errors import OperatorError, meter, operator_error, reporting_errors
+from pipeline.local_engine import StepError
+from scripts.terminal.errors import OperatorError, as_operator_error, reporting_errors
+from scripts.terminal.progress import meter
 from serving.sam.errors import PromptError
+from serving.storage import BucketError, StorageError
 
 
 def caught(error: BaseException, debug: bool = False) -> int:
@@ -39,18 +42,20 @@ def test_reporting_errors_with_debug_adds_the_traceback(
 
 
 @pytest.mark.parametrize(
-    ("kind", "message", "code"),
+    ("error", "code"),
     [
-        ("PromptError", "x", 2),
-        ("StorageError", "/out: No space left", 2),
-        ("StorageError", "gs://bucket/x: 503", 1),
-        ("", "the pipeline failed", 1),
+        (PromptError("x"), 2),
+        (StorageError("/out: No space left"), 2),
+        (BucketError("gs://bucket/x: 503"), 1),
+        (StepError("the pipeline failed"), 1),
+        (StepError("wrong weights", hint="others", callers_fault=True), 2),
+        (type("PromptError", (Exception,), {})("another's of the same name"), 1),
     ],
 )
-def test_operator_error_tells_the_callers_fault_from_the_clouds(
-    kind: str, message: str, code: int
+def test_as_operator_error_tells_the_callers_fault_from_the_clouds(
+    error: Exception, code: int
 ) -> None:
-    assert operator_error(kind, message).exit_code == code
+    assert as_operator_error(error).exit_code == code
 
 
 def test_meter_in_a_pipe_prints_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
