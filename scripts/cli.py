@@ -16,10 +16,10 @@ from scripts.commands import (
     pipeline,
     predict,
     rehearsal,
+    rehearse,
     run,
     serve,
 )
-from scripts.rehearsal import journey
 
 app = typer.Typer(
     name="sam-vertex",
@@ -43,7 +43,7 @@ app.add_typer(image.app, name="image")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(rehearsal.app, name="rehearsal")
-app.command("rehearse", epilog=journey.EXAMPLE)(journey.rehearse)
+app.command("rehearse", epilog=rehearse.EXAMPLE)(rehearse.rehearse)
 
 
 def main() -> None:

@@ -1,27 +1,20 @@
-"""``sam-vertex rehearse``: the whole journey in a local cloud, from deploy to destroy."""
+"""The whole journey in a local cloud, step by step, from deploy to destroy."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import shutil
-import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from scripts.checkout import STACKS
-from scripts.commands import options
 from scripts.rehearsal import local_cloud as cloud
 from scripts.rehearsal.journey_steps import StepList
 from scripts.rehearsal.journey_tools import cdktf, sam_vertex, world_of
-from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.errors import OperatorError
 
-EXAMPLE = "Example: sam-vertex rehearse --output rehearsal/"
 FLAGS = ("--auto-approve", "--skip-provider-lock")  # locking asks the network
 STEPS = (
     "start the local cloud",
@@ -40,46 +33,6 @@ STEPS = (
     "prove that nothing is left",
 )
 PROMPTS = {"scene-0.png": {"1": [[140, 120]]}, "scene-2.png": [{"box": [176, 34, 274, 122]}]}
-
-
-def rehearse(
-    output: Annotated[
-        Path, typer.Option(help="Local folder that keeps report, predictions and logs.")
-    ] = Path("rehearsal"),
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
-    """Rehearse it all on this machine: deploy, release, predict, run, report, destroy.
-
-    The real cdktf, Terraform, SDKs, Kubeflow and model server work against stand-ins of Google
-    Cloud; no account and no network are needed. What is left is OUTPUT; an interruption leaves
-    nothing running either.
-    """
-    with reporting_errors(debug), _interruptible():
-        journey = Journey(output)
-        summary = journey.run()
-        if as_json:
-            typer.echo(json.dumps(summary))
-            return
-        typer.echo(
-            f"rehearsed in {summary['seconds']:.0f} s: {summary['resources']} resources deployed "
-            f"and destroyed, {summary['images']} images segmented, nothing left"
-        )
-        typer.echo(f"report: {summary['report']}")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end a block as Ctrl-C does, so that it cleans up."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    earlier = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
 
 
 def write_scenes(folder: Path, count: int = 6) -> None:

@@ -1,0 +1,57 @@
+"""``sam-vertex rehearse``: the whole journey in a local cloud, from deploy to destroy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.commands import options
+from scripts.rehearsal.journey import Journey
+from scripts.terminal.errors import reporting_errors
+
+EXAMPLE = "Example: sam-vertex rehearse --output rehearsal/"
+
+
+def rehearse(
+    output: Annotated[
+        Path, typer.Option(help="Local folder that keeps report, predictions and logs.")
+    ] = Path("rehearsal"),
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Rehearse it all on this machine: deploy, release, predict, run, report, destroy.
+
+    The real cdktf, Terraform, SDKs, Kubeflow and model server work against stand-ins of Google
+    Cloud; no account and no network are needed. What is left is OUTPUT; an interruption leaves
+    nothing running either.
+    """
+    with reporting_errors(debug), _interruptible():
+        summary = Journey(output).run()
+        if as_json:
+            typer.echo(json.dumps(summary))
+            return
+        typer.echo(
+            f"rehearsed in {summary['seconds']:.0f} s: {summary['resources']} resources deployed "
+            f"and destroyed, {summary['images']} images segmented, nothing left"
+        )
+        typer.echo(f"report: {summary['report']}")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end a block as Ctrl-C does, so that the block cleans up."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
