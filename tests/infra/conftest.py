@@ -21,10 +21,14 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clouds.Cloud]:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path, cloud: clouds.Cloud) -> Callable[..., Deployment]:
+def deployment(tmp_path: Path, cloud: clouds.Cloud) -> Iterator[Callable[..., Deployment]]:
     """Make a deployment from settings."""
+    deployments: list[Deployment] = []
 
     def make(**settings: Any) -> Deployment:
-        return Deployment(tmp_path, cloud, **settings)
+        deployments.append(Deployment(tmp_path, cloud, **settings))
+        return deployments[-1]
 
-    return make
+    yield make
+    for deployment in deployments:
+        deployment.close()

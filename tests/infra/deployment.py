@@ -1,20 +1,31 @@
 """Synthesize the stacks in this process and drive the real Terraform on them, each in its world.
 
-The kernel behind the bindings starts once for all tests, which a process a synth would not.
+The kernel behind the bindings starts once for all tests, which a process a synth would not. The
+provider answers from this process too: Terraform attaches to it instead of starting one for every
+command. That Terraform finds and starts it by itself is what tests/scripts/rehearsal and the
+journeys show.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import uuid
 from pathlib import Path
 from typing import Any
 
+import grpc
 import tftest
+from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 
 from infra.settings import Settings
 from infra.stacks import PLATFORM, SERVING, build
+from scripts.rehearsal.google_provider.objects import Objects
+from scripts.rehearsal.google_provider.protocol.bundle import ADDRESS
+from scripts.rehearsal.google_provider.protocol.plugin import APP_PROTOCOL, WORKERS
+from scripts.rehearsal.google_provider.protocol.servicer import Provider
+from scripts.rehearsal.google_provider.services.service import Service
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.local_cloud import Cloud
 
@@ -67,6 +78,37 @@ def document(stacks: Path, stack: str) -> dict[str, Any]:
     return dict(json.loads((stacks / stack / "cdk.tf.json").read_text("utf-8")))
 
 
+class AttachedProvider:
+    """The provider's stand-in as a thread of this process, to which Terraform attaches.
+
+    Args:
+        world: what exists.
+        storage_url: address of the storage stand-in.
+    """
+
+    def __init__(self, world: World, storage_url: str) -> None:
+        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=WORKERS))
+        provider = Provider(Service(world, Objects(storage_url)))
+        pb_grpc.add_ProviderServicer_to_server(provider, self._server)
+        self._port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    def environment(self) -> dict[str, str]:
+        """The variable by which Terraform attaches instead of starting a plugin."""
+        attached = {
+            "Protocol": "grpc",
+            "ProtocolVersion": APP_PROTOCOL,
+            "Pid": os.getpid(),
+            "Test": True,  # Terraform leaves the process alone when it ends
+            "Addr": {"Network": "tcp", "String": f"127.0.0.1:{self._port}"},
+        }
+        return {"TF_REATTACH_PROVIDERS": json.dumps({ADDRESS: attached})}
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.stop(grace=None)
+
+
 class Deployment:
     """Both stacks with one setting of the settings, their state, and a world that is theirs alone.
 
@@ -79,13 +121,14 @@ class Deployment:
         self.settings = settings
         self.world = World(folder / "world.json")
         self.storage_url = cloud.storage_url
-        self._environment = {
+        self._provider = AttachedProvider(self.world, cloud.storage_url)
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1",
             **cloud.environment(),
-            "SAM_REHEARSAL_WORLD": str(self.world.path),
+            **self._provider.environment(),
         }
+        self._initialized: dict[str, tftest.TerraformTest] = {}
         with self.world.open() as contents:
             contents["existing"] = list(EXISTING)
         self.synthesize()
@@ -96,10 +139,12 @@ class Deployment:
         self.stacks = synthesize(self.folder, project_id=self.project, **self.settings)
 
     def terraform(self, stack: str = PLATFORM) -> tftest.TerraformTest:
-        """Terraform in one stack, initialized."""
-        test = tftest.TerraformTest(str(self.stacks / stack), env=self._environment)
-        test.setup(cleanup_on_exit=False)
-        return test
+        """Terraform in one stack, initialized once: another synthesis changes no backend."""
+        if stack not in self._initialized:
+            test = tftest.TerraformTest(str(self.stacks / stack), env=self.environment)
+            test.setup(cleanup_on_exit=False)
+            self._initialized[stack] = test
+        return self._initialized[stack]
 
     def apply(self, *stacks: str) -> dict[str, Any]:
         """Apply the stacks; the outputs of each."""
@@ -117,16 +162,24 @@ class Deployment:
 
     def changes(self, stack: str = PLATFORM) -> dict[str, list[str]]:
         """What a plan would do: address without its hash, to actions; what stays is left out."""
-        plan = self.terraform(stack).plan(output=True)
-        found = {}
-        for change in plan.resource_changes.values():
-            if change["change"]["actions"] not in (["no-op"], ["read"]):
-                found[plain(change["address"])] = change["change"]["actions"]
-        return found
+        return {
+            plain(change["address"]): change["change"]["actions"]
+            for change in self.planned(stack)
+            if change["change"]["actions"] not in (["no-op"], ["read"])
+        }
+
+    def planned(self, stack: str = PLATFORM) -> list[dict[str, Any]]:
+        """All resource changes of a plan."""
+        return list(self.terraform(stack).plan(output=True).resource_changes.values())
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """Everything that exists in the world, by type, types without any left out."""
-        return {kind: found for kind, found in self.world.read()["resources"].items() if found}
+        kinds = self.world.read()["resources"]
+        return {kind: resources for kind, resources in kinds.items() if resources}
+
+    def close(self) -> None:
+        """Let the provider go."""
+        self._provider.close()
 
 
 def plain(address: str) -> str:

@@ -8,16 +8,17 @@ that type, whatever its hashed name is.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from infra.stacks import PLATFORM, SERVING
 from scripts.rehearsal import local_cloud as clouds
 from scripts.rehearsal.google_provider.protocol.values import leaves
-from tests.infra.deployment import VARIANTS, Deployment
+from scripts.rehearsal.google_provider.services.identity import project_number
+from tests.infra.deployment import STACKS, VARIANTS, Deployment
 
 FOLDER = Path(__file__).parents[1] / "data" / "inventory"
 IMPORTANT: dict[str, tuple[str, ...]] = {
@@ -78,31 +79,29 @@ IMPORTANT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def of_plan(plan: Any) -> dict[str, list[dict[str, Any]]]:
-    """The inventory of one plan: for each type, its resources' important attributes, sorted."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for change in plan.resource_changes.values():
-        kind, values = change["type"], change["change"]["after"]
+def of_plan(changes: list[dict[str, Any]], project: str) -> dict[str, list[dict[str, Any]]]:
+    """The inventory of one plan: for each type, its resources' important attributes, sorted.
+
+    Args:
+        changes: all resource changes of the plan.
+        project: its id; the inventory speaks of my-project, and of that one's number.
+    """
+    text = json.dumps(changes).replace(project, "my-project")
+    text = text.replace(project_number(project), project_number("my-project"))
+    inventory: dict[str, list[dict[str, Any]]] = {}
+    for change in json.loads(text):
         if change["mode"] != "managed":
             continue
+        kind, planned = change["type"], change["change"]["after"]
         entry = {}
         for name in IMPORTANT[kind]:
-            values_of_name = [value for _, value in leaves(values, name) if value is not None]
-            if values_of_name:
-                single = len(values_of_name) == 1
-                entry[name] = values_of_name[0] if single else values_of_name
-        found.setdefault(kind, []).append(entry)
+            values = [value for _, value in leaves(planned, name) if value is not None]
+            if values:
+                entry[name] = values[0] if len(values) == 1 else values
+        inventory.setdefault(kind, []).append(entry)
     return {
         kind: sorted(entries, key=lambda entry: yaml.safe_dump(entry))
-        for kind, entries in sorted(found.items())
-    }
-
-
-def of_deployment(deployment: Deployment) -> dict[str, Any]:
-    """The inventories of both stacks."""
-    return {
-        stack: of_plan(deployment.terraform(stack).plan(output=True))
-        for stack in (PLATFORM, SERVING)
+        for kind, entries in sorted(inventory.items())
     }
 
 
@@ -113,8 +112,10 @@ def main() -> None:
         cloud = clouds.start(Path(home, "cloud"))
         try:
             for variant, settings in VARIANTS.items():
-                made = Deployment(Path(home, variant), cloud, project_id="my-project", **settings)
-                text = yaml.safe_dump(of_deployment(made), sort_keys=True, width=100)
+                made = Deployment(Path(home, variant), cloud, **settings)
+                stacks = {stack: of_plan(made.planned(stack), made.project) for stack in STACKS}
+                made.close()
+                text = yaml.safe_dump(stacks, sort_keys=True, width=100)
                 (FOLDER / f"{variant}.yaml").write_text(text, "utf-8")
         finally:
             clouds.stop(cloud.home)

@@ -91,7 +91,7 @@ def test_what_is_missing_stops_the_plan_and_names_the_command(
         made.terraform(SERVING)
         done = subprocess.run(
             ["terraform", "plan", "-no-color"], cwd=made.stacks / SERVING,
-            env=made._environment, capture_output=True, text=True, check=False,
+            env=made.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode != 0
         return " ".join(done.stderr.replace("│", " ").split())
@@ -124,7 +124,7 @@ def test_a_replaced_endpoint_is_emptied_first_and_filled_again(
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\necho "$2 $SAM_VERTEX_RELEASE" >> {notes}\n')
     program.chmod(0o755)
-    made._environment["PATH"] = f"{program.parent}:{made._environment['PATH']}"
+    made.environment["PATH"] = f"{program.parent}:{made.environment['PATH']}"
     made.apply(PLATFORM)
     image = IMAGE.replace("my-project", made.project)
     bucket = f"{made.project}-sam"

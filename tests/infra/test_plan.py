@@ -1,4 +1,4 @@
-"""Every plan check that CI makes: the real Terraform plans every variant of the settings."""
+"""Every variant of the settings: the real Terraform plans it, applies it, and plans no more."""
 
 from __future__ import annotations
 
@@ -8,37 +8,44 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.stacks import PLATFORM, SERVING
+from infra.stacks import PLATFORM
 from scripts.rehearsal.google_provider.protocol.values import leaves
-from tests.infra.deployment import VARIANTS, Deployment
+from tests.infra.deployment import STACKS, VARIANTS, Deployment
 from tests.infra.inventory import FOLDER, of_plan
 
 REGENERATE = "if the change is meant: python -m tests.infra.inventory, and review the diff"
 
 
-def planned(plan: Any, kind: str) -> list[dict[str, Any]]:
+Changes = list[dict[str, Any]]
+
+
+def planned(changes: Changes, kind: str) -> list[dict[str, Any]]:
     """The planned values of every resource of one type."""
-    changes = [change for change in plan.resource_changes.values() if change["type"] == kind]
-    assert changes, f"no {kind} is planned"
-    return [change["change"]["after"] for change in changes]
+    values = [change["change"]["after"] for change in changes if change["type"] == kind]
+    assert values, f"no {kind} is planned"
+    return values
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_plan_matches_golden_inventory(variant: str, deployment: Callable[..., Deployment]) -> None:
-    """Both stacks plan exactly what the inventory lists, and break no rule of what we promise."""
-    made = deployment(project_id="my-project", **VARIANTS[variant])
-    plans = {stack: made.terraform(stack).plan(output=True) for stack in (PLATFORM, SERVING)}
+def test_variant_plans_its_golden_inventory_and_applies(
+    variant: str, deployment: Callable[..., Deployment]
+) -> None:
+    """Both stacks plan exactly what the inventory lists, break no promise, and become that."""
+    made = deployment(**VARIANTS[variant])
+    plans = {stack: made.planned(stack) for stack in STACKS}
     golden = yaml.safe_load((FOLDER / f"{variant}.yaml").read_text("utf-8"))
-    found = {stack: of_plan(plan) for stack, plan in plans.items()}
-    assert found == golden, REGENERATE
+    inventory = {stack: of_plan(changes, made.project) for stack, changes in plans.items()}
+    assert inventory == golden, REGENERATE
     assert_least_privilege(plans[PLATFORM])
     assert_closed(plans[PLATFORM])
     assert_encrypted_or_not(plans, made)
+    made.apply()
+    assert {stack: made.changes(stack) for stack in STACKS} == {stack: {} for stack in STACKS}
 
 
-def assert_least_privilege(plan: Any) -> None:
+def assert_least_privilege(changes: Changes) -> None:
     """No basic role, nothing public, no storage role on the project."""
-    for change in plan.resource_changes.values():
+    for change in changes:
         role = (change["change"]["after"] or {}).get("role", "")
         member = (change["change"]["after"] or {}).get("member") or ""
         assert role not in ("roles/owner", "roles/editor", "roles/viewer"), change["address"]
@@ -48,17 +55,17 @@ def assert_least_privilege(plan: Any) -> None:
             assert role != "roles/iam.serviceAccountUser", change["address"]
 
 
-def assert_closed(plan: Any) -> None:
-    (bucket,) = planned(plan, "google_storage_bucket")
+def assert_closed(changes: Changes) -> None:
+    (bucket,) = planned(changes, "google_storage_bucket")
     assert bucket["public_access_prevention"] == "enforced"
     assert bucket["uniform_bucket_level_access"] is True
-    (workbench,) = planned(plan, "google_workbench_instance")
+    (workbench,) = planned(changes, "google_workbench_instance")
     assert workbench["gce_setup"][0]["disable_public_ip"] is True
-    for service in planned(plan, "google_project_service"):
+    for service in planned(changes, "google_project_service"):
         assert service["disable_on_destroy"] is False
 
 
-def assert_encrypted_or_not(plans: dict[str, Any], made: Deployment) -> None:
+def assert_encrypted_or_not(plans: dict[str, Changes], made: Deployment) -> None:
     """With CMEK the one key is on bucket, repository, both disks and endpoint; without, nowhere."""
     names = {
         "google_storage_bucket": ("encryption.default_kms_key_name",),
@@ -71,8 +78,8 @@ def assert_encrypted_or_not(plans: dict[str, Any], made: Deployment) -> None:
     }
     keys = [
         value
-        for plan in plans.values()
-        for change in plan.resource_changes.values()
+        for changes in plans.values()
+        for change in changes
         for name in names.get(change["type"], ())
         for _, value in leaves(change["change"]["after"], name)
         if value
