@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from scripts.rehearsal import local_cloud as clouds
-from scripts.rehearsal.google_provider.protocol.values import leaves
+from scripts.rehearsal.google_provider.schema.values import leaves
 from scripts.rehearsal.google_provider.services.identity import project_number
 from tests.infra.deployment import STACKS, VARIANTS, Deployment
 

@@ -13,7 +13,7 @@ import tftest
 
 from infra.stacks import PLATFORM, SERVING
 from scripts.rehearsal.google_provider.objects import Objects
-from scripts.rehearsal.google_provider.protocol.schema import resource_block
+from scripts.rehearsal.google_provider.schema.snapshot import resource_block
 from tests.infra.deployment import STACKS, Deployment
 
 Deploy = Callable[..., Deployment]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from infra.stacks import PLATFORM
-from scripts.rehearsal.google_provider.protocol.values import leaves
+from scripts.rehearsal.google_provider.schema.values import leaves
 from tests.infra.deployment import STACKS, VARIANTS, Deployment
 from tests.infra.inventory import FOLDER, of_plan
 

@@ -1,1 +1,1 @@
-"""Terraform's plugin protocol, and the provider's schema."""
+"""Terraform's plugin protocol, version 6, as a provider answers it."""

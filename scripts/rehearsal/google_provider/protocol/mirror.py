@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from scripts.checkout import ROOT
-from scripts.rehearsal.google_provider.protocol.bundle import ADDRESS
+from scripts.rehearsal.google_provider.schema.bundle import ADDRESS
 
 VERSION = "6.50.0"
 

@@ -12,14 +12,11 @@ import grpc
 from tfplugin_proto import tfplugin6_5_pb2 as pb
 from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 
-from scripts.rehearsal.google_provider.protocol.schema import (
-    provider_schema,
-    resource_block,
-    snapshot,
-)
-from scripts.rehearsal.google_provider.protocol.values import Path, decode, encode
+from scripts.rehearsal.google_provider.protocol.schema_messages import provider_schema
 from scripts.rehearsal.google_provider.rules import planning
 from scripts.rehearsal.google_provider.rules.checking import Problem, check_configuration
+from scripts.rehearsal.google_provider.schema.snapshot import resource_block, snapshot
+from scripts.rehearsal.google_provider.schema.values import Path, decode, encode
 from scripts.rehearsal.google_provider.services.data_sources import read_data
 from scripts.rehearsal.google_provider.services.refusals import ServiceError
 from scripts.rehearsal.google_provider.services.service import CreatedAndFailed, Service

@@ -7,9 +7,9 @@ import json
 import re
 from typing import Any
 
-from scripts.rehearsal.google_provider.protocol.schema import Block, resource_block
-from scripts.rehearsal.google_provider.protocol.values import UNKNOWN, Path, leaves
 from scripts.rehearsal.google_provider.rules.rulebook import RULES
+from scripts.rehearsal.google_provider.schema.snapshot import Block, resource_block
+from scripts.rehearsal.google_provider.schema.values import UNKNOWN, Path, leaves
 
 LABEL = r"[a-z][a-z0-9_-]{0,62}"
 LABELLED = ("labels", "user_labels")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.rehearsal.google_provider.protocol.schema import Block, resource_block
-from scripts.rehearsal.google_provider.protocol.values import UNKNOWN, Path, leaves
-from scripts.rehearsal.google_provider.rules.rule import Rules
+from scripts.rehearsal.google_provider.rules.resource_rules import Rules
 from scripts.rehearsal.google_provider.rules.rulebook import RULES
+from scripts.rehearsal.google_provider.schema.snapshot import Block, resource_block
+from scripts.rehearsal.google_provider.schema.values import UNKNOWN, Path, leaves
 
 ATTRIBUTION = {"goog-terraform-provisioned": "true"}
 

@@ -7,7 +7,7 @@ the limits of the services' own APIs. A dotted name goes through nested blocks.
 
 from __future__ import annotations
 
-from scripts.rehearsal.google_provider.rules.rule import (
+from scripts.rehearsal.google_provider.rules.resource_rules import (
     Rules,
     same_case,
     same_duration,

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from scripts.rehearsal.google_provider.objects import Objects
-from scripts.rehearsal.google_provider.protocol.values import UNKNOWN, first
+from scripts.rehearsal.google_provider.schema.values import UNKNOWN, first
 from scripts.rehearsal.google_provider.services.identity import Values, is_member, project_number
 
 PLACEHOLDER = ".managed-folder"

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from scripts.rehearsal.google_provider.objects import Objects
-from scripts.rehearsal.google_provider.protocol.schema import Block, resource_block
-from scripts.rehearsal.google_provider.protocol.values import UNKNOWN
+from scripts.rehearsal.google_provider.schema.snapshot import Block, resource_block
+from scripts.rehearsal.google_provider.schema.values import UNKNOWN
 from scripts.rehearsal.google_provider.services.identity import (
     Values,
     computed_values,

@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.rehearsal.google_provider.protocol import bundle
-from scripts.rehearsal.google_provider.protocol.schema import resource_block
 from scripts.rehearsal.google_provider.rules.rulebook import RULES
+from scripts.rehearsal.google_provider.schema import bundle
+from scripts.rehearsal.google_provider.schema.snapshot import resource_block
 from scripts.rehearsal.local_cloud import Cloud
 
 
 def test_snapshot_is_regenerated_byte_for_byte() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.rehearsal.google_provider.protocol.bundle", "--check"],
+        [sys.executable, "-m", "scripts.rehearsal.google_provider.schema.bundle", "--check"],
         capture_output=True,
         text=True,
         check=False,

@@ -11,10 +11,14 @@ import pytest
 
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.protocol.plugin import handshake
-from scripts.rehearsal.google_provider.protocol.schema import resource_block
-from scripts.rehearsal.google_provider.protocol.values import UNKNOWN, decode, encode, leaves
 from scripts.rehearsal.google_provider.rules.planning import plan
-from scripts.rehearsal.google_provider.rules.rule import same_duration, same_json, same_link
+from scripts.rehearsal.google_provider.rules.resource_rules import (
+    same_duration,
+    same_json,
+    same_link,
+)
+from scripts.rehearsal.google_provider.schema.snapshot import resource_block
+from scripts.rehearsal.google_provider.schema.values import UNKNOWN, decode, encode, leaves
 from scripts.rehearsal.google_provider.world import World
 
 

@@ -1,7 +1,7 @@
 """Derive the provider's schema from the installed bindings, in Terraform's own JSON form.
 
-    python -m scripts.rehearsal.google_provider.protocol.bundle          # write schema.json anew
-    python -m scripts.rehearsal.google_provider.protocol.bundle --check  # fail if it would change
+    python -m scripts.rehearsal.google_provider.schema.bundle          # write schema.json anew
+    python -m scripts.rehearsal.google_provider.schema.bundle --check  # fail if it would change
 
 The wheel ``cdktf-cdktf-provider-google`` carries its TypeScript sources (in the source maps of its
 bundle), generated from the real provider. They tell, for every attribute, its type and whether it

@@ -1,29 +1,15 @@
-"""The schema snapshot: read from disk, and in the form that Terraform asks for."""
+"""The schema in the form that Terraform asks for: messages of the plugin protocol."""
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import Any
 
 from tfplugin_proto import tfplugin6_5_pb2 as pb
 
-from scripts.rehearsal.google_provider.protocol.bundle import ADDRESS, SCHEMA_PATH
-from scripts.rehearsal.google_provider.rules.rule import Rules
+from scripts.rehearsal.google_provider.rules.resource_rules import Rules
 from scripts.rehearsal.google_provider.rules.rulebook import RULES
-
-Block = dict[str, Any]  # "attributes" and "block_types", as ``terraform providers schema -json``
-
-
-@functools.cache
-def snapshot() -> dict[str, Any]:
-    """The provider's part of the snapshot."""
-    return dict(json.loads(SCHEMA_PATH.read_text("utf-8"))["provider_schemas"][ADDRESS])
-
-
-def resource_block(type_name: str) -> Block:
-    """The block of a resource type."""
-    return dict(snapshot()["resource_schemas"][type_name]["block"])
+from scripts.rehearsal.google_provider.schema.snapshot import Block, snapshot
 
 
 def _block_message(block: Block, rules: Rules, path: str) -> pb.Schema.Block:
@@ -59,16 +45,16 @@ def _schema_message(schema: dict[str, Any], rules: Rules) -> pb.Schema:
 
 def provider_schema() -> pb.GetProviderSchema.Response:
     """Everything, as the answer to Terraform's first question."""
-    found = snapshot()
+    provider = snapshot()
     return pb.GetProviderSchema.Response(
-        provider=_schema_message(found["provider"], Rules()),
+        provider=_schema_message(provider["provider"], Rules()),
         resource_schemas={
             name: _schema_message(schema, RULES[name])
-            for name, schema in found["resource_schemas"].items()
+            for name, schema in provider["resource_schemas"].items()
         },
         data_source_schemas={
             name: _schema_message(schema, Rules())
-            for name, schema in found["data_source_schemas"].items()
+            for name, schema in provider["data_source_schemas"].items()
         },
         server_capabilities=pb.ServerCapabilities(get_provider_schema_optional=True),
     )
