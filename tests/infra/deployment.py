@@ -17,7 +17,6 @@ from typing import Any
 
 import grpc
 import tftest
-from scripts.rehearsal.google_provider.protocol.bundle import ADDRESS
 from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 
 from infra.settings import Settings
@@ -25,6 +24,7 @@ from infra.stacks import PLATFORM, SERVING, build
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.protocol.plugin import APP_PROTOCOL, WORKERS
 from scripts.rehearsal.google_provider.protocol.servicer import Provider
+from scripts.rehearsal.google_provider.schema.bundle import ADDRESS
 from scripts.rehearsal.google_provider.services.service import Service
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.local_cloud import Cloud
