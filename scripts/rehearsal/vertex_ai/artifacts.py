@@ -7,7 +7,7 @@ import hashlib
 import re
 from typing import Any
 
-from scripts.rehearsal.vertex_ai.http.errors import ApiError, precondition
+from scripts.rehearsal.vertex_ai.errors import ApiError, precondition
 from scripts.rehearsal.vertex_ai.state import Json, State
 
 COPIES = "vertex-managed-copies"

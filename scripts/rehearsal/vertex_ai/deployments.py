@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from scripts.rehearsal.vertex_ai.http.errors import ApiError
+from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.state import Json
 
 # The SDK sends enums by number (google/cloud/aiplatform/v1/accelerator_type.proto).

@@ -16,8 +16,8 @@ from scripts.rehearsal.vertex_ai.deployments import (
     named_accelerator,
     split_text,
 )
-from scripts.rehearsal.vertex_ai.http.errors import ApiError, not_found, precondition
-from scripts.rehearsal.vertex_ai.http.operations import EMPTY_RESPONSE, Operations, response
+from scripts.rehearsal.vertex_ai.errors import ApiError, not_found, precondition
+from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations, response
 from scripts.rehearsal.vertex_ai.state import (
     ENDPOINT,
     Json,

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
-from scripts.rehearsal.vertex_ai.http.errors import ApiError, precondition
-from scripts.rehearsal.vertex_ai.http.operations import EMPTY_RESPONSE, Operations, response
+from scripts.rehearsal.vertex_ai.errors import ApiError, precondition
+from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations, response
 from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, now
 
 MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")

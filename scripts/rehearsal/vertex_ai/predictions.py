@@ -7,7 +7,7 @@ import random
 
 from scripts.rehearsal.vertex_ai.containers.replicas import Replica
 from scripts.rehearsal.vertex_ai.containers.running import Key, Running
-from scripts.rehearsal.vertex_ai.http.errors import ApiError
+from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.state import Json, State, endpoint_values
 
 LIMIT_BYTES = {True: 10_000_000, False: 1_500_000}  # dedicated or not

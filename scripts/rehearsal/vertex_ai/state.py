@@ -15,7 +15,7 @@ from typing import Any
 
 from scripts.rehearsal.google_provider.services.identity import project_number
 from scripts.rehearsal.google_provider.world import World
-from scripts.rehearsal.vertex_ai.http.errors import not_found
+from scripts.rehearsal.vertex_ai.errors import not_found
 
 ENDPOINT = "google_vertex_ai_endpoint"
 Json = dict[str, Any]

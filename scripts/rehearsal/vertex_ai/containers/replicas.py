@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from scripts.rehearsal.vertex_ai.http.errors import ApiError, precondition
+from scripts.rehearsal.vertex_ai.errors import ApiError, precondition
 from scripts.rehearsal.vertex_ai.state import Json
 
 LIVENESS_SECONDS = 40.0  # four attempts to connect, ten seconds apart

@@ -1,1 +1,1 @@
-"""The service's surface: routes, errors, long-running operations, certificate."""
+"""The service's surface: routes, injected faults, certificate."""

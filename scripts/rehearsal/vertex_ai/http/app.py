@@ -15,11 +15,11 @@ from fastapi import FastAPI, Request, Response
 
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
 from scripts.rehearsal.vertex_ai.endpoints import Endpoints
-from scripts.rehearsal.vertex_ai.http.errors import ApiError
-from scripts.rehearsal.vertex_ai.http.operations import EMPTY_RESPONSE, Operations
+from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.jobs.batch_predictions import BatchJobs
 from scripts.rehearsal.vertex_ai.jobs.pipelines import PipelineJobs
 from scripts.rehearsal.vertex_ai.models import Models
+from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations
 from scripts.rehearsal.vertex_ai.predictions import Predictions
 from scripts.rehearsal.vertex_ai.state import Json, State
 

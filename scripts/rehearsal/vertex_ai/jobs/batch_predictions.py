@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.rehearsal.vertex_ai.containers.replicas import Replica
 from scripts.rehearsal.vertex_ai.deployments import T4_MACHINES, named_accelerator
-from scripts.rehearsal.vertex_ai.http.errors import ApiError, not_found
+from scripts.rehearsal.vertex_ai.errors import ApiError, not_found
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, now
 

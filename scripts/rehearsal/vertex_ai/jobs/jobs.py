@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.rehearsal.vertex_ai.http.errors import ApiError, not_found, precondition
+from scripts.rehearsal.vertex_ai.errors import ApiError, not_found, precondition
 from scripts.rehearsal.vertex_ai.state import Json, State, now
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
 from scripts.rehearsal.vertex_ai.containers.replicas import launch_group, pipeline_environment
-from scripts.rehearsal.vertex_ai.http.errors import ApiError, precondition
+from scripts.rehearsal.vertex_ai.errors import ApiError, precondition
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
     check_graph,
