@@ -1,6 +1,10 @@
 """The graph: plan shards, segment each, write the report. The same one locally and on Vertex."""
 
+import contextlib
 import dataclasses
+import io
+import warnings
+from pathlib import Path
 from typing import Any
 
 from kfp import dsl
@@ -64,8 +68,8 @@ def define_pipeline(
         engine: where it runs, for the report: ``local`` or ``vertex``.
         parallelism: how many shards run at once.
         machine: what a shard asks for; ``None`` for no limits, on one's own machine.
-        retries: how often a failed step is tried again, on a new machine. What kills a shard's
-            process is survived within the step, see :mod:`pipeline.steps.supervise_shard`.
+        retries: how often Kubeflow tries a failed step again, on a new machine. The step itself
+            survives what kills a shard's process, see :mod:`pipeline.steps.segment_shard`.
 
     Returns:
         A Kubeflow pipeline function with one input, ``parameters`` (RunParameters as JSON).
@@ -103,3 +107,24 @@ def define_pipeline(
         return reported.outputs["Output"]  # type: ignore[no-any-return]
 
     return segment_anything
+
+
+def compile_pipeline(
+    path: Path, *, image: str, machine: Machine = GPU, parallelism: int = 1, engine: str = "vertex"
+) -> None:
+    """Write the graph as the YAML or JSON file that any Kubeflow takes (schema 2.1.0).
+
+    Args:
+        path: the file, ``.yaml`` or ``.json``.
+        image: container image of all steps.
+        machine: what a shard asks for.
+        parallelism: how many shards run at once.
+        engine: where it will run, for the report.
+    """
+    from kfp import compiler
+
+    graph = define_pipeline(image=image, engine=engine, parallelism=parallelism, machine=machine)
+    # Kubeflow prints to standard output, which belongs to the command.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        compiler.Compiler().compile(graph, str(path))

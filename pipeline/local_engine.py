@@ -17,7 +17,7 @@ from typing import IO, Any
 from pipeline.definition import define_pipeline
 from pipeline.run.claim import LOCK, held
 from pipeline.run.parameters import RunError, RunParameters
-from pipeline.shard.step_process import ERROR_VARIABLE, OWNER_VARIABLE
+from pipeline.run.step_process import ERROR_VARIABLE, OWNER_VARIABLE
 from serving.storage import WORK, LocalFolder, StorageError, open_folder
 
 LOG_HINT = "run again with --debug for the log; finished images are kept"

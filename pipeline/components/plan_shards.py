@@ -12,7 +12,7 @@ def plan_shards(parameters: str) -> List[str]:  # noqa: UP006
     Returns:
         The names of the shards that have work.
     """
-    from pipeline.shard.step_process import run_step
+    from pipeline.run.step_process import run_step
     from pipeline.steps.plan_shards import plan_shards as step
 
     return run_step(step, parameters)

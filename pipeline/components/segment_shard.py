@@ -11,7 +11,7 @@ def segment_shard(parameters: str, shard: str) -> str:
     Returns:
         The file with the shard's manifest rows, below the run's output.
     """
-    from pipeline.shard.step_process import run_step
-    from pipeline.steps.supervise_shard import supervise_shard as step
+    from pipeline.run.step_process import run_step
+    from pipeline.steps.segment_shard import segment_shard as step
 
     return run_step(step, parameters, shard)

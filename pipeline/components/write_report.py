@@ -22,7 +22,7 @@ def write_report(
     Returns:
         A summary of the run, as JSON.
     """
-    from pipeline.shard.step_process import run_step
+    from pipeline.run.step_process import run_step
     from pipeline.steps.write_report import summary_json
     from pipeline.steps.write_report import write_report as step
 

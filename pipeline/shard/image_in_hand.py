@@ -1,4 +1,8 @@
-"""Which image a shard's process has in hand, told to the process that watches over it."""
+"""A shard's process notes the image it works on, for the step that watches the process.
+
+When the process is killed, the note says which image was being worked on, and whether that image
+alone can have been the cause.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,13 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Said:
-    """What a process that ended had said.
+class LastNote:
+    """The note that a process wrote last before it ended.
 
     Attributes:
-        image: the image in hand; empty before the first and after the last.
+        image: the image it worked on; empty before the first and after the last.
         finished: how many images it had finished.
-        alone: whether nothing else was going on that could have ended it.
+        alone: whether it worked on nothing else, so that only this image can have ended it.
     """
 
     image: str = ""
@@ -23,40 +27,55 @@ class Said:
     alone: bool = False
 
 
-class Hand:
-    """Notes the image in hand in a file, or nowhere.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """How a shard's process takes up its images, after what happened to earlier processes.
+
+    Attributes:
+        skip: images that it must not try again, each with the reason.
+        run_alone: how many images it takes one by one before it works on several at once.
+        restarts: how many processes of this shard have died.
+    """
+
+    skip: dict[str, str] = dataclasses.field(default_factory=dict)
+    run_alone: int = 0
+    restarts: int = 0
+
+
+class InHand:
+    """Notes in a file which image the process works on, or nowhere.
 
     Args:
         path: a file of this machine; ``None`` where nobody watches.
-        one_by_one: how many images are taken without anything beside them.
+        run_alone: how many images the process takes one by one.
     """
 
-    def __init__(self, path: Path | None = None, one_by_one: int = 0) -> None:
+    def __init__(self, path: Path | None = None, run_alone: int = 0) -> None:
         self._path = path
-        self.one_by_one = one_by_one
-        self._begun = self._finished = 0
+        self._run_alone = run_alone
+        self._finished = 0
 
     @property
     def alone(self) -> bool:
-        """Whether the image in hand is one of the first that are taken one by one."""
-        return self._finished < self.one_by_one
+        """Whether the process works on no other image beside this one."""
+        return self._finished < self._run_alone
 
     def begin(self, image: str) -> None:
-        """Note that an image is begun."""
+        """Note that work on an image begins."""
         if self._path is not None:
-            said = Said(image, self._finished, self.alone)
-            self._path.write_text(json.dumps(dataclasses.asdict(said)), "utf-8")
+            note = LastNote(image, self._finished, self.alone)
+            self._path.write_text(json.dumps(dataclasses.asdict(note)), "utf-8")
 
     def finish(self) -> None:
-        """Note that an image is finished."""
+        """Note that work on the image has ended."""
         self._finished += 1
         self.begin("")
 
 
-def read_hand(path: Path) -> Said:
-    """What was noted last; a note that was cut off says nothing."""
+def read_last_note(path: Path) -> LastNote:
+    """Read the last note; an empty one where the file is missing or was cut off."""
     try:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return Said(**content)
+        return LastNote(**content)
     except (OSError, ValueError, TypeError):
-        return Said()
+        return LastNote()

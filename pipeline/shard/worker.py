@@ -1,4 +1,4 @@
-"""One life of a shard's process; :mod:`pipeline.steps.supervise_shard` starts it."""
+"""The process that segments a shard; :mod:`pipeline.steps.segment_shard` starts and watches it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.shard.image_in_hand import Hand
-from pipeline.shard.step_process import EXPECTED_ERRORS, run_step
-from pipeline.steps.segment_shard import Care, segment_shard
+from pipeline.run.step_process import EXPECTED_ERRORS, run_step
+from pipeline.shard.image_in_hand import RestartPolicy
+from pipeline.shard.segmentation import segment_images
 
 
 def main() -> int:
     """Read the order from standard input, segment the shard, leave the result in its file."""
     order: dict[str, Any] = json.load(sys.stdin)
-    care = order["care"]
-    hand = Hand(Path(order["hand"]), care["one_by_one"])
     try:
         rows = run_step(
-            segment_shard,
+            segment_images,
             order["parameters"],
             order["shard"],
-            Care(hand=hand, skip=care["skip"], restarts=care["restarts"]),
+            RestartPolicy(**order["restart_policy"]),
+            Path(order["note"]),
         )
     except EXPECTED_ERRORS as error:
         print(f"{type(error).__name__}: {error}", flush=True)

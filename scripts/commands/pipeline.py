@@ -42,8 +42,7 @@ def compile_(
     Its one input, 'parameters', is the run as JSON; 'sam-vertex run --engine vertex' makes it.
     """
     with reporting_errors(debug):
-        from pipeline.compilation import compile_pipeline
-        from pipeline.definition import Machine
+        from pipeline.definition import Machine, compile_pipeline
         from scripts.runs.preparation import run_image
 
         if output.suffix not in (".yaml", ".yml", ".json"):

@@ -44,7 +44,7 @@ class VertexRuns:
         """Compile the graph and submit it as the pipeline's service account; the job."""
         from google.api_core.exceptions import AlreadyExists
 
-        from pipeline.compilation import compile_pipeline
+        from pipeline.definition import compile_pipeline
         from pipeline.run.manifest import ERROR, PLANNED
         from serving.storage import open_folder
 

@@ -56,7 +56,7 @@ def test_environment_is_read_at_entry_points_only() -> None:
     assert readers == {
         "infra/main.py",
         "pipeline/local_engine.py",
-        "pipeline/shard/step_process.py",
+        "pipeline/run/step_process.py",
         "scripts/development/policy_audit.py",
         "scripts/checkpoints/cache.py",
         "scripts/commands/doctor.py",

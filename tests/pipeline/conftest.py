@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.run.parameters import RunParameters
+from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
-from pipeline.steps.segment_shard import segment_shard
 from pipeline.steps.write_report import RunSummary, write_report
 
 
 def run_steps(run: RunParameters) -> RunSummary:
-    return write_report(run, [segment_shard(run, s) for s in plan_shards(run)], "local")
+    return write_report(run, [segment_images(run, s) for s in plan_shards(run)], "local")
 
 
 @pytest.fixture

@@ -176,8 +176,8 @@ def test_the_lock_in_a_clean_environment_serves_and_runs_pipeline_steps(
     )
     subprocess.run([python, "-m", "pip", "check"], check=True)
     code = (
-        "import pipeline.steps.segment_shard, pipeline.steps.plan_shards, pipeline.definition, "
-        "pipeline.steps.write_report, importlib.util, json; "
+        "import pipeline.shard.worker, pipeline.steps.segment_shard, pipeline.steps.plan_shards, "
+        "pipeline.definition, pipeline.steps.write_report, importlib.util, json; "
         "print(json.dumps([n for n in ('scripts', 'infra', 'tests', 'pytest', 'cdktf') "
         "if importlib.util.find_spec(n)]))"
     )

@@ -15,9 +15,9 @@ from PIL import Image
 from pipeline.run.input_images import output_name
 from pipeline.run.manifest import PLAN, read_json, read_plan
 from pipeline.run.parameters import RunError, RunParameters, parse_max_failed
-from pipeline.shard.image_in_hand import Hand, Said, read_hand
+from pipeline.shard.image_in_hand import InHand, LastNote, RestartPolicy, read_last_note
+from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
-from pipeline.steps.segment_shard import Care, segment_shard
 from pipeline.steps.write_report import write_report
 from scripts.checkout import ROOT
 from serving.sam.errors import ParameterError
@@ -188,21 +188,21 @@ def test_giant_header_is_a_failed_row(tmp_path: Path) -> None:
     assert "pixels" in reasons and "no image" in reasons
 
 
-def test_hand_says_what_was_going_on(tmp_path: Path) -> None:
-    path = tmp_path / "hand"
-    assert read_hand(path) == Said()
-    hand = Hand(path, one_by_one=1)
-    hand.begin("a")
-    assert read_hand(path) == Said("a", 0, alone=True)
-    hand.finish()
-    assert read_hand(path) == Said("", 1, alone=False)
+def test_last_note_tells_image_and_whether_it_was_alone(tmp_path: Path) -> None:
+    path = tmp_path / "note"
+    assert read_last_note(path) == LastNote()
+    in_hand = InHand(path, run_alone=1)
+    in_hand.begin("a")
+    assert read_last_note(path) == LastNote("a", 0, alone=True)
+    in_hand.finish()
+    assert read_last_note(path) == LastNote("", 1, alone=False)
     path.write_text('{"image": "a", "fini')
-    assert read_hand(path) == Said()
+    assert read_last_note(path) == LastNote()
 
 
 def test_skipped_image_is_a_failed_row_with_its_reason(local_run: RunParameters) -> None:
     (shard,) = plan_shards(local_run)
-    rows = segment_shard(local_run, shard, Care(skip={"b.jpg": "b.jpg: kills"}))
+    rows = segment_images(local_run, shard, RestartPolicy(skip={"b.jpg": "b.jpg: kills"}))
     assert write_report(local_run, [rows], "local").failed == 1
     assert "b.jpg: kills" in Path(local_run.output, "failed.jsonl").read_text()
 
@@ -226,10 +226,10 @@ def supervised(
     (hook / "sitecustomize.py").write_text(killer)
     code = (
         "import sys; from pipeline.run.parameters import RunParameters\n"
-        "from pipeline.steps import supervise_shard as step\n"
+        "from pipeline.steps import segment_shard as step\n"
         f"step.MOST_DEATHS = {most_deaths}\n"
         "run = RunParameters.from_json(sys.argv[1])\n"
-        "print('ROWS', step.supervise_shard(run, sys.argv[2]))"
+        "print('ROWS', step.segment_shard(run, sys.argv[2]))"
     )
     return subprocess.run(
         [sys.executable, "-c", code, run.to_json(), shard],

@@ -13,8 +13,8 @@ from pycocotools.coco import COCO
 
 from pipeline.run.manifest import PLAN, read_json, read_plan, read_progress
 from pipeline.run.parameters import RunParameters
+from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
-from pipeline.steps.segment_shard import segment_shard
 from pipeline.steps.write_report import write_report
 from serving.sam.errors import CheckpointError
 from serving.storage import StorageError, open_folder
@@ -144,7 +144,7 @@ def test_steps_unreadable_image_below_the_output_is_a_failed_row(image_folder: P
     )
     (shard,) = plan_shards(run)
     (image_folder / "b.jpg").unlink()
-    summary = write_report(run, [segment_shard(run, shard)], "local")
+    summary = write_report(run, [segment_images(run, shard)], "local")
     assert (summary.failed, summary.computed) == (1, 2)
     assert "b.jpg: cannot be read" in Path(run.output, "manifest.jsonl").read_text()
 
@@ -173,19 +173,19 @@ def test_plan_shards_unknown_checkpoint_is_named(local_run: RunParameters) -> No
             plan_shards(run)
 
 
-def test_segment_shard_retried_skips_what_its_first_try_finished(local_run: RunParameters) -> None:
+def test_shard_retried_skips_what_its_first_try_finished(local_run: RunParameters) -> None:
     """What Kubeflow does after a crash: the same shard again, with the same plan."""
     (shard,) = plan_shards(local_run)
-    segment_shard(local_run, shard)
+    segment_images(local_run, shard)
     first = Path(local_run.output, "masks", "b.jpg.json")
     before = first.stat().st_mtime_ns
     Path(local_run.output, "masks", "a.png.json").unlink()
-    rows = segment_shard(local_run, shard)
+    rows = segment_images(local_run, shard)
     assert first.stat().st_mtime_ns == before
     assert len(open_folder(local_run.output).read_bytes(rows).splitlines()) == 3
 
 
-def test_segment_shard_checkpoint_in_a_bucket(
+def test_shard_checkpoint_in_a_bucket(
     local_run: RunParameters, bucket: Callable[[str], str]
 ) -> None:
     from serving.sam.checkpoints import CHECKPOINTS
@@ -199,7 +199,7 @@ def test_segment_shard_checkpoint_in_a_bucket(
     assert run_steps(run).failed == 0
 
 
-def test_segment_shard_unwritable_output_ends_the_step(
+def test_shard_unwritable_output_ends_the_step(
     local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk is not the fault of the image in hand: the run stops, what is done stays."""
@@ -215,7 +215,7 @@ def test_segment_shard_unwritable_output_ends_the_step(
 
     monkeypatch.setattr(LocalFolder, "write_bytes", full)
     with pytest.raises(StorageError, match="No space left"):
-        segment_shard(local_run, shard)
+        segment_images(local_run, shard)
     assert Path(local_run.output, "masks/a.png.json").exists()
     assert not Path(local_run.output, "masks/b.jpg.json").exists()
 

@@ -1,4 +1,4 @@
-"""What surrounds a step in its own process: its orphan's watch and the way its errors get home."""
+"""A step's process ends itself with the run that started it, and reports its error to that run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from serving.sam.errors import SamError
 from serving.sam.machine.allocator import keep_freed_memory
 from serving.storage import StorageError, open_folder
 
-OWNER_VARIABLE = "SAM_RUN_OWNER"  # set by a local run: the process that this step works for
-# Set by a local run: a file of its own for a step's error, which a full output cannot take.
+# A local run sets these two: the process that a step works for, and a file of the run's own for the
+# step's error, since a full disk of the output cannot take it.
+OWNER_VARIABLE = "SAM_RUN_OWNER"
 ERROR_VARIABLE = "SAM_RUN_ERROR"
 _ORPHAN_SECONDS = 0.25
 _ROOT = Path(__file__).parents[2]
@@ -45,8 +46,9 @@ def run_step(
     """Run a step and return its result.
 
     A local run that is killed must not leave a step behind that goes on writing beside the next
-    run, so the step ends itself when its owner is gone. An expected error is also left in the
-    run's output, where the command line finds it: between processes Kubeflow carries none.
+    run, so the step ends itself when its owner is gone. Kubeflow carries no error from one process
+    to another, so the step writes an expected error into the run's output, where the command line
+    reads it.
     """
     keep_freed_memory()
     _die_with_owner(os.environ.get(OWNER_VARIABLE, ""))
@@ -60,7 +62,7 @@ def run_step(
 
 def _record(run: RunParameters, error: ExpectedError) -> None:
     detail = {
-        "run": run.run_id,  # a second run over the same output leaves its refusal there too
+        "run": run.run_id,  # a second run over the same output writes its refusal there too
         "message": str(error),
         "hint": error.hint,
         "callers_fault": error.callers_fault,
@@ -71,12 +73,15 @@ def _record(run: RunParameters, error: ExpectedError) -> None:
             Path(path).write_text(json.dumps(detail), "utf-8")
         else:
             write_json(open_folder(run.output), ERROR, detail)
-    except (OSError, StorageError) as second:
-        print(f"could not record the error: {second}")
+    except (OSError, StorageError) as recording_error:
+        print(f"could not record the error: {recording_error}")
 
 
 def environment_of_a_step() -> dict[str, str]:
-    """Variables for a process that a step starts: it belongs to this one, and finds this code."""
+    """Return the variables for a process that a step starts.
+
+    The process ends with this one, and imports this code whatever its working directory is.
+    """
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
     return {**os.environ, OWNER_VARIABLE: str(os.getpid()), "PYTHONPATH": path}
 
@@ -88,7 +93,7 @@ def _die_with_owner(owner: str) -> None:
     def watch() -> None:
         while _alive(int(owner)):
             time.sleep(_ORPHAN_SECONDS)
-        os._exit(1)  # nothing half-written is lost: files appear whole or not at all
+        os._exit(1)  # at any moment: files appear in the output whole or not at all
 
     threading.Thread(target=watch, name="owner-watch", daemon=True).start()
 

@@ -1,0 +1,226 @@
+"""The images of one shard become masks and pictures.
+
+Three things happen at once: threads read and decode the next images, the network computes one, and
+another thread draws and writes the one before it. The network is what costs, so nothing else may
+hold it up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.ordered_map import ordered_map
+from pipeline.run.checkpoint_source import local_checkpoint
+from pipeline.run.claim import JOB_SECONDS, renew
+from pipeline.run.manifest import (
+    ManifestRow,
+    PlannedImage,
+    finished,
+    masks_name,
+    read_done,
+    read_plan,
+    shard_plan_name,
+    shard_rows_name,
+    shard_summary_name,
+    write_json,
+)
+from pipeline.run.parameters import RunParameters
+from pipeline.shard.figures import Progress, ShardFigures
+from pipeline.shard.image_in_hand import InHand, RestartPolicy
+from pipeline.shard.image_loading import LoadedImage, load_planned_image, unexpected_reason
+from pipeline.shard.image_outputs import (
+    done_row,
+    draw_pictures,
+    failed_row,
+    masks_content,
+    write_masks,
+    write_pictures,
+)
+from serving.sam.automatic_settings import AutomaticSettings
+from serving.sam.engine import Engine
+from serving.sam.errors import InputError
+from serving.sam.masks import MaskRecord
+from serving.sam.prompts import parse_prompt
+from serving.storage import open_folder
+
+_RENEW_SECONDS = 60.0
+_BUCKET_READERS = 3  # images read ahead from a bucket, which is far away
+
+
+def segment_images(
+    parameters: RunParameters,
+    shard: str,
+    policy: RestartPolicy | None = None,
+    note_path: Path | None = None,
+) -> str:
+    """Segment the images of one shard and return the name of the file with its manifest rows.
+
+    The shard writes each image's masks last and whole: whoever kills it at any moment costs it the
+    image in hand. An image that cannot be used becomes a failed row; only a full disk, a lost
+    bucket or a wrong checkpoint ends the shard.
+
+    Args:
+        parameters: the run.
+        shard: the shard's name.
+        policy: what to skip and to take alone; by default nothing.
+        note_path: file that receives a note of each image as work on it begins.
+
+    Raises:
+        SamError: the checkpoint, device or a setting cannot be used.
+        StorageError: the output cannot be written.
+    """
+    segmentation = _ShardSegmentation(parameters, shard, policy or RestartPolicy(), note_path)
+    output = segmentation.output
+    images = list(read_plan(output, shard_plan_name(shard)))
+    done = finished(output, images)
+    for image in images:
+        content = read_done(output, image.name, image.fingerprint) if image.name in done else None
+        if content is not None:  # a retried shard meets what its first try finished
+            segmentation.rows.append(done_row(image, content))
+            segmentation.progress.add(segmentation.rows[-1])
+        else:
+            done.discard(image.name)
+    segmentation.run([image for image in images if image.name not in done])
+    rows = "".join(row.to_line() for row in sorted(segmentation.rows, key=lambda row: row.image))
+    output.write_bytes(shard_rows_name(shard), rows.encode(), "application/jsonl")
+    write_json(output, shard_summary_name(shard), segmentation.figures.to_json())
+    return shard_rows_name(shard)
+
+
+class _ShardSegmentation:
+    """One shard while its images are computed."""
+
+    def __init__(
+        self,
+        parameters: RunParameters,
+        shard: str,
+        policy: RestartPolicy,
+        note_path: Path | None,
+    ) -> None:
+        self.parameters, self.shard, self.policy = parameters, shard, policy
+        self.in_hand = InHand(note_path, policy.run_alone)
+        self.output = open_folder(parameters.output)
+        self.progress = Progress(self.output, shard)
+        self.figures = ShardFigures(restarts=policy.restarts)
+        self.rows: list[ManifestRow] = []
+        self._renewed = time.monotonic()
+
+    def add(self, row: ManifestRow) -> None:
+        self.rows.append(row)
+        self.in_hand.finish()
+        self.progress.add(row)
+        if self.parameters.run_id and time.monotonic() - self._renewed > _RENEW_SECONDS:
+            renew(self.output, self.parameters.run_id, JOB_SECONDS)
+            self._renewed = time.monotonic()
+
+    def fail(self, image: PlannedImage, reason: str, seconds: float) -> None:
+        # Whoever looks at the output must not take an older image's masks for this one's.
+        self.output.delete(masks_name(image.name))
+        self.add(failed_row(image, reason, self.shard, seconds))
+
+    def run(self, images: Sequence[PlannedImage]) -> None:
+        if not images:
+            self.progress.say(force=True)
+            return
+        parameters = self.parameters
+        started = time.perf_counter()
+        with local_checkpoint(parameters.checkpoint) as (path, entry):
+            engine = Engine.load(path, entry, precision=parameters.precision)
+        self.figures.load_seconds = time.perf_counter() - started
+        begun = time.perf_counter()
+        writing: Future[ManifestRow] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
+            for loaded in self._loaded(images):
+                self.in_hand.begin(loaded.image.name)
+                records = self._compute(engine, loaded)
+                if writing is not None:
+                    # One at a time: whoever kills the shard costs it one image, not a queue.
+                    self.add(writing.result())
+                    writing = None
+                if records is None:
+                    self.fail(loaded.image, loaded.reason, loaded.watch.total)
+                elif self.in_hand.alone:
+                    self.add(self._finish(engine, loaded, records))
+                else:
+                    writing = writer.submit(self._finish, engine, loaded, records)
+            if writing is not None:
+                self.add(writing.result())
+        self.figures.wall_seconds = time.perf_counter() - begun
+        self.progress.say(force=True)
+
+    def _loaded(self, images: Sequence[PlannedImage]) -> Iterator[LoadedImage]:
+        """The images decoded, the next ones while the caller computes."""
+        first, rest = images[: self.policy.run_alone], images[self.policy.run_alone :]
+        one_by_one = map(self._load_in_hand, first)
+        readers = 1 if self.output.readers == 1 else _BUCKET_READERS
+        return itertools.chain(one_by_one, ordered_map(self._load, rest, readers, readers))
+
+    def _load_in_hand(self, image: PlannedImage) -> LoadedImage:
+        self.in_hand.begin(image.name)
+        return self._load(image)
+
+    def _load(self, image: PlannedImage) -> LoadedImage:
+        return load_planned_image(image, self.policy.skip.get(image.name, ""))
+
+    def _compute(self, engine: Engine, loaded: LoadedImage) -> list[MaskRecord] | None:
+        """The masks of an image; ``None``, with the reason in ``loaded``, where it fails."""
+        image, pixels = loaded.image, loaded.pixels
+        if pixels is None:
+            return None
+        loaded.watch.start()
+        for attempt in (1, 2):
+            try:
+                if image.prompts:
+                    prompts = [parse_prompt(form, image.name) for form in image.prompts]
+                    records = engine.segment(engine.embed(pixels), prompts)
+                else:
+                    records = engine.generate(pixels, self._automatic_settings(engine))
+                break
+            except InputError as error:
+                loaded.reason = str(error)
+                return None
+            except Exception as error:  # a GPU's hiccup passes; what stays costs this image only
+                loaded.reason = unexpected_reason(image, error)
+                if attempt == 2:
+                    return None
+        loaded.watch.lap("segment")
+        self.figures.busy_seconds += loaded.watch.seconds["segment"]
+        seconds = loaded.watch.seconds["segment"]
+        print(f"{image.name}: {len(records)} masks in {seconds:.2f} s", flush=True)
+        return records
+
+    def _automatic_settings(self, engine: Engine) -> AutomaticSettings:
+        """The checkpoint's own thresholds with what the caller set."""
+        base = engine.checkpoint.automatic.to_json()
+        return AutomaticSettings(**{**base, **self.parameters.automatic_overrides()})
+
+    def _finish(
+        self, engine: Engine, loaded: LoadedImage, records: list[MaskRecord]
+    ) -> ManifestRow:
+        """Draw and write one image; in the writer's thread."""
+        image, watch, most = loaded.image, loaded.watch, self.parameters.max_masks
+        assert loaded.pixels is not None  # noqa: S101  (it was computed)
+        watch.start()
+        self.output.delete(masks_name(image.name))  # of an older image of this name
+        pictures = draw_pictures(image, loaded.pixels, records, most)
+        settings = {} if image.prompts else self._automatic_settings(engine).to_json()
+        about = {
+            "settings": settings,
+            "checkpoint": {"name": engine.checkpoint.name, "sha256": engine.checkpoint.sha256},
+            "precision": engine.precision,
+            "device": str(engine.device),
+            "shard": self.shard,
+            "seconds": watch.seconds,
+        }
+        content = masks_content(image, loaded.pixels, records, most, about)
+        loaded.pixels = None
+        watch.lap("draw")
+        write_pictures(self.output, image, pictures)
+        watch.lap("write")
+        content["seconds"] = {stage: round(spent, 4) for stage, spent in watch.seconds.items()}
+        write_masks(self.output, image, content)
+        return done_row(image, content)
