@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -12,32 +10,7 @@ from serving.sam.engine import Engine
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, decode_mask
-
-LOOSE: dict[str, Any] = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.5}
-AUTOMATIC: dict[str, dict[str, Any]] = {
-    "own-defaults": {},
-    "loose": {"points_per_side": 8, **LOOSE},
-    "batches": {"points_per_side": 8, "points_per_batch": 7, **LOOSE},
-    "stability-offset": {"points_per_side": 8, **LOOSE, "stability_score_offset": 2.0},
-    "nms": {"points_per_side": 8, **LOOSE, "box_nms_thresh": 0.3},
-    "crops": {"points_per_side": 6, **LOOSE, "crop_n_layers": 1, "crop_overlap_ratio": 0.2},
-    "crop-grid": {
-        "points_per_side": 8,
-        **LOOSE,
-        "crop_n_layers": 1,
-        "crop_n_points_downscale_factor": 2,
-        "crop_nms_thresh": 0.5,
-    },
-    "own-points": {"points_per_side": None, "point_grids": (((0.25, 0.4), (0.7, 0.3)),), **LOOSE},
-    "small-regions": {"points_per_side": 8, **LOOSE, "min_mask_region_area": 60},
-    "nothing-passes": {"points_per_side": 4, "pred_iou_thresh": 1.0},
-    "everything-passes": {
-        "points_per_side": 4,
-        "pred_iou_thresh": 0.0,
-        "stability_score_thresh": 0.0,
-        "box_nms_thresh": 1.0,
-    },
-}
+from tests.serving.sam.official_masks import PARAMETERS, SCENES, Case, assert_official
 
 
 def assert_same_records(found: list[MaskRecord], official: list[MaskRecord]) -> None:
@@ -62,19 +35,14 @@ def assert_same_records(found: list[MaskRecord], official: list[MaskRecord]) -> 
         assert record["area"] == pytest.approx(expected["area"], rel=0.01)
 
 
-@pytest.mark.parametrize("case", AUTOMATIC)
-def test_generate_equals_the_official_generator(engine: Engine, scene: RgbImage, case: str) -> None:
+@pytest.mark.parametrize("case", SCENES, ids=lambda case: case.name)
+def test_generate_equals_the_official_generator(engine: Engine, case: Case) -> None:
     """Every parameter of the official generator has the same effect, mask by mask."""
-    from segment_anything import SamAutomaticMaskGenerator
-
-    settings = AutomaticSettings(**{**engine.checkpoint.automatic.to_json(), **AUTOMATIC[case]})
-    values = settings.to_json()
-    if values["point_grids"]:
-        values["point_grids"] = [np.array(grid) for grid in values["point_grids"]]
-    generator = SamAutomaticMaskGenerator(engine.checkpoint.sam, output_mode="coco_rle", **values)
-    found = engine.generate(scene, settings)
-    assert_same_records(found, generator.generate(scene))
-    scores = [record["predicted_iou"] for record in found]
+    records = engine.generate(case.draw(), case.settings(engine.checkpoint))
+    assert_official(
+        case, engine.checkpoint, lambda official: assert_same_records(records, official)
+    )
+    scores = [record["predicted_iou"] for record in records]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -85,7 +53,7 @@ def test_generate_has_the_official_output_modes(
     from segment_anything import SamAutomaticMaskGenerator
     from segment_anything.utils.amg import rle_to_mask
 
-    values = {**engine.checkpoint.automatic.to_json(), **AUTOMATIC["loose"]}
+    values = {**engine.checkpoint.automatic.to_json(), **PARAMETERS["loose"]}
     generator = SamAutomaticMaskGenerator(engine.checkpoint.sam, output_mode=mode, **values)
     expected = generator.generate(scene)
     found = engine.generate(scene, AutomaticSettings(**values), output_mode=mode)

@@ -1,6 +1,8 @@
 """The generator's masks are the official ones: networks of every shape, images of any.
 
-The full comparison, with more points and larger images, is ``python -m tests.benchmarks.parity``.
+Of most images the official masks are read from files (``official_masks``), of some they are
+computed here. The full comparison, with more points and larger images, is
+``python -m tests.benchmarks.parity``.
 """
 
 from __future__ import annotations
@@ -22,19 +24,22 @@ from serving.sam.encoder import FastEncoder
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
 from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
-from tests.agreement import Agreement, compare
-from tests.benchmarks.parity import IMAGES, official, picture, share
+from tests.agreement import Agreement, Record, compare
+from tests.benchmarks.parity import network, official, share
 from tests.conftest import draw_scene
-from tests.widened import SETTINGS, widened
+from tests.serving.sam.official_masks import (
+    CASES,
+    EVERYTHING,
+    PICTURES,
+    REMAKE,
+    WIDENED,
+    Case,
+    assert_official,
+    compute,
+    read,
+)
 
 ensure_torchvision_ops()
-
-SMALL = [image for image in IMAGES if image[1] * image[2] <= 500_000]
-EVERYTHING: dict[str, Any] = {
-    "pred_iou_thresh": 0.0,
-    "stability_score_thresh": 0.0,
-    "box_nms_thresh": 1.0,
-}
 
 
 def assert_whole(agreement: Agreement) -> None:
@@ -51,17 +56,22 @@ def half() -> Engine:
     return Engine(load_checkpoint(path, CHECKPOINTS["vit_tiny"]), device="cpu", precision="bf16")
 
 
-def test_masks_of_many_images_are_the_official_ones(engine: Engine, half: Engine) -> None:
-    """All of them in float32; nearly all in bfloat16, where scores cross thresholds at times."""
-    values = dataclasses.replace(engine.checkpoint.automatic, points_per_side=12)
-    in_half = []
-    for name, width, height in SMALL:
-        image = picture(name, width, height)
-        expected = official(engine.checkpoint, image, values)
-        assert_whole(compare(engine.generate(image, values), expected))
-        in_half.append(compare(half.generate(image, values), expected, 0.95))
-    assert sum(each.reference for each in in_half) > 50
-    assert share(in_half) >= 0.95  # of about a hundred; 0.98 of many, see tests/benchmarks
+@pytest.mark.parametrize("case", PICTURES, ids=lambda case: case.name)
+def test_masks_of_a_picture_are_the_official_ones(engine: Engine, case: Case) -> None:
+    records = engine.generate(case.draw(), case.settings(engine.checkpoint))
+    assert_official(
+        case, engine.checkpoint, lambda official: assert_whole(compare(records, official))
+    )
+
+
+def test_masks_in_half_precision_are_nearly_all_the_official_ones(half: Engine) -> None:
+    """In bfloat16 scores cross thresholds at times."""
+    agreements = []
+    for case in PICTURES:
+        records = half.generate(case.draw(), case.settings(half.checkpoint))
+        agreements.append(compare(records, read(case, half.checkpoint), 0.95))
+    assert sum(each.reference for each in agreements) > 50
+    assert share(agreements) >= 0.95  # of about a hundred; 0.98 of many, see tests/benchmarks
 
 
 @settings(
@@ -101,16 +111,33 @@ def test_extreme_aspects_give_the_official_masks(engine: Engine, width: int, hei
 
 
 def test_masks_in_the_shape_of_vit_b_are_the_official_ones() -> None:
-    loaded: LoadedCheckpoint = widened("vit_b")
-    values = dataclasses.replace(SETTINGS, points_per_side=5)
-    image = picture("coins", 600, 400)
-    expected = official(loaded, image, values)
-    assert len(expected) >= 8, "the widened network finds too little to compare"
-    assert_whole(compare(Engine(loaded, device="cpu").generate(image, values), expected))
+    checkpoint = network(WIDENED.model)
+    engine = Engine(checkpoint, device="cpu")
+    records = engine.generate(WIDENED.draw(), WIDENED.settings(checkpoint))
+
+    def check(official: list[Record]) -> None:
+        assert len(official) >= 8, "the widened network finds too little to compare"
+        assert_whole(compare(records, official))
+
+    assert_official(WIDENED, checkpoint, check)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_official_masks_in_the_files_are_those_of_the_official_generator(case: Case) -> None:
+    checkpoint = network(case.model)
+    agreement = compare(compute(case, checkpoint), read(case, checkpoint))
+    assert agreement.is_whole, f"{case.name}: {agreement}; {REMAKE}"
+    assert agreement.score_difference <= 1e-3, agreement
+    assert agreement.box_difference_px == 0, agreement
 
 
 @pytest.mark.parametrize(
-    ("width", "heads"), [pytest.param(1024, 16, id="vit_l"), pytest.param(1280, 16, id="vit_h")]
+    ("width", "heads"),
+    [
+        pytest.param(1024, 16, id="vit_l", marks=pytest.mark.slow),
+        pytest.param(1280, 16, id="vit_h"),
+    ],
 )
 def test_encoder_in_the_width_of_the_large_networks(width: int, heads: int) -> None:
     """Two blocks of each, one in windows and one over the whole image, at their own size."""
