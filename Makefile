@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rehearse lint audit bench lock clean
+.PHONY: help setup docs demo test rehearse lint audit bench lock clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: setup ## time engine and model server on this machine (half an hour)
 	$(BIN)/python -m tests.benchmarks.growth
 	$(BIN)/python -m tests.benchmarks.parity
 	$(BIN)/python -m tests.benchmarks.serving
+
+docs: .venv/.complete ## write the generated parts of docs/ anew: settings and speed
+	$(BIN)/python -m tests.contracts.generated --write
 
 lock: ## resolve the newest packages that pyproject.toml allows into requirements.lock
 	$(PYTHON) -m venv .venv-lock

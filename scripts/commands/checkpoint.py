@@ -10,7 +10,6 @@ import typer
 
 from scripts.checkpoints.cache import cached_path
 from scripts.cloud import deployment
-from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from scripts.terminal.progress import meter
 from serving.sam.checkpoints import CHECKPOINTS, find_entry
@@ -22,7 +21,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_checkpoints(
-    as_json: options.AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the known checkpoints and which of them are on this machine."""
     rows = [
@@ -51,7 +50,7 @@ def fetch(
     to: Annotated[
         Path | None, typer.Option(help="File or folder; default: this user's cache.")
     ] = None,
-    debug: options.Debug = False,
+    debug: Annotated[bool, typer.Option(help="Print tracebacks.")] = False,
 ) -> None:
     """Download a published checkpoint, resuming where an earlier try broke off, and verify it."""
     with reporting_errors(debug):
@@ -85,9 +84,11 @@ def upload(
     to: Annotated[
         str, typer.Option(help="gs:// folder; default: the deployment's sam-checkpoint.")
     ] = "",
-    outputs: options.Outputs = deployment.DEFAULT_PATH,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    outputs: Annotated[
+        Path, typer.Option(help="outputs of 'cdktf deploy'")
+    ] = deployment.DEFAULT_PATH,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option(help="Print tracebacks.")] = False,
 ) -> None:
     """Upload a checkpoint into a folder of its own in the bucket, verified by digest.
 

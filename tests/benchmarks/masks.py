@@ -6,8 +6,8 @@ Each side is a process of its own that waits while another computes, so its memo
 The network has the shape of vit_b and the function of the embedded checkpoint (tests/widened.py),
 so that its masks lie on objects; it costs what Meta's weights cost. The official code and ours run
 twice: with the C library's allocator as it is, and with settings that keep freed memory in the
-process; the others once, as it is. An hour on two cores. The table of the README is made from the
-newest result by ``python -m tests.benchmarks.table``.
+process; the others once, as it is. An hour on two cores. ``python -m tests.benchmarks.table`` makes
+the tables of ``docs/speed.md`` from the newest result.
 """
 
 from __future__ import annotations

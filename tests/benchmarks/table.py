@@ -1,20 +1,16 @@
-"""The tables of the README's section on speed, made from the newest results.
+"""The tables of ``docs/speed.md``, made from the newest results.
 
-python -m tests.benchmarks.table          # print them
-python -m tests.benchmarks.table --write  # and put them between their marks in the README
+    python -m tests.benchmarks.table                 # print them
+    python -m tests.contracts.generated --write      # put them into the page
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).with_name("results")
-README = Path(__file__).parents[2] / "README.md"
-BEGIN = "<!-- speed: made by python -m tests.benchmarks.table --write -->"
-END = "<!-- /speed -->"
 Json = dict[str, Any]
 
 
@@ -110,12 +106,12 @@ def masks_table(result: Json) -> list[str]:
     agreed = (warm or stock or {}).get("agreement", {})
     for side, label in (("ours-fp32", "fp32"), ("ours-bf16", "bf16")):
         if side in agreed:
-            found = agreed[side]
+            matches = agreed[side]
+            unmatched = matches["found"] - matches["matched"]
             lines += [
                 "",
-                f"{label}: {found['matched']} of the {found['reference']} official masks matched "
-                f"(lowest IoU {found['lowest_iou']:.4f}), {found['found'] - found['matched']} "
-                "without a partner.",
+                f"{label}: {matches['matched']} of the {matches['reference']} official masks "
+                f"matched (lowest IoU {matches['lowest_iou']:.4f}), {unmatched} without a partner.",
             ]
     return lines
 
@@ -150,7 +146,7 @@ def growth_table(result: Json) -> list[str]:
 
 
 def speed() -> str:
-    """Everything between the marks."""
+    """All tables as Markdown."""
     parts: list[str] = []
     for name, table in (("masks", masks_table), ("parity", parity_table), ("growth", growth_table)):
         result = newest(name)
@@ -159,22 +155,5 @@ def speed() -> str:
     return "\n".join(parts).strip()
 
 
-def placed(readme: str) -> str:
-    """A README's text with the tables in their place."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{speed()}\n{END}{after}"
-
-
-def main() -> None:
-    """Print, or write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--write", action="store_true", help="into the README")
-    if parser.parse_args().write:
-        README.write_text(placed(README.read_text("utf-8")), "utf-8")
-    else:
-        print(speed())
-
-
 if __name__ == "__main__":
-    main()
+    print(speed())

@@ -1,4 +1,4 @@
-"""What binds the whole project: versions, rooms, the README's commands, the lock."""
+"""What binds the whole project: versions, rooms, the lock."""
 
 from __future__ import annotations
 
@@ -87,66 +87,3 @@ def test_help_imports_neither_torch_nor_kubeflow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def readme_blocks() -> list[tuple[str, str]]:
-    """Each fenced block of the README with the comment above it that says how it is tested."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    return re.findall(r"<!-- (test|no-run): [^>]*-->\n```\w*\n(.*?)```", text, re.DOTALL)
-
-
-def test_readme_every_block_is_tested_or_says_why_not() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert len(re.findall(r"^```\w+$", text, re.MULTILINE)) == len(readme_blocks()) > 0
-
-
-def test_readme_shows_every_setting_with_its_default() -> None:
-    from infra.settings import example
-
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert example() in text, "copy the output of: python -m infra.main --example"
-
-
-def test_settings_example_is_shell_that_sets_the_defaults(tmp_path: Path) -> None:
-    """Every line without its comment sign can be run, and gives the settings they are."""
-    from infra.settings import Settings, example
-
-    script = example().replace("# export", "export") + "\nenv -0"
-    done = subprocess.run(["bash", "-c", script], env={}, capture_output=True, check=True)
-    pairs = [pair.partition("=") for pair in done.stdout.decode().split("\0") if pair]
-    environ = {name: value for name, _, value in pairs if name.startswith("SAM_")}
-    assert Settings.from_sources({}, environ) == Settings(project_id="my-project")
-
-
-def test_readme_names_only_targets_and_commands_that_exist() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z]+)`", text)) <= targets
-    for words in set(re.findall(r"sam-vertex ((?:[a-z]+(?:-[a-z]+)? ?)+)", text)):
-        command = [*words.split(), "--help"]
-        groups = ("checkpoint", "rehearsal", "image", "images", "model", "pipeline")
-        known = 2 if command[0] in groups else 1
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name("sam-vertex")), *command[:known], "--help"],
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, words
-
-
-def test_readme_shell_blocks_marked_test_run(tmp_path: Path) -> None:
-    """Run in a copy of a user's folder, with the commands of this environment on the PATH."""
-    from PIL import Image
-
-    from tests.conftest import draw_scene
-
-    (tmp_path / "photos").mkdir()
-    Image.fromarray(draw_scene(160, 120)).save(tmp_path / "photos" / "apple.jpg")
-    Image.fromarray(draw_scene(120, 120)).save(tmp_path / "photos" / "pencil.png")
-    blocks = [block for kind, block in readme_blocks() if kind == "test"]
-    assert blocks
-    script = f"set -e\nPATH={Path(sys.executable).parent}:$PATH\n" + "\n".join(blocks)
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
