@@ -1,7 +1,7 @@
 """The tables of ``docs/speed.md``, made from the newest results.
 
-    python -m tests.benchmarks.table                 # print them
-    python -m tests.contracts.generated --write      # put them into the page
+python -m tests.benchmarks.table                 # print them
+python -m tests.contracts.generated --write      # put them into the page
 """
 
 from __future__ import annotations
