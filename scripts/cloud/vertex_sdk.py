@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from scripts.terminal.errors import CLOUD, OperatorError
 
 REHEARSAL = "SAM_REHEARSAL_VERTEX"
-RETRY_SECONDS = 120.0
+RETRY_SECONDS = 120.0  # of patience with one call
+FIRST_PAUSE_SECONDS = 0.5
 T = TypeVar("T")
 
 
@@ -20,10 +21,10 @@ def in_rehearsal() -> bool:
 
 
 def connect(project_id: str, region: str) -> Any:
-    """Return the initialised ``google.cloud.aiplatform``.
+    """Return the initialised ``google.cloud.aiplatform``; importing it takes five seconds.
 
-    In a rehearsal (``SAM_REHEARSAL_VERTEX`` names the stand-in) it talks REST to loopback without
-    credentials; everywhere else it finds the operator's own.
+    In a rehearsal (``SAM_REHEARSAL_VERTEX`` names the stand-in) the SDK talks REST to loopback
+    without credentials; everywhere else it looks for the operator's own.
 
     Raises:
         OperatorError: no credentials, or a rehearsal that is not on this machine.
@@ -32,7 +33,7 @@ def connect(project_id: str, region: str) -> Any:
     from google.auth.exceptions import DefaultCredentialsError
     from google.cloud import aiplatform
 
-    # The SDK tells every step of its own; ours are told by the command.
+    # The SDK logs every step it takes; the command prints its own.
     for name in logging.root.manager.loggerDict:
         if name.startswith("google.cloud.aiplatform"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -61,7 +62,7 @@ def connect(project_id: str, region: str) -> Any:
 
 
 def pipeline_client(region: str) -> Any:
-    """The service that pipeline jobs are submitted to.
+    """Return the client of the service that runs pipeline jobs.
 
     The SDK's own ``PipelineJob.submit`` first asks the Resource Manager whether the bucket is the
     project's, which a rehearsal cannot answer and a deployment's own bucket need not.
@@ -80,20 +81,53 @@ def pipeline_client(region: str) -> Any:
     )
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """Call something that may be called again, through 429, 503 and dropped connections."""
-    from google.api_core import exceptions, retry
-    from requests.exceptions import ConnectionError as Dropped
+def poll_seconds() -> float:
+    """Seconds between two looks at a job; a rehearsed one is over in a few."""
+    return 0.5 if in_rehearsal() else 15.0
 
-    worth = retry.if_exception_type(
-        exceptions.ServiceUnavailable, exceptions.TooManyRequests, Dropped, ConnectionError
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same call may succeed a moment later."""
+    import requests
+    import urllib3
+    from google.api_core import exceptions
+    from google.api_core.retry import if_transient_error
+    from google.auth.exceptions import RefreshError, TransportError
+
+    if isinstance(error, RefreshError):  # revoked credentials stay revoked
+        return bool(error.retryable) or isinstance(error.__cause__, TransportError)
+    kinds = (
+        exceptions.BadGateway,
+        exceptions.GatewayTimeout,  # and its subclass DeadlineExceeded
+        requests.exceptions.Timeout,
+        urllib3.exceptions.ProtocolError,
+        urllib3.exceptions.TimeoutError,
+        ConnectionError,
+        TimeoutError,
     )
-    patient = retry.Retry(predicate=worth, initial=0.5, maximum=15, timeout=RETRY_SECONDS)
-    result: T = patient(call)()
+    return bool(if_transient_error(error)) or isinstance(error, kinds)
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Call something that may be called again until it succeeds, fails for good, or time is up.
+
+    Raises:
+        Exception: what ``call`` raised, where trying again does not help or did not for
+            :data:`RETRY_SECONDS`.
+    """
+    from google.api_core import exceptions, retry
+
+    policy = retry.Retry(
+        predicate=is_transient, initial=FIRST_PAUSE_SECONDS, maximum=15, timeout=RETRY_SECONDS
+    )
+    try:
+        result: T = policy(call)()
+    except exceptions.RetryError as error:
+        raise error.cause from error
     return result
 
 
 def quota_exceeded(error: Exception) -> bool:
-    """Whether an error says that there are no more accelerators to be had."""
+    """Whether Google refuses an accelerator because the project's quota is used up."""
     text = str(error).lower()
     return "quota" in text and "exceed" in text

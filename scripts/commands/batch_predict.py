@@ -29,7 +29,6 @@ EXAMPLE = (
 )
 JOB = f"{WORK}/batch.json"
 ROWS = f"{WORK}/batch.rows.jsonl"
-_POLL_SECONDS = {True: 0.5, False: 15.0}  # in a rehearsal or not
 _ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
 
 
@@ -230,7 +229,7 @@ class Batch:
             OperatorError: the job failed and left no result at all.
         """
         from scripts.batch_predictions.results import read_results
-        from scripts.cloud.vertex_sdk import in_rehearsal, patiently
+        from scripts.cloud.vertex_sdk import patiently, poll_seconds
 
         with meter("predicting", unit="lines") as bar:
             while True:
@@ -240,7 +239,7 @@ class Batch:
                 bar.update(done, total, state.removeprefix("JOB_STATE_").lower())
                 if state in _ENDED:
                     break
-                time.sleep(_POLL_SECONDS[in_rehearsal()])
+                time.sleep(poll_seconds())
         info = job.output_info
         folder = str(info.gcs_output_directory) if info else ""
         results = dict(read_results(open_folder(folder))) if folder else {}
