@@ -68,7 +68,7 @@ def test_environment_is_read_at_entry_points_only() -> None:
         "scripts/rehearsal/container_engine/command.py",
         "scripts/rehearsal/google_provider/__main__.py",
         "scripts/rehearsal/vertex_ai/jobs/pipeline_process.py",
-        "scripts/rehearsal/vertex_ai/containers/replicas.py",
+        "scripts/rehearsal/vertex_ai/containers/environment.py",
         "scripts/commands/serve.py",
         "scripts/cloud/vertex_sdk.py",
         "serving/predictor.py",

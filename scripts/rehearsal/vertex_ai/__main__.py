@@ -14,13 +14,14 @@ from pathlib import Path
 import uvicorn
 
 from scripts.rehearsal.google_provider.world import World
-from scripts.rehearsal.vertex_ai.http.app import Service, make_app
+from scripts.rehearsal.vertex_ai.http.app import make_app
 from scripts.rehearsal.vertex_ai.http.certificate import write_certificate
+from scripts.rehearsal.vertex_ai.service import Service
 from scripts.rehearsal.vertex_ai.state import State
 
 
 class _Server(uvicorn.Server):
-    """Two servers in one process: neither takes the signals for itself."""
+    """One of two servers in this process: it leaves the signals to whoever runs both."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
@@ -38,7 +39,7 @@ async def _serve(servers: list[uvicorn.Server]) -> None:
 
 
 def main() -> None:
-    """Serve until told to stop; the containers end with it."""
+    """Serve until SIGTERM or SIGINT, and end all containers with it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--home", type=Path, required=True, help="folder of the local cloud")
     parser.add_argument("--port", type=int, required=True)
@@ -51,6 +52,7 @@ def main() -> None:
     certificate, key = write_certificate(arguments.home)
     state = State(World(arguments.home / "world.json"), f"https://127.0.0.1:{arguments.tls_port}")
     service = Service(state, client, arguments.home)
+    service.resume()
     # A TLS connection that its client left half closed would hold the end up for 30 s.
     plain = {"host": "127.0.0.1", "log_level": "warning", "timeout_graceful_shutdown": 2}
     servers: list[uvicorn.Server] = [
@@ -68,8 +70,7 @@ def main() -> None:
     try:
         asyncio.run(_serve(servers))
     finally:
-        service.pipelines.stop()
-        service.endpoints.stop()
+        service.stop()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Images and artifacts: what a model is uploaded from, copied as the service copies it."""
+"""What a model is made of: an image of the registry, and artifacts that the service copies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import re
 from typing import Any
 
-from scripts.rehearsal.vertex_ai.errors import ApiError, precondition
+from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.state import Json, State
 
 COPIES = "vertex-managed-copies"
@@ -26,36 +26,39 @@ class Artifacts:
     """
 
     def __init__(self, state: State, client: Any) -> None:
-        self.state, self._client = state, client
+        self._state, self._client = state, client
 
     def image(self, uri: str) -> Json:
-        """A pushed image: ``digest``, ``tags``, and the ``tree`` of its files."""
+        """A pushed image: ``digest``, ``tags``, ``entrypoint``, and the ``tree`` of its files.
+
+        Raises:
+            ApiError: the URI is none of the registry, or nothing was pushed under it.
+        """
         match = IMAGE.fullmatch(uri)
         if match is None:
             raise ApiError(400, f"Image URI {uri!r} is not of an Artifact Registry repository.")
         parts = (match["region"] + "-docker.pkg.dev", match["project"], match["repository"])
         name = "/".join((*parts, match["image"]))
-        for found in self.state.read().get("images", {}).get(name, []):
-            wanted = match["tag"] or "latest"
-            if found["digest"] == match["digest"] or (
-                not match["digest"] and wanted in found["tags"]
-            ):
-                return dict(found)
-        raise precondition(f"Image {uri} was not found in the registry.")
+        tag = match["tag"] or "latest"
+        for image in self._state.read().get("images", {}).get(name, []):
+            has_tag = not match["digest"] and tag in image["tags"]
+            if image["digest"] == match["digest"] or has_tag:
+                return dict(image)
+        raise failed_precondition(f"Image {uri} was not found in the registry.")
 
     def check_image(self, uri: str, region: str) -> None:
         """Refuse an image that does not exist or lies in another region."""
         self.image(uri)
         match = IMAGE.fullmatch(uri)
         if match is not None and match["region"] != region:
-            raise precondition(f"The image must be in region {region}, got {uri}.")
+            raise failed_precondition(f"The image must be in region {region}, got {uri}.")
 
     def check_folder(self, uri: str) -> None:
         """Refuse artifacts that do not exist."""
         if not uri.startswith("gs://"):
             raise ApiError(400, f"artifact_uri {uri!r} is not a Cloud Storage directory.")
         if not self._blobs(uri):
-            raise precondition(f"Path {uri} contains no objects.")
+            raise failed_precondition(f"Path {uri} contains no objects.")
 
     def _blobs(self, uri: str) -> list[Any]:
         from google.api_core.exceptions import NotFound
@@ -68,7 +71,7 @@ class Artifacts:
             return []
 
     def copy(self, uri: str, name: str) -> str:
-        """Copy a directory to the service's own bucket; returns where it lies now."""
+        """Copy a directory to the service's own bucket and return the URI of the copy."""
         if not uri:
             return ""
         from google.api_core.exceptions import Conflict
@@ -79,8 +82,8 @@ class Artifacts:
         folder = hashlib.sha256(name.encode()).hexdigest()[:16]
         prefix = uri.removeprefix("gs://").partition("/")[2].rstrip("/") + "/"
         for blob in self._blobs(uri):
-            name_there = f"{folder}/{blob.name.removeprefix(prefix)}"
-            target.blob(name_there).upload_from_string(blob.download_as_bytes())
+            copy = target.blob(f"{folder}/{blob.name.removeprefix(prefix)}")
+            copy.upload_from_string(blob.download_as_bytes())
         return f"gs://{COPIES}/{folder}"
 
     def remove_copy(self, uri: str) -> None:

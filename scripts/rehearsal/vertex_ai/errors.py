@@ -1,4 +1,4 @@
-"""Errors as Google's APIs say them (https://google.aip.dev/193)."""
+"""Errors in the form of Google's APIs (https://google.aip.dev/193)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ STATUS = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-# google.rpc.Code, which operations and job errors carry instead of HTTP's.
-RPC = {400: 3, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
+# google.rpc.Code, which operations and jobs carry instead of a status of HTTP.
+RPC_CODES = {400: 3, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
+RPC_FAILED_PRECONDITION, RPC_UNKNOWN = 9, 2
 
 
 class ApiError(Exception):
-    """What the service refuses.
+    """A refusal of the service.
 
     Attributes:
         code: HTTP status.
-        message: what the service says.
-        status: its name, where another than usual.
+        message: what the service answers.
+        status: the name of the status, where it is another than the code's usual one.
     """
 
     def __init__(self, code: int, message: str, status: str = "") -> None:
@@ -33,21 +34,29 @@ class ApiError(Exception):
         self.code, self.message = code, message
         self.status = status or STATUS.get(code, "UNKNOWN")
 
+    @classmethod
+    def internal(cls, error: Exception) -> ApiError:
+        """500 for an error of the stand-in itself."""
+        return cls(500, f"{type(error).__name__}: {error}")
+
     def body(self) -> dict[str, Any]:
         """The reply's JSON."""
         return {"error": {"code": self.code, "message": self.message, "status": self.status}}
 
     def rpc(self) -> dict[str, Any]:
-        """``google.rpc.Status`` of a failed operation."""
-        code = 9 if self.status == "FAILED_PRECONDITION" else RPC.get(self.code, 2)
+        """``google.rpc.Status`` of a failed operation or job."""
+        if self.status == "FAILED_PRECONDITION":
+            code = RPC_FAILED_PRECONDITION
+        else:
+            code = RPC_CODES.get(self.code, RPC_UNKNOWN)
         return {"code": code, "message": self.message}
 
 
-def precondition(message: str) -> ApiError:
+def failed_precondition(message: str) -> ApiError:
     """400 FAILED_PRECONDITION."""
     return ApiError(400, message, "FAILED_PRECONDITION")
 
 
 def not_found(name: str) -> ApiError:
-    """404 of something by its name."""
+    """404 for a resource, by its name."""
     return ApiError(404, f"The resource {name} is not found.")

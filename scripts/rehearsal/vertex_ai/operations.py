@@ -1,4 +1,4 @@
-"""Long-running operations that really run long: a thread each, asked for until done."""
+"""Long-running operations that really run: each has a thread, clients poll until it is done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from scripts.rehearsal.vertex_ai.errors import ApiError, not_found
+from scripts.rehearsal.vertex_ai.faults import Faults
 from scripts.rehearsal.vertex_ai.state import Json, State, new_id, now
 
 log = logging.getLogger("vertex")
@@ -17,8 +18,8 @@ EMPTY_RESPONSE: Json = {"@type": "type.googleapis.com/google.protobuf.Empty"}
 class Operations:
     """Starts operations and answers for them."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, faults: Faults) -> None:
+        self._state, self._faults = state, faults
 
     def start(
         self,
@@ -30,10 +31,13 @@ class Operations:
         """Begin an operation.
 
         Args:
-            owner: full name of the resource it belongs to.
+            owner: full name of the resource that it belongs to.
             metadata: type of its metadata, such as ``DeployModelOperationMetadata``.
-            work: does it and returns the response with its ``@type``; ApiError fails it.
-            undo: takes back what was noted before, where a fault keeps ``work`` from running.
+            work: does it and returns the response with its ``@type``; an ApiError fails it.
+            undo: takes back what the caller noted, where a fault keeps ``work`` from running.
+
+        Returns:
+            The operation as the service shows it.
         """
         name = f"{owner}/operations/{new_id()}"
         operation: Json = {
@@ -44,8 +48,8 @@ class Operations:
                 "genericMetadata": {"createTime": now(), "updateTime": now()},
             },
         }
-        with self.state.open() as world:
-            fault = _take_fault(world["vertex"]["faults"], metadata)
+        fault = self._faults.take_for_operation(metadata)
+        with self._state.open() as world:
             world["vertex"]["operations"][name] = operation
         arguments = (name, work, undo, fault)
         threading.Thread(target=self._run, args=arguments, name=name, daemon=True).start()
@@ -58,47 +62,38 @@ class Operations:
         undo: Callable[[], None],
         fault: Json | None,
     ) -> None:
-        ended: Json
+        outcome: Json
         try:
             if fault is not None:
                 undo()
                 raise ApiError(500, "Internal error encountered. (injected)")
-            ended = {"response": work()}
+            outcome = {"response": work()}
         except ApiError as error:
-            ended = {"error": error.rpc()}
+            outcome = {"error": error.rpc()}
         except Exception as error:
             log.exception("operation %s", name)
-            ended = {"error": ApiError(500, f"{type(error).__name__}: {error}").rpc()}
-        with self.state.open() as world:
+            outcome = {"error": ApiError.internal(error).rpc()}
+        with self._state.open() as world:
             operation = world["vertex"]["operations"][name]
-            operation.update(ended, done=True)
+            operation.update(outcome, done=True)
             operation["metadata"]["genericMetadata"]["updateTime"] = now()
 
     def get(self, name: str) -> Json:
         """An operation as it is now."""
-        found: Json | None = self.state.read()["vertex"]["operations"].get(name)
-        if found is None:
+        operation: Json | None = self._state.read()["vertex"]["operations"].get(name)
+        if operation is None:
             raise not_found(name)
-        return found
+        return operation
 
     def fail_interrupted(self) -> None:
-        """What ran when the stand-in ended will not go on."""
-        with self.state.open() as world:
+        """Fail the operations that ran when the stand-in ended: nobody goes on with them."""
+        with self._state.open() as world:
             for operation in world["vertex"]["operations"].values():
                 if not operation["done"]:
-                    aborted = ApiError(503, "The operation was interrupted.").rpc()
-                    operation.update(error=aborted, done=True)
+                    interruption = ApiError(503, "The operation was interrupted.").rpc()
+                    operation.update(error=interruption, done=True)
 
 
 def response(kind: str, content: Json) -> Json:
-    """A response of an operation."""
+    """The response of an operation, with its type."""
     return {"@type": _TYPE + kind, **content}
-
-
-def _take_fault(faults: list[Json], metadata: str) -> Json | None:
-    for fault in faults:
-        same = fault["kind"] == "operation" and fault["method"].lower() in metadata.lower()
-        if same and fault["times"] > 0:
-            fault["times"] -= 1
-            return fault
-    return None

@@ -1,7 +1,7 @@
 """What Vertex knows, kept in the world that the Terraform provider's stand-in uses as well.
 
-An endpoint is the provider's resource; models, operations, jobs and what is behind a deployment
-are under ``world["vertex"]``.
+An endpoint is a resource of the provider; models, deployments, operations and jobs lie under
+``world["vertex"]``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.rehearsal.google_provider.services.identity import project_number
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.vertex_ai.errors import not_found
 
@@ -32,12 +31,12 @@ EMPTY: Json = {
 
 
 def now() -> str:
-    """The time as the service writes it."""
+    """The time in the service's form, UTC."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def new_id(digits: int = 19) -> str:
-    """A number as the service makes them, without leading zero."""
+    """A new id as the service makes them: digits without leading zero."""
     return str(random.randrange(10 ** (digits - 1), 10**digits))
 
 
@@ -56,7 +55,7 @@ class State:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Json]:
-        """The whole world, held alone until the block ends; ``["vertex"]`` is always there."""
+        """The whole world with its ``["vertex"]``; nobody else changes it until the block ends."""
         with self._lock, self.world.open() as world:
             vertex = world.setdefault("vertex", {})
             for key, empty in EMPTY.items():
@@ -76,27 +75,30 @@ class State:
 
 
 def endpoint_values(world: Json, name: str) -> Json:
-    """The provider's values of an endpoint; 404 where there is none."""
-    found: Json | None = world["resources"].get(ENDPOINT, {}).get(name)
-    if found is None:
+    """The provider's values of an endpoint.
+
+    Raises:
+        ApiError: 404.
+    """
+    values: Json | None = world["resources"].get(ENDPOINT, {}).get(name)
+    if values is None:
         raise not_found(name)
-    return found
+    return values
 
 
 def find_model(world: Json, name: str) -> tuple[Json, str]:
-    """A model and one of its versions, by ``.../models/ID[@version or alias]``."""
-    base, _, wanted = name.partition("@")
+    """A model and the number of one of its versions, by ``.../models/ID[@version or alias]``.
+
+    Raises:
+        ApiError: 404.
+    """
+    base, _, version_or_alias = name.partition("@")
     model: Json | None = world["vertex"]["models"].get(base)
     if model is None:
         raise not_found(name)
-    if wanted in model["versions"]:
-        return model, wanted
+    if version_or_alias in model["versions"]:
+        return model, version_or_alias
     for version, content in model["versions"].items():
-        if (wanted or "default") in content["versionAliases"]:
+        if (version_or_alias or "default") in content["versionAliases"]:
             return model, version
     raise not_found(name)
-
-
-def number_of(project: str) -> str:
-    """A project's number."""
-    return project_number(project)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
-from scripts.rehearsal.vertex_ai.containers.replicas import Replica
-from scripts.rehearsal.vertex_ai.deployments import T4_MACHINES, named_accelerator
+from scripts.rehearsal.vertex_ai.containers.replica import Replica
 from scripts.rehearsal.vertex_ai.errors import ApiError, not_found
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
+from scripts.rehearsal.vertex_ai.machines import accelerator_name, takes_accelerator
+from scripts.rehearsal.vertex_ai.operations import Operations
 from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, now
 
 DEFAULT_BATCH = 64
@@ -20,22 +20,25 @@ REQUEST_SECONDS = 600.0
 
 
 class BatchJobs(Jobs):
-    """Batch prediction jobs."""
+    """The batch prediction jobs of the world."""
 
     kind, prefix = "jobs", "JOB_STATE_"
 
-    def __init__(self, state: State, client: Any, logs: Path) -> None:
-        super().__init__(state)
+    def __init__(self, state: State, operations: Operations, client: Any, logs: Path) -> None:
+        super().__init__(state, operations)
         self._client, self._logs = client, logs
 
     def create(self, parent: str, body: Json) -> Json:
-        """A job, which starts at once."""
-        resources = body.get("dedicatedResources") or {}
-        machine = resources.get("machineSpec") or {}
+        """A job, which starts at once.
+
+        Raises:
+            ApiError: its machine, files or model cannot be.
+        """
+        machine = (body.get("dedicatedResources") or {}).get("machineSpec") or {}
         if not machine.get("machineType"):
             raise ApiError(400, "dedicated_resources.machine_spec.machine_type is required.")
-        kind = named_accelerator(machine)
-        if kind == "NVIDIA_TESLA_T4" and not T4_MACHINES.fullmatch(machine["machineType"]):
+        if not takes_accelerator(machine):
+            kind = accelerator_name(machine)
             raise ApiError(400, f"{machine['machineType']} does not support accelerator {kind}.")
         form = (body.get("inputConfig") or {}).get("instancesFormat")
         if form not in ("jsonl", "file-list"):
@@ -44,20 +47,9 @@ class BatchJobs(Jobs):
         output = body.get("outputConfig", {}).get("gcsDestination", {}).get("outputUriPrefix", "")
         if not uris or not output.startswith("gs://"):
             raise ApiError(400, "input_config.gcs_source.uris and output_config are required.")
+        _, version = find_model(self.state.read(), str(body.get("model", "")))
         name = f"{parent}/batchPredictionJobs/{new_id()}"
-        job = {
-            **body,
-            "name": name,
-            "state": "JOB_STATE_PENDING",
-            "createTime": now(),
-            "updateTime": now(),
-        }
-        with self.state.open() as world:
-            _, version = find_model(world, str(body.get("model", "")))
-            job["modelVersionId"] = version
-            world["vertex"]["jobs"][name] = job
-        threading.Thread(target=self._run, args=(name,), name=name, daemon=True).start()
-        return job
+        return self.start(name, body, modelVersionId=version)
 
     def list_jobs(self, parent: str) -> Json:
         """All jobs of a region, newest first."""
@@ -69,7 +61,8 @@ class BatchJobs(Jobs):
         self.update(name, cancelling=True)
         return {}
 
-    def _run(self, name: str) -> None:
+    def run(self, name: str) -> None:
+        """Start the job's container, predict, and end both."""
         replica: Replica | None = None
         try:
             job = self.get(name)
@@ -80,7 +73,7 @@ class BatchJobs(Jobs):
             machine = job["dedicatedResources"]["machineSpec"]
             extra = {
                 "AIP_MACHINE_TYPE": machine["machineType"],
-                "AIP_ACCELERATOR_TYPE": named_accelerator(machine),
+                "AIP_ACCELERATOR_TYPE": accelerator_name(machine),
             }
             replica = Replica(content, self._logs / f"batch-{id_}.log", extra)
             replica.wait_ready()
@@ -89,15 +82,15 @@ class BatchJobs(Jobs):
         except ApiError as error:
             self.update(name, state="JOB_STATE_FAILED", error=error.rpc(), endTime=now())
         except Exception as error:
-            rpc = ApiError(500, f"{type(error).__name__}: {error}").rpc()
-            self.update(name, state="JOB_STATE_FAILED", error=rpc, endTime=now())
+            internal = ApiError.internal(error).rpc()
+            self.update(name, state="JOB_STATE_FAILED", error=internal, endTime=now())
         finally:
             if replica is not None:
                 replica.stop()
 
     def _instances(self, job: Json) -> list[tuple[Any, Any]]:
-        """What is echoed and what is sent, for every instance of the input."""
-        found: list[tuple[Any, Any]] = []
+        """What the results repeat and what the container gets, for every instance of the input."""
+        instances: list[tuple[Any, Any]] = []
         for uri in job["inputConfig"]["gcsSource"]["uris"]:
             for line in self._read(uri).decode("utf-8").splitlines():
                 if not line.strip():
@@ -107,13 +100,13 @@ class BatchJobs(Jobs):
                         value = json.loads(line)
                     except ValueError as error:
                         raise ApiError(400, f"{uri}: not JSON lines: {error}") from error
-                    found.append((value, value))
+                    instances.append((value, value))
                 else:
                     content = base64.b64encode(self._read(line.strip())).decode()
-                    found.append((line.strip(), {"b64": content}))
-        if not found:
+                    instances.append((line.strip(), {"b64": content}))
+        if not instances:
             raise ApiError(400, "The input has no instances.")
-        return found
+        return instances
 
     def _read(self, uri: str) -> bytes:
         from google.api_core.exceptions import NotFound
@@ -161,20 +154,20 @@ class BatchJobs(Jobs):
         )
 
     def _write(self, job: Json, display_name: str, results: list[str], errors: list[str]) -> str:
-        """Result files under one of the two names that the service uses, split in two."""
+        """Write the results in two files, named in one of the two ways that the service uses."""
         prefix = job["outputConfig"]["gcsDestination"]["outputUriPrefix"].rstrip("/")
         time = datetime.datetime.now(datetime.UTC).strftime("%Y_%m_%dT%H_%M_%S_%fZ")
         folder = f"{prefix}/prediction-{display_name}-{time}"
         bucket, _, path = folder.removeprefix("gs://").partition("/")
-        other_form = bool(self.state.read()["vertex"].get("proto_file_names"))
+        proto_names = bool(self.state.read()["vertex"].get("proto_file_names"))
         halves = [results[0::2], results[1::2]]
         files: dict[str, list[str]] = {}
         for number, lines in enumerate(halves):
             plain = f"prediction.results-{number:05d}-of-{len(halves):05d}"
-            files[f"predictions_{number + 1:04d}.jsonl" if other_form else plain] = lines
+            files[f"predictions_{number + 1:04d}.jsonl" if proto_names else plain] = lines
         if errors:
             plain = "prediction.errors_stats-00000-of-00001"
-            files["errors_0001.jsonl" if other_form else plain] = errors
+            files["errors_0001.jsonl" if proto_names else plain] = errors
         for name, lines in files.items():
             text = "".join(line + "\n" for line in lines)
             self._client.bucket(bucket).blob(f"{path}/{name}").upload_from_string(text)

@@ -1,15 +1,20 @@
-"""What all kinds of jobs share: found, updated, deleted when they have ended."""
+"""What all kinds of jobs share: they start at once, change, and are deleted after their end."""
 
 from __future__ import annotations
 
+import abc
+import threading
 from typing import Any
 
-from scripts.rehearsal.vertex_ai.errors import ApiError, not_found, precondition
+from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition, not_found
+from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations
 from scripts.rehearsal.vertex_ai.state import Json, State, now
 
+END_STATES = ("SUCCEEDED", "FAILED", "CANCELLED")
 
-class Jobs:
-    """Jobs of one kind in the world.
+
+class Jobs(abc.ABC):
+    """Jobs of one kind.
 
     Attributes:
         kind: where they are kept, below ``world["vertex"]``.
@@ -19,39 +24,79 @@ class Jobs:
     kind: str
     prefix: str
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, operations: Operations) -> None:
+        self.state, self._operations = state, operations
+
+    @abc.abstractmethod
+    def run(self, name: str) -> None:
+        """Do a job to its end, whatever that is; called in a thread of its own."""
+
+    def start(self, name: str, body: Json, **content: Any) -> Json:
+        """Note a new job and begin it.
+
+        Args:
+            name: its full name.
+            body: its representation in the request.
+            content: what the service adds to it.
+
+        Raises:
+            ApiError: there is one of this name.
+        """
+        time = now()
+        job = {
+            **body,
+            "name": name,
+            "state": f"{self.prefix}PENDING",
+            "createTime": time,
+            "updateTime": time,
+            **content,
+        }
+        with self.state.open() as world:
+            if name in world["vertex"][self.kind]:
+                raise ApiError(409, f"{name} already exists.")
+            world["vertex"][self.kind][name] = job
+        threading.Thread(target=self.run, args=(name,), name=name, daemon=True).start()
+        return job
 
     def has_ended(self, job: Json) -> bool:
         """Whether a job will not change any more."""
-        ends = ("SUCCEEDED", "FAILED", "CANCELLED")
-        return str(job["state"]).removeprefix(self.prefix) in ends
+        return str(job["state"]).removeprefix(self.prefix) in END_STATES
 
     def get(self, name: str) -> Json:
-        """One job."""
-        found: Json | None = self.state.read()["vertex"][self.kind].get(name)
-        if found is None:
+        """One job.
+
+        Raises:
+            ApiError: 404.
+        """
+        job: Json | None = self.state.read()["vertex"][self.kind].get(name)
+        if job is None:
             raise not_found(name)
-        return found
+        return job
 
     def newest_first(self, parent: str) -> list[Json]:
         """All jobs of a region."""
         jobs = self.state.read()["vertex"][self.kind].values()
-        found = [job for job in jobs if job["name"].startswith(f"{parent}/")]
-        return sorted(found, key=lambda job: str(job["createTime"]), reverse=True)
+        of_region = [job for job in jobs if job["name"].startswith(f"{parent}/")]
+        return sorted(of_region, key=lambda job: str(job["createTime"]), reverse=True)
 
-    def delete(self, name: str) -> None:
-        """Forget a job that has ended."""
-        with self.state.open() as world:
-            job = world["vertex"][self.kind].get(name)
-            if job is None:
-                raise not_found(name)
-            if not self.has_ended(job):
-                raise precondition(f"{name} has not ended.")
-            del world["vertex"][self.kind][name]
+    def delete(self, name: str) -> Json:
+        """Begin to delete a job; the operation fails while the job has not ended."""
+        self.get(name)
+
+        def work() -> Json:
+            with self.state.open() as world:
+                job = world["vertex"][self.kind].get(name)
+                if job is None:
+                    raise not_found(name)
+                if not self.has_ended(job):
+                    raise failed_precondition(f"{name} has not ended.")
+                del world["vertex"][self.kind][name]
+            return EMPTY_RESPONSE
+
+        return self._operations.start(name, "DeleteOperationMetadata", work)
 
     def fail_interrupted(self) -> None:
-        """What ran when the stand-in ended will not go on."""
+        """Fail the jobs that ran when the stand-in ended: nobody goes on with them."""
         error = ApiError(503, "Interrupted.").rpc()
         with self.state.open() as world:
             for job in world["vertex"][self.kind].values():
@@ -59,6 +104,6 @@ class Jobs:
                     job.update(state=f"{self.prefix}FAILED", error=error, endTime=now())
 
     def update(self, name: str, **changes: Any) -> None:
-        """Change what a job says of itself."""
+        """Change fields of a job."""
         with self.state.open() as world:
             world["vertex"][self.kind][name].update(changes, updateTime=now())

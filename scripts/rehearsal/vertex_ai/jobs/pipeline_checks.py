@@ -18,15 +18,15 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def executors(graph: Json) -> list[Json]:
+def containers(graph: Json) -> list[Json]:
     """The containers of a compiled graph."""
-    found = (graph.get("deploymentSpec") or {}).get("executors") or {}
-    return [executor.get("container") or {} for executor in found.values()]
+    executors = (graph.get("deploymentSpec") or {}).get("executors") or {}
+    return [executor.get("container") or {} for executor in executors.values()]
 
 
 def images(graph: Json) -> list[str]:
     """The images of a compiled graph's containers."""
-    return sorted({str(container.get("image", "")) for container in executors(graph)})
+    return sorted({str(container.get("image", "")) for container in containers(graph)})
 
 
 def parallelism(graph: Json) -> int:
@@ -49,10 +49,9 @@ def check_graph(graph: Json) -> None:
     """Refuse a graph without tasks, and containers that no machine has room for."""
     if not str(graph.get("schemaVersion", "")).startswith("2.") or "root" not in graph:
         raise ApiError(400, "pipeline_spec has no schemaVersion 2.x or no root.")
-    containers = executors(graph)
-    if not containers:
+    if not containers(graph):
         raise ApiError(400, "pipeline_spec has no executors.")
-    for container in containers:
+    for container in containers(graph):
         resources = container.get("resources") or {}
         cpus = float(resources.get("cpuLimit", 0) or 0)
         memory = float(resources.get("memoryLimit", 0) or 0)
@@ -68,14 +67,14 @@ def check_graph(graph: Json) -> None:
 
 def check_parameters(graph: Json, values: Json) -> None:
     """Refuse parameters that are missing, unknown, or of another type."""
-    wanted = (graph["root"].get("inputDefinitions") or {}).get("parameters") or {}
-    for name, definition in wanted.items():
+    definitions = (graph["root"].get("inputDefinitions") or {}).get("parameters") or {}
+    for name, definition in definitions.items():
         optional = definition.get("isOptional") or "defaultValue" in definition
         if name not in values and not optional:
             raise ApiError(400, f"Missing runtime parameter: {name}.")
     for name, value in values.items():
-        if name not in wanted:
+        if name not in definitions:
             raise ApiError(400, f"Unknown runtime parameter: {name}.")
-        types = _TYPES.get(str(wanted[name].get("parameterType")))
+        types = _TYPES.get(str(definitions[name].get("parameterType")))
         if types is not None and not isinstance(value, types):
             raise ApiError(400, f"Runtime parameter {name} is of type {type(value).__name__}.")

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
-from scripts.rehearsal.vertex_ai.containers.replicas import launch_group, pipeline_environment
-from scripts.rehearsal.vertex_ai.errors import ApiError, precondition
+from scripts.rehearsal.vertex_ai.containers.environment import pipeline_environment
+from scripts.rehearsal.vertex_ai.containers.launching import launch_group
+from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
     check_graph,
@@ -25,21 +26,21 @@ from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
     images,
     parallelism,
 )
+from scripts.rehearsal.vertex_ai.jobs.pipeline_tasks import PipelineTasks
+from scripts.rehearsal.vertex_ai.operations import Operations
 from scripts.rehearsal.vertex_ai.state import Json, State, new_id, now
 
 JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
-_BEGUN = re.compile(r"Executing task\s+\S*?'([\w-]+)'")
-_ENDED = re.compile(r"Task\s+\S*?'([\w-]+)'\S*\s+finished with status\s+\S*?(SUCCESS|FAILURE)")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PROGRAM = Path(__file__).with_name("pipeline_process.py")
 
 
 class PipelineJobs(Jobs):
-    """Pipeline jobs."""
+    """The pipeline jobs of the world."""
 
     kind, prefix = "pipelines", "PIPELINE_STATE_"
 
-    def __init__(self, state: State, client: Any, home: Path) -> None:
-        super().__init__(state)
+    def __init__(self, state: State, operations: Operations, client: Any, home: Path) -> None:
+        super().__init__(state, operations)
         self._client = client
         self._artifacts = Artifacts(state, client)
         self._home = home / "pipelines"
@@ -47,9 +48,18 @@ class PipelineJobs(Jobs):
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def create(self, parent: str, query: Json, body: Json) -> Json:
-        """A job, which starts at once."""
-        id_ = query.get("pipelineJobId", "") or f"pipeline-{new_id(12)}"
+    def create(self, parent: str, job_id: str, body: Json) -> Json:
+        """A job, which starts at once.
+
+        Args:
+            parent: ``projects/.../locations/...``.
+            job_id: its id; empty for a new one.
+            body: its representation.
+
+        Raises:
+            ApiError: the service would refuse it.
+        """
+        id_ = job_id or f"pipeline-{new_id(12)}"
         if not JOB_ID.fullmatch(id_):
             raise ApiError(400, f"pipeline_job_id {id_!r} must match {JOB_ID.pattern}.")
         check_labels(body.get("labels") or {})
@@ -67,20 +77,7 @@ class PipelineJobs(Jobs):
         for uri in images(graph):
             self._artifacts.check_image(uri, region)
         name = f"{parent}/pipelineJobs/{id_}"
-        job = {
-            **body,
-            "name": name,
-            "state": "PIPELINE_STATE_PENDING",
-            "createTime": now(),
-            "updateTime": now(),
-            "jobDetail": {"taskDetails": []},
-        }
-        with self.state.open() as world:
-            if name in world["vertex"]["pipelines"]:
-                raise ApiError(409, f"PipelineJob {name} already exists.")
-            world["vertex"]["pipelines"][name] = job
-        threading.Thread(target=self._run, args=(name,), name=name, daemon=True).start()
-        return job
+        return self.start(name, body, jobDetail={"taskDetails": []})
 
     def _check_root(self, uri: str) -> None:
         from google.api_core.exceptions import NotFound
@@ -89,25 +86,25 @@ class PipelineJobs(Jobs):
         try:
             self._client.get_bucket(bucket)
         except NotFound as error:
-            raise precondition(
+            raise failed_precondition(
                 f"The bucket {bucket} of the pipeline root does not exist."
             ) from error
 
-    def list_jobs(self, parent: str, query: Json) -> Json:
+    def list_jobs(self, parent: str, conditions: str) -> Json:
         """The jobs of a region, newest first; of filters, ``labels.x=y`` and ``state="Y"``."""
-        found = self.newest_first(parent)
-        for condition in re.split(r"\s+AND\s+", query.get("filter", "")):
+        jobs = self.newest_first(parent)
+        for condition in re.split(r"\s+AND\s+", conditions):
             if not condition:
                 continue
             label = re.fullmatch(r'labels\.(\w+)\s*[=:]\s*"?([^"]*)"?', condition)
             state = re.fullmatch(r'state\s*=\s*"?(\w+)"?', condition)
             if label:
-                found = [j for j in found if (j.get("labels") or {}).get(label[1]) == label[2]]
+                jobs = [j for j in jobs if (j.get("labels") or {}).get(label[1]) == label[2]]
             elif state:
-                found = [job for job in found if job["state"] == state[1]]
+                jobs = [job for job in jobs if job["state"] == state[1]]
             else:
                 raise ApiError(400, f"The stand-in does not know the filter {condition!r}.")
-        return {"pipelineJobs": found}
+        return {"pipelineJobs": jobs}
 
     def cancel(self, name: str) -> Json:
         """End a job; one that has ended stays as it is."""
@@ -128,22 +125,20 @@ class PipelineJobs(Jobs):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
-    def _run(self, name: str) -> None:
+    def run(self, name: str) -> None:
+        """Run the graph in a process and keep what it leaves."""
         try:
             self._run_process(name)
         except ApiError as error:
             self._fail(name, error.rpc())
         except Exception as error:
-            self._fail(name, ApiError(500, f"{type(error).__name__}: {error}").rpc())
+            self._fail(name, ApiError.internal(error).rpc())
 
     def _fail(self, name: str, error: Json) -> None:
         cancelling = self.get(name)["state"] == "PIPELINE_STATE_CANCELLING"
-        state = "PIPELINE_STATE_CANCELLED" if cancelling else "PIPELINE_STATE_FAILED"
-        with self.state.open() as world:
-            for task in world["vertex"]["pipelines"][name]["jobDetail"]["taskDetails"]:
-                if task["state"] == "RUNNING":
-                    task.update(state="CANCELLED" if cancelling else "FAILED", endTime=now())
-        self.update(name, state=state, error=error, endTime=now())
+        outcome = "CANCELLED" if cancelling else "FAILED"
+        PipelineTasks(self.state, name).end_running(outcome)
+        self.update(name, state=f"{self.prefix}{outcome}", error=error, endTime=now())
 
     def _run_process(self, name: str) -> None:
         job = self.get(name)
@@ -151,87 +146,40 @@ class PipelineJobs(Jobs):
         home = self._home / id_
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        content = {
-            "pipelineSpec": job["pipelineSpec"],
-            "parameters": job["runtimeConfig"].get("parameterValues") or {},
-        }
-        (home / "job.json").write_text(json.dumps(content), "utf-8")
-        tree = Path(self._artifacts.image(images(job["pipelineSpec"])[0])["tree"])
-        if not tree.is_dir():
-            raise precondition(f"Image files are gone from {tree}.")
-        self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"pipeline-{id_}.log"
-        program = str(Path(__file__).with_name("pipeline_process.py"))
-        command = [sys.executable, "-P", program, str(home)]
-        with self._lock:
-            at_once = parallelism(job["pipelineSpec"])
-            process = launch_group(command, tree, pipeline_environment(tree, home, at_once))
-            self._processes[name] = process
+        process = self._launch(name, job, home)
         if self.get(name)["state"] == "PIPELINE_STATE_CANCELLING":
             self._end(name)
         else:
             self.update(name, state="PIPELINE_STATE_RUNNING", startTime=now())
-        last = self._follow(name, process, log)
+        tasks = PipelineTasks(self.state, name)
+        assert process.stdout is not None  # noqa: S101  (launch_group makes a pipe)
+        last = tasks.follow(process.stdout, log)
         if process.wait():
-            raise ApiError(
-                400,
+            raise failed_precondition(
                 f"The DAG failed because some tasks failed. The failed tasks are: [{last}]. "
-                f"Its log is {log}.",
-                "FAILED_PRECONDITION",
+                f"Its log is {log}."
             )
-        with self.state.open() as world:
-            # Tasks of a loop log into each other's lines, and an end may be missed among them.
-            for task in world["vertex"]["pipelines"][name]["jobDetail"]["taskDetails"]:
-                if task["state"] == "RUNNING":
-                    task.update(state="SUCCEEDED", endTime=now())
-        self._keep_artifacts(name, job, home / "outputs")
+        # Tasks of a loop log into each other's lines, and an end may be missed among them.
+        tasks.end_running("SUCCEEDED")
+        root = job["runtimeConfig"]["gcsOutputDirectory"]
+        tasks.keep_artifacts(home / "outputs", root, self._client)
         self.update(name, state="PIPELINE_STATE_SUCCEEDED", endTime=now())
         shutil.rmtree(home, ignore_errors=True)
 
-    def _follow(self, name: str, process: subprocess.Popen[bytes], log: Path) -> str:
-        """Write the log and the states of the tasks while the process runs; the last task begun."""
-        last = ""
-        assert process.stdout is not None  # noqa: S101  (launch_group makes a pipe)
-        with log.open("ab") as file:
-            for line in process.stdout:
-                file.write(line)
-                file.flush()
-                text = _COLOUR.sub("", line.decode("utf-8", "replace"))
-                begun, ended = _BEGUN.search(text), _ENDED.search(text)
-                if begun:
-                    last = begun[1]
-                    self._task(name, begun[1], "RUNNING")
-                elif ended:
-                    self._task(name, ended[1], "SUCCEEDED" if ended[2] == "SUCCESS" else "FAILED")
-        return last
-
-    def _task(self, name: str, task: str, state: str) -> None:
-        with self.state.open() as world:
-            tasks = world["vertex"]["pipelines"][name]["jobDetail"]["taskDetails"]
-            if state == "RUNNING":
-                number = str(len(tasks) + 1)
-                tasks.append(
-                    {"taskId": number, "taskName": task, "state": state, "startTime": now()}
-                )
-                return
-            for row in reversed(tasks):
-                if row["taskName"] == task and row["state"] == "RUNNING":
-                    row.update(state=state, endTime=now())
-                    return
-
-    def _keep_artifacts(self, name: str, job: Json, outputs: Path) -> None:
-        """Copy what the tasks left as artifacts to the pipeline root, as the service does."""
-        root = job["runtimeConfig"]["gcsOutputDirectory"].removeprefix("gs://").rstrip("/")
-        bucket, _, prefix = root.partition("/")
-        kept: dict[str, Json] = {}
-        for path in sorted(outputs.glob("*/*/*")):
-            if path.is_file() and path.name not in ("Output", "executor_output.json"):
-                there = f"{prefix}/{name.rpartition('/')[2]}/{path.parent.name}/{path.name}"
-                self._client.bucket(bucket).blob(there.lstrip("/")).upload_from_filename(str(path))
-                uri = f"gs://{bucket}/{there.lstrip('/')}"
-                artifact = {"displayName": path.name, "uri": uri, "schemaTitle": "system.Markdown"}
-                kept[path.parent.name] = {path.name: {"artifacts": [artifact]}}
-        with self.state.open() as world:
-            for row in world["vertex"]["pipelines"][name]["jobDetail"]["taskDetails"]:
-                if row["taskName"] in kept:
-                    row["outputs"] = kept[row["taskName"]]
+    def _launch(self, name: str, job: Json, home: Path) -> subprocess.Popen[bytes]:
+        """Start the process that runs a job's graph with the files of its image."""
+        graph = job["pipelineSpec"]
+        parameters = job["runtimeConfig"].get("parameterValues") or {}
+        content = {"pipelineSpec": graph, "parameters": parameters}
+        (home / "job.json").write_text(json.dumps(content), "utf-8")
+        tree = Path(self._artifacts.image(images(graph)[0])["tree"])
+        if not tree.is_dir():
+            raise failed_precondition(f"Image files are gone from {tree}.")
+        self._logs.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-P", str(_PROGRAM), str(home)]
+        with self._lock:
+            environment = pipeline_environment(tree, home, parallelism(graph))
+            process = launch_group(command, tree, environment)
+            self._processes[name] = process
+        return process

@@ -1,57 +1,57 @@
-"""The containers that run now, and how many requests each has in hand."""
+"""The containers that run now, and how many requests each still has to answer."""
 
 from __future__ import annotations
 
 import threading
 
-from scripts.rehearsal.vertex_ai.containers.replicas import Replica
+from scripts.rehearsal.vertex_ai.containers.replica import Replica
 
-Key = tuple[str, str]  # endpoint and deployed model
+Key = tuple[str, str]  # name of the endpoint, id of the deployed model
 DRAIN_SECONDS = 60.0
 
 
-class Running:
+class RunningReplicas:
     """Containers by endpoint and deployed model.
 
     Attributes:
-        lock: held by whoever chooses a container or takes one away.
+        lock: whoever chooses a container or takes one away holds it.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self._replicas: dict[Key, Replica] = {}
-        self._busy: dict[Key, int] = {}
+        self._open_requests: dict[Key, int] = {}
 
     def __contains__(self, key: Key) -> bool:
         return key in self._replicas
 
     def add(self, key: Key, replica: Replica) -> None:
-        """A container that was started."""
+        """Note a container that was started."""
         with self.lock:
             self._replicas[key] = replica
 
     def remove(self, key: Key) -> Replica | None:
-        """Send nothing more to a container."""
+        """Take a container away: no further request is sent to it."""
         with self.lock:
             return self._replicas.pop(key, None)
 
-    def begun(self, key: Key) -> Replica:
-        """A request is on its way to a container."""
+    def begin_request(self, key: Key) -> Replica:
+        """Count a request that is about to be sent, and return its container."""
         with self.lock:
-            self._busy[key] = self._busy.get(key, 0) + 1
+            self._open_requests[key] = self._open_requests.get(key, 0) + 1
             return self._replicas[key]
 
-    def finished(self, key: Key) -> None:
-        """A request has its answer."""
+    def end_request(self, key: Key) -> None:
+        """Count a request as answered."""
         with self.lock:
-            self._busy[key] -= 1
+            self._open_requests[key] -= 1
             self._changed.notify_all()
 
     def wait_idle(self, key: Key) -> None:
-        """Wait until a container has nothing in hand, a minute at most."""
+        """Wait until a container has answered all its requests, a minute at most."""
         with self.lock:
-            self._changed.wait_for(lambda: not self._busy.get(key), timeout=DRAIN_SECONDS)
+            self._changed.wait_for(lambda: not self._open_requests.get(key), timeout=DRAIN_SECONDS)
 
     def stop(self) -> None:
         """End all containers."""

@@ -1,0 +1,1 @@
+"""Endpoints: what they are, what is deployed to them, and what they predict."""

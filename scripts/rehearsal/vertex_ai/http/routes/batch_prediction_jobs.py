@@ -1,0 +1,48 @@
+"""``projects.locations.batchPredictionJobs``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from scripts.rehearsal.vertex_ai.http.dependencies import (
+    PARENT_PATH,
+    BatchJobName,
+    JsonBody,
+    Parent,
+    ServiceOf,
+)
+from scripts.rehearsal.vertex_ai.state import Json
+
+COLLECTION = f"{PARENT_PATH}/batchPredictionJobs"
+JOB = f"{COLLECTION}/{{job:id}}"
+router = APIRouter(tags=["batchPredictionJobs"])
+
+
+@router.post(COLLECTION)
+def create(service: ServiceOf, parent: Parent, body: JsonBody) -> Json:
+    """Begin a job."""
+    return service.batch_jobs.create(parent, body)
+
+
+@router.get(COLLECTION)
+def list_jobs(service: ServiceOf, parent: Parent) -> Json:
+    """All jobs."""
+    return service.batch_jobs.list_jobs(parent)
+
+
+@router.get(JOB)
+def get(service: ServiceOf, name: BatchJobName) -> Json:
+    """One job."""
+    return service.batch_jobs.get(name)
+
+
+@router.post(f"{JOB}:cancel")
+def cancel(service: ServiceOf, name: BatchJobName) -> Json:
+    """Ask a job to end."""
+    return service.batch_jobs.cancel(name)
+
+
+@router.delete(JOB)
+def delete(service: ServiceOf, name: BatchJobName) -> Json:
+    """Delete a job."""
+    return service.batch_jobs.delete(name)

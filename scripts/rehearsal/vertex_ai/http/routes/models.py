@@ -1,0 +1,60 @@
+"""``projects.locations.models``: uploads, versions, aliases."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from scripts.rehearsal.vertex_ai.http.dependencies import (
+    PARENT_PATH,
+    JsonBody,
+    ModelName,
+    Parent,
+    ServiceOf,
+)
+from scripts.rehearsal.vertex_ai.state import Json
+
+COLLECTION = f"{PARENT_PATH}/models"
+MODEL = f"{COLLECTION}/{{model:id}}"  # its id, and after an "@" a version or an alias
+router = APIRouter(tags=["models"])
+
+
+@router.post(f"{COLLECTION}:upload")
+def upload(service: ServiceOf, parent: Parent, body: JsonBody) -> Json:
+    """Upload a model, or a version of one."""
+    return service.models.upload(parent, body)
+
+
+@router.get(COLLECTION)
+def list_models(service: ServiceOf, parent: Parent, filter: str = "") -> Json:
+    """The default versions of all models."""
+    return service.models.list_models(parent, filter)
+
+
+@router.get(f"{MODEL}:listVersions")
+def list_versions(service: ServiceOf, name: ModelName) -> Json:
+    """All versions of a model."""
+    return service.models.versions(name)
+
+
+@router.post(f"{MODEL}:mergeVersionAliases")
+def merge_version_aliases(service: ServiceOf, name: ModelName, body: JsonBody) -> Json:
+    """Add aliases to a version, or take them away."""
+    return service.models.merge_aliases(name, body)
+
+
+@router.delete(f"{MODEL}:deleteVersion")
+def delete_version(service: ServiceOf, name: ModelName) -> Json:
+    """Delete a version."""
+    return service.models.delete_version(name)
+
+
+@router.get(MODEL)
+def get(service: ServiceOf, name: ModelName) -> Json:
+    """One version of a model."""
+    return service.models.get(name)
+
+
+@router.delete(MODEL)
+def delete(service: ServiceOf, name: ModelName) -> Json:
+    """Delete a model."""
+    return service.models.delete(name)

@@ -1,0 +1,23 @@
+"""Long-running operations, each below the resource that it belongs to."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from scripts.rehearsal.vertex_ai.http.dependencies import PARENT_PATH, Parent, ServiceOf
+from scripts.rehearsal.vertex_ai.state import Json
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get(f"{PARENT_PATH}/{{owner:path}}operations/{{operation:int}}")
+def get(service: ServiceOf, parent: Parent, owner: str, operation: int) -> Json:
+    """An operation as it is now.
+
+    Args:
+        service: everything that the stand-in knows.
+        parent: project and region.
+        owner: the resource with a slash behind it, such as ``models/sam/``; may be empty.
+        operation: the operation's number.
+    """
+    return service.operations.get(f"{parent}/{owner}operations/{operation}")

@@ -1,0 +1,55 @@
+"""``projects.locations.pipelineJobs``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from scripts.rehearsal.vertex_ai.http.dependencies import (
+    PARENT_PATH,
+    JsonBody,
+    Parent,
+    PipelineJobName,
+    ServiceOf,
+)
+from scripts.rehearsal.vertex_ai.state import Json
+
+COLLECTION = f"{PARENT_PATH}/pipelineJobs"
+JOB = f"{COLLECTION}/{{job:id}}"
+router = APIRouter(tags=["pipelineJobs"])
+
+
+@router.post(COLLECTION)
+def create(
+    service: ServiceOf,
+    parent: Parent,
+    body: JsonBody,
+    job_id: Annotated[str, Query(alias="pipelineJobId")] = "",
+) -> Json:
+    """Begin a job."""
+    return service.pipeline_jobs.create(parent, job_id, body)
+
+
+@router.get(COLLECTION)
+def list_jobs(service: ServiceOf, parent: Parent, filter: str = "") -> Json:
+    """The jobs that a filter leaves."""
+    return service.pipeline_jobs.list_jobs(parent, filter)
+
+
+@router.get(JOB)
+def get(service: ServiceOf, name: PipelineJobName) -> Json:
+    """One job."""
+    return service.pipeline_jobs.get(name)
+
+
+@router.post(f"{JOB}:cancel")
+def cancel(service: ServiceOf, name: PipelineJobName) -> Json:
+    """End a job."""
+    return service.pipeline_jobs.cancel(name)
+
+
+@router.delete(JOB)
+def delete(service: ServiceOf, name: PipelineJobName) -> Json:
+    """Delete a job."""
+    return service.pipeline_jobs.delete(name)
