@@ -37,6 +37,8 @@ rehearse: setup ## the whole journey in a local cloud, from deploy to destroy, w
 lint: setup ## put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@if [ -x node_modules/.bin/prettier ]; then npm run --silent format; \
+	else echo "warning: the report's page is not formatted, which takes Node"; fi
 
 audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but the listed ones
 	$(BIN)/pip check

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from serving.sam.images import RgbImage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Each of the processes that run tests at once gets its share of the cores, and so do the commands
 # and servers that it starts; before anything loads torch. Two that take all cores each wait for
@@ -76,15 +80,19 @@ def scene() -> RgbImage:
     return draw_scene()
 
 
-@pytest.fixture
-def image_folder(tmp_path: Path) -> Path:
-    """Three image files of different size and kind, one in a subfolder."""
-    folder = tmp_path / "images"
+def draw_image_folder(folder: Path) -> Path:
+    """Write three image files of different size and kind, one in a subfolder."""
     (folder / "more").mkdir(parents=True)
     Image.fromarray(draw_scene(200, 150)).save(folder / "a.png")
     Image.fromarray(draw_scene(120, 160)).save(folder / "b.jpg")
     Image.fromarray(draw_scene(96, 96)).save(folder / "more" / "c.webp")
     return folder
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """Three image files of different size and kind, one in a subfolder."""
+    return draw_image_folder(tmp_path / "images")
 
 
 @pytest.fixture(scope="session")
@@ -127,3 +135,44 @@ def bucket(storage_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     client.create_bucket(name)
     yield lambda path: f"gs://{name}/{path}" if path else f"gs://{name}"
     ours._client.cache_clear()
+
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_chromium(search_path: str | None = None, *, required: bool) -> str:
+    """The Chromium that is installed here; Playwright downloads none.
+
+    Args:
+        search_path: folders to search, as ``PATH``, which is the default.
+        required: whether a test fails without it, as in CI, or is skipped.
+    """
+    for name in CHROMIUM_NAMES:
+        if program := shutil.which(name, path=search_path):
+            return program
+    reason = "no Chromium on this machine; install it, for example: apt-get install chromium"
+    if required:
+        pytest.fail(f"{reason} (CI is set, so that this test is not skipped)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium that asks the network for nothing of its own."""
+    from playwright.sync_api import sync_playwright
+
+    program = find_chromium(required=bool(os.environ.get("CI")))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",  # which root, as in a container, cannot have
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
+        yield browser
+        browser.close()

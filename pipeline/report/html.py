@@ -2,15 +2,15 @@
 
 The page holds one short row for each image and shows 24 at a time. Of a small run it also holds the
 pictures, so that it can be sent to somebody; of a large one it loads ``report_data/*.js`` and the
-pictures beside it when they are turned to. Scripts, because a page that was opened from a disk may
-not load anything else.
+pictures beside it when somebody turns to them. Scripts, because a page that was opened from a disk
+may not load anything else.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,19 @@ import numpy as np
 import orjson
 from PIL import Image
 
+from pipeline.report.templates import duration, render_html
 from pipeline.run.manifest import ManifestRow, overlay_name, segment_name
 from pipeline.shard.pictures import encode_webp, mask_colour
 from serving.storage import Folder
 
 # A page with more images than this refers to the picture files beside it instead of holding them.
 MOST_INLINE = 100
-CHUNK = 200
+CHUNK = 200  # images; more than a page holds inline, whose details are one chunk
 DATA = "report_data"
-_LARGE, _SMALL = 720, 220
+_LARGE_SIDE, _SMALL_SIDE = 720, 220  # pixels
 _PAGE = Path(__file__).parent / "page"
-_KINDS = {"automatic": 0, "prompted": 1, "failed": 2}
+_SCRIPTS = ("data.js", "cards.js", "viewer.js", "paging.js")  # each uses the ones before it
+_KINDS = {"automatic": 0, "prompted": 1, "failed": 2}  # as KINDS in data.js
 
 
 class Gallery:
@@ -45,161 +47,155 @@ class Gallery:
         self._inline = images <= MOST_INLINE
         self._rows = bytearray()  # orjson's own objects keep 4 kB each
         self._details: list[dict[str, Any] | None] = []
-        self._chunks: list[bytes] = []
+        self._chunks = 0
 
-    def add(self, row: ManifestRow, content: dict[str, Any] | None) -> None:
-        """Add one image; ``content`` is its masks file, or ``None`` where it failed."""
+    def inline_pictures(self, image: str, content: dict[str, Any]) -> list[str]:
+        """The pictures of one image that the page will hold, for :meth:`add`; of a large run none.
+
+        This is what takes time where the output is a bucket. Threads may call it at once.
+
+        Args:
+            image: the image's name.
+            content: its masks file.
+
+        Returns:
+            Data URLs: all masks, the original, and one for each of the best masks.
+
+        Raises:
+            StorageError: a picture cannot be read.
+        """
+        if not self._inline:
+            return []
+        segments = range(1, min(len(content["masks"]), self._max_masks) + 1)
+        return [
+            self._data_url(overlay_name(image), _LARGE_SIDE),
+            self._data_url(segment_name(image, 0), _LARGE_SIDE),
+            *(self._data_url(segment_name(image, number), _SMALL_SIDE) for number in segments),
+        ]
+
+    def _data_url(self, name: str, longest: int) -> str:
+        image = np.asarray(Image.open(io.BytesIO(self._output.read_bytes(name))).convert("RGB"))
+        return f"data:image/webp;base64,{base64.b64encode(encode_webp(image, longest)).decode()}"
+
+    def add(self, row: ManifestRow, content: dict[str, Any] | None, pictures: list[str]) -> None:
+        """Add one image.
+
+        Args:
+            row: its row of the manifest.
+            content: its masks file, or ``None`` where it failed.
+            pictures: what :meth:`inline_pictures` returned.
+
+        Raises:
+            StorageError: the data beside the page cannot be written.
+        """
         kind = _KINDS[content["mode"] if content is not None else "failed"]
-        short = [row.image, kind, row.masks, round(row.seconds, 2)]
+        columns = [row.image, kind, row.masks, round(row.seconds, 2)]  # as Row in data.js
         self._rows += b",\n" if self._rows else b""
-        self._rows += orjson.dumps([*short, row.reason] if row.reason else short)
-        self._details.append(None if content is None else self._detail(row, content))
-        if len(self._details) == CHUNK:
-            self._end_chunk()
+        self._rows += orjson.dumps([*columns, row.reason] if row.reason else columns)
+        self._details.append(None if content is None else self._detail(content, pictures))
+        if not self._inline and len(self._details) == CHUNK:
+            self._write_chunk()
 
-    def _end_chunk(self) -> None:
-        if not self._details:
-            return
-        text = b"samReport(%d," % len(self._chunks) + _script_json(self._details) + b");\n"
-        if self._inline:
-            self._chunks.append(text)
-        else:
-            name = f"{DATA}/{len(self._chunks):05d}.js"
-            self._output.write_bytes(name, text, "text/javascript")
-            self._chunks.append(b"")
-        self._details = []
-
-    def _detail(self, row: ManifestRow, content: dict[str, Any]) -> dict[str, Any]:
-        masks = content["masks"][: self._max_masks]
+    def _detail(self, content: dict[str, Any], pictures: list[str]) -> dict[str, Any]:
+        """What a card shows besides the row, as Detail in data.js."""
         outlines = content.get("outlines") or {"width": 1, "height": 1, "paths": []}
-        detail: dict[str, Any] = {
+        masks = content["masks"][: self._max_masks]
+        detail = {
             "size": [content["width"], content["height"]],
-            "masks": [[round(one["predicted_iou"], 3), one["area"]] for one in masks],
+            "masks": [[round(mask["predicted_iou"], 3), mask["area"]] for mask in masks],
             "frame": [outlines["width"], outlines["height"]],
             "paths": outlines["paths"],
         }
-        if self._inline:
-            detail["pictures"] = [
-                self._packed(overlay_name(row.image), _LARGE),
-                self._packed(segment_name(row.image, 0), _LARGE),
-                *(
-                    self._packed(segment_name(row.image, number), _SMALL)
-                    for number in range(1, len(masks) + 1)
-                ),
-            ]
-        return detail
+        return detail | ({"pictures": pictures} if pictures else {})
 
-    def _packed(self, name: str, longest: int) -> str:
-        image = np.asarray(Image.open(io.BytesIO(self._output.read_bytes(name))).convert("RGB"))
-        packed = base64.b64encode(encode_webp(image, longest)).decode("ascii")
-        return f"data:image/webp;base64,{packed}"
+    def _write_chunk(self) -> None:
+        name = f"{DATA}/{self._chunks:05d}.js"
+        script = b"samReport(%d," % self._chunks + orjson.dumps(self._details) + b");\n"
+        self._output.write_bytes(name, script, "text/javascript")
+        self._chunks += 1
+        self._details = []
 
     def page(self, metrics: dict[str, Any]) -> bytes:
         """The whole page.
 
         Args:
             metrics: the content of ``metrics.json``.
+
+        Raises:
+            StorageError: the data beside the page cannot be written.
         """
-        self._end_chunk()
+        if not self._inline and self._details:
+            self._write_chunk()
+        style = (_PAGE / "report.css").read_text("utf-8")
+        script = "".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
         settings = {
             "chunk": CHUNK,
             "data": "" if self._inline else DATA,
             "colours": [mask_colour(number) for number in range(self._max_masks)],
         }
-        rows = b"[" + bytes(self._rows) + b"]"
-        return b"".join(
-            (
-                _file("head.html").replace(b"TITLE", f"{metrics['images']} images".encode()),
-                b"<style>",
-                _file("style.css"),
-                b"</style></head><body>",
-                _figures(metrics).encode(),
-                _file("body.html"),
-                b"<script>const SETTINGS=",
-                _script_json(settings),
-                b";\nconst ROWS=",
-                _safe(rows),
-                b";\n",
-                _file("script.js"),
-                *self._chunks,
-                b"</script></body></html>\n",
-            )
+        page = render_html(
+            "page/report.html.j2",
+            metrics=metrics,
+            tiles=_tiles(metrics),
+            stages=_stages(metrics["seconds_per_stage"]),
+            policy=_content_security_policy(style, script, self._inline),
+            style=style,
+            script=script,
+            settings=_inside_script(orjson.dumps(settings)),
+            rows=_inside_script(b"[" + bytes(self._rows) + b"]"),
+            details=_inside_script(orjson.dumps(self._details)),
         )
+        return page.encode()
 
 
-def _file(name: str) -> bytes:
-    return (_PAGE / name).read_bytes()
+def _inside_script(content: bytes) -> str:
+    """JSON that cannot end the element it stands in, whatever a file is called."""
+    return content.replace(b"<", b"\\u003c").decode()
 
 
-def _safe(content: bytes) -> bytes:
-    """JSON that cannot end the script it stands in, whatever a file is called."""
-    return content.replace(b"<", b"\\u003c").replace(b"\xe2\x80\xa8", b"\\u2028")
+def _content_security_policy(style: str, script: str, inline: bool) -> str:
+    """Only the page's own style and script, and nothing from elsewhere.
+
+    A browser takes ``'self'`` for what lies beside a page that a server sent, and not for what lies
+    beside one that was opened from a disk; hence ``file:``.
+    """
+    beside = "" if inline else " 'self' file:"
+    directives = (
+        "default-src 'none'",
+        f"img-src data:{beside}",
+        f"style-src {_source_hash(style)}",
+        f"script-src {_source_hash(script)}{beside}",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return "; ".join(directives)
 
 
-def _script_json(content: Any) -> bytes:
-    return _safe(orjson.dumps(content))
+def _source_hash(source: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{minutes:.1f} min" if minutes < 100 else f"{hours:.1f} h"
-
-
-def _figures(metrics: dict[str, Any]) -> str:
-    run, forecast, cost = metrics["run"], metrics["forecast"], metrics["cost_usd"]
-    tiles = [
-        ("images", f"{metrics['done']:,}"),
-        ("masks", f"{metrics['masks']:,}"),
-        ("failed", f"{metrics['failed']:,}"),
-        ("images/s", f"{metrics['images_per_second']:.2f}"),
-        ("last run", _duration(run["wall_seconds"])),
+def _tiles(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    run, done = metrics["run"], metrics["done"]
+    tiles: list[dict[str, Any]] = [
+        {"name": "images", "value": f"{done:,}"},
+        {"name": "masks", "value": f"{metrics['masks']:,}"},
+        {"name": "failed", "value": f"{metrics['failed']:,}", "bad": metrics["failed"] > 0},
     ]
+    if run["computed"] < done:  # the others were there before
+        value = f"{run['computed']:,} of {done:,}"
+        tiles.append({"name": "computed by the last run", "value": value})
+    if run["computed"]:
+        tiles.append({"name": "images/s", "value": f"{metrics['images_per_second']:.2f}"})
+    tiles.append({"name": "last run", "value": duration(run["wall_seconds"])})
     if run["busy_share"]:
-        tiles.append(("network busy", f"{run['busy_share']:.0%}"))
-    shown = "".join(
-        f'<div class="tile{" bad" if name == "failed" and metrics["failed"] else ""}">'
-        f"<b>{value}</b><span>{name}</span></div>"
-        for name, value in tiles
-    )
-    model = metrics["model"].get("name", "no model")
-    return (
-        f"<header><h1>Segment Anything</h1><p>{escape(model)} &middot; "
-        f"{escape(metrics['precision'] or 'nothing computed')} &middot; "
-        f"{escape(metrics['device'] or metrics['engine'])}</p>"
-        f'<div class="tiles">{shown}</div>'
-        f"{_forecast(run, forecast, cost)}{_stages(metrics)}"
-    )
+        tiles.append({"name": "network busy", "value": f"{run['busy_share']:.0%}"})
+    return [{"bad": False} | tile for tile in tiles]
 
 
-def _forecast(run: dict[str, Any], forecast: dict[str, Any], cost: dict[str, Any]) -> str:
-    if not forecast:
-        return ""
-    rows = (
-        f"<tr><th>time</th><td>{_duration(forecast['seconds'])}</td>"
-        f"<td>{_duration(run['wall_seconds'])}</td></tr>"
-    )
-    if cost:
-        rows += (
-            f"<tr><th>cost</th><td>${cost['estimated']:.2f}</td><td>${cost['actual']:.2f}</td></tr>"
-        )
-    return (
-        '<table class="forecast"><tr><th></th><th>predicted</th><th>actual</th></tr>'
-        f"{rows}</table><p>{escape(str(forecast['basis']))}</p>"
-    )
-
-
-def _stages(metrics: dict[str, Any]) -> str:
-    stages = metrics["seconds_per_stage"]
-    longest = max([*stages.values(), 1e-9])
-    bars = "".join(
-        f'<div class="stage"><span>{escape(name)}</span><i style="width:'
-        f'{max(seconds / longest * 100, 0.5):.1f}%"></i><em>{_duration(seconds)}</em></div>'
-        for name, seconds in stages.items()
-    )
-    return (
-        "<details><summary>Where the time went</summary>"
-        f"{bars}<p>Stages of all images added up; reading and writing go on beside the network."
-        "</p></details>"
-    )
+def _stages(seconds_per_stage: dict[str, float]) -> list[dict[str, Any]]:
+    longest = max([*seconds_per_stage.values(), 1e-9])
+    return [
+        {"name": name, "seconds": seconds, "percent": round(max(seconds / longest * 100, 0.5), 1)}
+        for name, seconds in seconds_per_stage.items()
+    ]

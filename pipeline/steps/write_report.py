@@ -98,7 +98,7 @@ def write_report(
         _writing(output, ANNOTATIONS, _JSON) as annotations_file,
     ):
         annotations = AnnotationsWriter(annotations_file)
-        for image, content in _contents(output):
+        for image, content, pictures in finished_images(output, gallery):
             row = _row(image, content, failures)
             line = row.to_line().encode()
             manifest.write(line)
@@ -107,7 +107,7 @@ def write_report(
             else:
                 annotations.add(content)
             metrics.add(row, content)
-            gallery.add(row, content)
+            gallery.add(row, content, pictures)
             markdown.add(row, content)
             shown.add(row, content)
         annotations.close()
@@ -142,19 +142,26 @@ def _rows(output: Folder, row_files: Sequence[str]) -> tuple[dict[str, ManifestR
     return failures, computed
 
 
-def _contents(output: Folder) -> Iterator[tuple[PlannedImage, dict[str, Any] | None]]:
-    """The masks of every planned image, ``None`` where there are none."""
-    there = {file.name for file in output.files("masks/")}
+def finished_images(
+    output: Folder, gallery: Gallery
+) -> Iterator[tuple[PlannedImage, dict[str, Any] | None, list[str]]]:
+    """Every planned image in order, with its masks and the pictures that the page will hold.
 
-    def content(image: PlannedImage) -> tuple[PlannedImage, dict[str, Any] | None]:
-        if masks_name(image.name) not in there:
-            return image, None
-        found = read_done(output, image.name, image.fingerprint)
-        if found is None:  # whatever lies there must not count as done in the next run either
+    Both are read ahead, as many images at once as the output has readers. Masks are ``None`` where
+    there are none.
+    """
+    names = {file.name for file in output.files("masks/")}
+
+    def read(image: PlannedImage) -> tuple[PlannedImage, dict[str, Any] | None, list[str]]:
+        if masks_name(image.name) not in names:
+            return image, None, []
+        content = read_done(output, image.name, image.fingerprint)
+        if content is None:  # whatever lies there must not count as done in the next run either
             output.delete(masks_name(image.name))
-        return image, found
+            return image, None, []
+        return image, content, gallery.inline_pictures(image.name, content)
 
-    return ordered_map(content, read_plan(output, PLAN), output.readers)
+    return ordered_map(read, read_plan(output, PLAN), output.readers)
 
 
 def _row(

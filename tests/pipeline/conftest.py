@@ -18,11 +18,15 @@ def run_steps(run: RunParameters) -> RunSummary:
     return write_report(run, [segment_images(run, s) for s in plan_shards(run)], "local")
 
 
-@pytest.fixture
-def prompts(tmp_path: Path) -> str:
-    path = tmp_path / "prompts.json"
+def write_prompts(path: Path) -> str:
+    """Prompts of two objects of ``a.png``."""
     path.write_text(json.dumps({"a.png": [{"points": [[50, 60]]}, {"box": [108, 20, 172, 76]}]}))
     return str(path)
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> str:
+    return write_prompts(tmp_path / "prompts.json")
 
 
 @pytest.fixture(params=["local", "bucket"])

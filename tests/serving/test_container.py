@@ -43,9 +43,9 @@ def test_the_image_holds_what_it_needs_and_nothing_else(tree: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"serving", "pipeline"}
     assert "serving/sam/assets/sam_vit_tiny.pth" in names
-    assert "pipeline/report/page/script.js" in names
+    assert "pipeline/report/page/data.js" in names
     kinds = {Path(name).suffix for name in names}
-    assert kinds == {".py", ".pth", ".txt", ".js", ".css", ".html"}
+    assert kinds == {".py", ".pth", ".txt", ".js", ".css", ".j2"}
     assert not [name for name in names if "__pycache__" in name or "Dockerfile" in name]
 
 

@@ -1,90 +1,47 @@
-"""The gallery in a real browser: paged at 10,000 images, filtered, toggled, zoomed."""
+"""The gallery in a real browser: its pages, filters, addresses and cards."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.report.html import Gallery
-from pipeline.report.metrics import LastRun, RunMetrics
-from pipeline.run.manifest import ManifestRow
-from pipeline.run.parameters import RunParameters
-from serving.storage import LocalFolder
-from tests.browser import PROGRAM, Page, browser
-from tests.pipeline.conftest import run_steps
+from tests.pipeline.report.conftest import MANY, OpenPage, wait_until
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
-MANY = 10_000
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with browser() as found:
-        yield found
-
-
-def masks_of(number: int) -> int:
-    return number % 40
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of 10,000 images, every hundredth of them failed; without the pictures."""
-    folder = LocalFolder(tmp_path_factory.mktemp("large"))
-    gallery, metrics = Gallery(folder, MANY, 10), RunMetrics()
-    for number in range(MANY):
-        name = f"batch/{number:05d}.jpg"
-        if number % 100 == 99:
-            row, content = ManifestRow(image=name, status="failed", reason="no image"), None
-        else:
-            count = masks_of(number)
-            mask = {"predicted_iou": 0.9, "area": 1000 + number}
-            content = {
-                "width": 640, "height": 480, "mode": "prompted" if number % 5 == 0 else "automatic",
-                "masks": [mask] * count, "seconds": {"segment": 0.5},
-                "checkpoint": {"name": "vit_b"}, "precision": "fp32", "device": "cuda",
-                "outlines": {"width": 400, "height": 300, "paths": ["M1 1L9 1Z"] * min(count, 9)},
-            }  # fmt: skip
-            row = ManifestRow(image=name, status="done", masks=count, seconds=float(number))
-        gallery.add(row, content)
-        metrics.add(row, content)
-    figures = metrics.to_json("vertex", LastRun(MANY, 3600.0, []), {})
-    path = folder.path / "report.html"
-    path.write_bytes(gallery.page(figures))
-    return path
-
-
-def all_of(selector: str, rest: str) -> str:
-    """An expression over all elements that fit."""
-    return f"[...document.querySelectorAll({selector!r})].{rest}"
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 def names(page: Page) -> list[str]:
-    found: list[str] = page.run(
-        "[...document.querySelectorAll('article h2')].map(n => n.innerText)"
-    )
-    return found
+    """The images of the cards that the page shows."""
+    return page.locator("article h2").all_inner_texts()
 
 
-def shown(page: Page) -> str:
-    return str(page.run("document.querySelector('.pager span').innerText"))
+def matches(page: Page) -> str:
+    """What the page says, and announces, of the images that match."""
+    return page.get_by_role("status").inner_text()
 
 
-def test_page_of_10000_images_holds_24_and_loads_what_it_shows(page: Page, large: Path) -> None:
+def test_page_of_10000_images_holds_24_and_loads_what_it_shows(
+    open_page: OpenPage, large: Path
+) -> None:
     assert large.stat().st_size < 1_000_000
-    page.open(large)
-    assert names(page)[0] == "batch/00000.jpg" and len(names(page)) == 24
-    assert shown(page) == "page 1 of 417, 10,000 images"
-    page.until("document.querySelectorAll('article .pair').length === 24")
-    assert page.run("document.querySelectorAll('script[src]').length") == 1
-    page.click(".pager [data-turn='1']")
+    page = open_page(large)
+    assert names(page)[0] == "batch/00000.jpg"
+    assert len(names(page)) == 24
+    assert matches(page) == "10,000 images, page 1 of 417"
+    wait_until(page, "document.querySelectorAll('article .pair').length === 24")
+    assert page.locator("script[src]").count() == 1
+    page.locator("[data-turn='1']").first.click()
     assert names(page)[0] == "batch/00024.jpg"
-    page.open(large, "page=417")
-    page.until("document.querySelectorAll('script[src]').length === 1")
+
+
+def test_page_the_last_one_holds_the_rest(open_page: OpenPage, large: Path) -> None:
+    page = open_page(large, "page=417")
+    wait_until(page, "document.querySelectorAll('script[src]').length === 1")
     assert len(names(page)) == MANY - 416 * 24
 
 
@@ -99,93 +56,139 @@ def test_page_of_10000_images_holds_24_and_loads_what_it_shows(page: Page, large
         ("text=0777", 11, "batch/00777.jpg"),
         ("show=automatic&order=slowest", 7900, "batch/09998.jpg"),
         ("order=most", 10_000, "batch/00039.jpg"),
+        ("text=nowhere", 0, None),
     ],
 )
-def test_page_is_filtered_and_ordered_and_the_address_says_how(
-    page: Page, large: Path, state: str, count: int | None, first: str
+def test_page_is_filtered_and_ordered_as_its_address_says(
+    open_page: OpenPage, large: Path, state: str, count: int | None, first: str | None
 ) -> None:
-    page.open(large, state)
-    assert names(page)[0] == first
+    page = open_page(large, state)
+    assert next(iter(names(page)), None) == first
+    announced = re.match(r"([\d,]+)? ?(of|images|no image matches)", matches(page))
+    assert announced is not None
+    total = int((announced[1] or "0").replace(",", ""))
     if count is None:  # a quarter of the images, those with equal counts included
-        total = int(shown(page).split(", ")[1].replace(",", "").split()[0])
         assert 2400 < total < 2900
-    elif count > 24:
-        assert shown(page).endswith(f"{count:,} images")
     else:
-        assert len(names(page)) == count
+        assert total == count
+        assert len(names(page)) == min(count, 24)
 
 
-def test_page_says_when_nothing_fits(page: Page, large: Path) -> None:
-    page.open(large, "text=nowhere")
-    assert names(page) == []
-    assert page.run("!document.getElementById('nothing').hidden")
+@pytest.mark.parametrize(
+    "state", ["page=abc", "page=0", "page=-3", "page=99999", "show=bogus", "order=bogus"]
+)
+def test_page_takes_the_nearest_for_an_address_that_makes_no_sense(
+    open_page: OpenPage, large: Path, state: str
+) -> None:
+    page = open_page(large, state)
+    last = state == "page=99999"
+    assert matches(page) == f"10,000 images, page {417 if last else 1} of 417"
+    assert names(page)[0] == ("batch/09984.jpg" if last else "batch/00000.jpg")
+    assert page.locator("#show").input_value() == "all"
+    assert page.locator("#order").input_value() == "name"
 
 
-@pytest.fixture
-def small(local_run: RunParameters, image_folder: Path) -> Path:
-    (image_folder / "broken <i>.png").write_bytes(b"")
-    run_steps(local_run)
-    return Path(local_run.output, "report.html")
+def test_page_back_returns_through_pages_and_choices(open_page: OpenPage, large: Path) -> None:
+    page = open_page(large)
+    page.locator("#show").select_option("prompted")
+    page.locator("[data-turn='1']").first.click()
+    assert matches(page) == "2,000 of 10,000 images, page 2 of 84"
+    page.go_back()
+    assert matches(page) == "2,000 of 10,000 images, page 1 of 84"
+    page.go_back()
+    assert matches(page) == "10,000 images, page 1 of 417"
+    assert page.locator("#show").input_value() == "all"
+    page.go_forward()
+    assert matches(page) == "2,000 of 10,000 images, page 1 of 84"
 
 
-def test_masks_are_toggled_one_by_one_and_together(page: Page, small: Path) -> None:
-    page.open(small, "text=a.png")
-    page.until("document.querySelectorAll('.toggles button').length > 2")
-    visible = all_of("article path", "filter(p => !p.hasAttribute('hidden')).length")
-    count = page.run("document.querySelectorAll('article path').length")
-    assert count == 2 == page.run(visible)
-    page.click(".toggles button:nth-child(2)")
-    assert page.run(visible) == 1
+def test_page_is_drawn_once_for_a_word_and_back_does_not_spell_it(
+    open_page: OpenPage, large: Path
+) -> None:
+    page = open_page(large)
+    page.evaluate(
+        "window.draws = 0;"
+        "new MutationObserver(() => window.draws++)"
+        ".observe(document.getElementById('gallery'), {childList: true})"
+    )
+    steps = page.evaluate("history.length")
+    page.locator("#text").press_sequentially("00777", delay=20)
+    wait_until(page, "location.hash === '#text=00777'")
+    assert names(page) == ["batch/00777.jpg"]
+    assert page.evaluate("window.draws") == 1
+    assert page.evaluate("history.length") == steps
+
+
+def test_page_keyboard_stays_in_the_pager_at_either_end(open_page: OpenPage, large: Path) -> None:
+    page = open_page(large, "text=/000&page=4")
+    assert matches(page) == "100 of 10,000 images, page 4 of 5"
+    page.locator("[data-turn='1']").first.focus()
+    page.keyboard.press("Enter")
+    assert matches(page).endswith("page 5 of 5")
+    assert page.evaluate("document.activeElement.innerText") == "Previous"
+
+
+def test_card_says_how_many_of_the_masks_are_among_the_best(
+    open_page: OpenPage, large: Path
+) -> None:
+    page = open_page(large, "text=00039.jpg")
+    captions = page.locator(".pair figcaption")
+    captions.first.wait_for()
+    assert captions.all_inner_texts() == ["best masks: 10 of 39", "all masks: 39"]
+
+
+def test_card_links_to_the_masks_of_its_image(open_page: OpenPage, small: Path) -> None:
+    page = open_page(small, "text=more")
+    link = page.get_by_role("link", name="masks as JSON")
+    link.wait_for()
+    address = link.get_attribute("href")
+    assert address == "masks/more/c.webp.json"
+    assert json.loads((small.parent / address).read_text())["image"] == "more/c.webp"
+
+
+def test_masks_are_toggled_one_by_one_and_together(open_page: OpenPage, small: Path) -> None:
+    page = open_page(small, "text=a.png")
+    visible = page.locator("article path:not([hidden])")
+    toggles = page.locator(".toggles button")
+    toggles.nth(2).wait_for()
+    assert visible.count() == page.locator("article path").count() == 2
+    toggles.nth(1).click()
+    assert visible.count() == 1
     # The button's own mask: the best is drawn last, so that it lies on top.
-    assert page.run("document.querySelector('article svg').lastElementChild.hasAttribute('hidden')")
-    page.click(".toggles button:nth-child(1)")
-    assert page.run(visible) == 0
-    page.click(".toggles button:nth-child(1)")
-    assert page.run(visible) == 2
+    assert page.locator("article .pair path").last.get_attribute("hidden") is not None
+    toggles.nth(0).click()
+    assert visible.count() == 0
+    toggles.nth(0).click()
+    assert visible.count() == 2
     # An outline covers what its mask covers; this image is smaller than the page's frame.
-    box = page.run(
-        "(() => { const b = document.querySelector('article svg').lastElementChild.getBBox();"
-        " return [b.x, b.y, b.x + b.width, b.y + b.height]; })()"
+    box = page.locator("article .pair path").last.evaluate(
+        "path => { const b = path.getBBox(); return [b.x, b.y, b.x + b.width]; }"
     )
     record = json.loads((small.parent / "masks" / "a.png.json").read_text())["masks"][0]
     x, y, width, _ = record["bbox"]
-    assert box[:3] == pytest.approx([x, y, x + width], abs=2)
-
-
-def test_viewer_opens_zooms_and_closes(page: Page, small: Path) -> None:
-    page.open(small)
-    page.until("document.querySelectorAll('article .open img').length > 5")
-    page.click("article .open")
-    assert page.run("document.getElementById('viewer').open")
-    width = "document.querySelector('.canvas .stack').getBoundingClientRect().width"
-    before = page.run(width)
-    page.click("[data-zoom='1.25']")
-    assert page.run(width) == pytest.approx(before * 1.25, rel=0.03)
-    page.click("[data-masks]")
-    assert page.run("document.querySelector('.canvas svg').hasAttribute('hidden')")
-    page.click("[data-close]")
-    assert not page.run("document.getElementById('viewer').open")
+    assert box == pytest.approx([x, y, x + width], abs=2)
+    colour = page.locator("article .pair path").last.evaluate("path => getComputedStyle(path).fill")
+    assert re.fullmatch(r"rgb\(\d+, \d+, \d+\)", colour)
 
 
 @pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_fits_phone_and_desk_and_everything_has_a_name(
-    page: Page, small: Path, width: int
+    open_page: OpenPage, small: Path, width: int, scheme: str
 ) -> None:
-    """No sideways scrolling; every control and picture is named; no error on the console."""
-    page.errors.clear()
-    page.open(small, width=width)
-    page.until("document.querySelectorAll('article .open img').length > 5")
-    assert page.run("document.documentElement.scrollWidth") <= width
-    unnamed: Any = page.run(
-        all_of(
-            "button, input, select, img, dialog, nav",
-            "filter(n => !(n.getAttribute('aria-label') || n.alt || n.innerText || '').trim())"
-            ".map(n => n.outerHTML)",
-        )
+    """No sideways scrolling; every control and picture is named; every picture is there."""
+    page = open_page(small, width=width, color_scheme=scheme)
+    page.locator("article .open img").nth(5).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    unnamed = page.locator("button, input, select, img, dialog, nav").evaluate_all(
+        "nodes => nodes.filter(n => !(n.getAttribute('aria-label') || n.alt || n.innerText"
+        " || n.hasAttribute('aria-labelledby')).toString().trim()).map(n => n.outerHTML)"
     )
     assert unnamed == []
-    assert page.run(
-        "[...document.querySelectorAll('img')].every(n => n.complete && n.naturalWidth)"
+    page.evaluate("document.querySelectorAll('img').forEach(n => n.loading = 'eager')")
+    wait_until(
+        page, "[...document.querySelectorAll('img')].every(n => n.complete && n.naturalWidth)"
     )
     assert "broken <i>.png" in names(page)
-    assert page.errors == []
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(18, 22, 29)" if scheme == "dark" else "rgb(244, 245, 248)")

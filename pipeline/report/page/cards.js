@@ -1,0 +1,200 @@
+// @ts-check
+"use strict";
+
+// A card for each image: its pictures, and a button for each mask that shows or hides it.
+
+/**
+ * A picture of an image: the original under its best outlines, the overlay of all masks, or the
+ * segment of one mask, counted from 1.
+ *
+ * @typedef {"best" | "all" | number} View
+ */
+
+/** @typedef {(index: number, view: View) => void} OpenPicture */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, string>} [attributes]
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** @param {number} mask place among the best */
+const colourOf = (mask) => `rgb(${SETTINGS.colours[mask].join(" ")})`;
+
+/**
+ * The outlines of the best masks as one drawing; the best is the last child, on top of the others.
+ *
+ * @param {Detail} detail
+ */
+function outlineDrawing(detail) {
+  const template = byId("outline-drawing", HTMLTemplateElement).content.firstElementChild;
+  const svg = /** @type {SVGSVGElement} */ (template?.cloneNode(true));
+  const path = /** @type {SVGPathElement} */ (svg.firstElementChild);
+  path.remove();
+  svg.setAttribute("viewBox", `-0.5 -0.5 ${detail.frame.join(" ")}`); // points are pixels' centres
+  detail.paths.forEach((outline, mask) => {
+    const copy = /** @type {SVGPathElement} */ (path.cloneNode());
+    copy.setAttribute("d", outline);
+    copy.style.setProperty("--colour", colourOf(mask));
+    svg.prepend(copy);
+  });
+  return svg;
+}
+
+/**
+ * One picture with what it is called, for a card or the viewer.
+ *
+ * @param {number} index place among IMAGES
+ * @param {Detail} detail
+ * @param {View} view
+ */
+function picture(index, detail, view) {
+  const { name } = IMAGES[index];
+  const { overlay, original, segments } = pictureAddresses(name, detail);
+  const { title, src, alt } =
+    view === "best"
+      ? { title: name, src: original, alt: `${name}, original` }
+      : view === "all"
+        ? { title: `${name}: all masks`, src: overlay, alt: `${name}, all masks` }
+        : {
+            title: `${name}: segment ${view}`,
+            src: segments[view - 1],
+            alt: `${name}, segment ${view}`,
+          };
+  const [width, height] = detail.frame.map(String);
+  const image = make("img", { loading: "lazy", src, alt, width, height });
+  const drawings = view === "best" ? [outlineDrawing(detail)] : [];
+  return { title, stack: make("div", { class: "stack" }, image, ...drawings) };
+}
+
+/**
+ * @param {HTMLButtonElement} button
+ * @param {Element | null | undefined} drawing what the button shows and hides
+ * @param {boolean} [pressed] the other state where it is left out
+ */
+function press(button, drawing, pressed = button.getAttribute("aria-pressed") !== "true") {
+  button.setAttribute("aria-pressed", String(pressed));
+  drawing?.toggleAttribute("hidden", !pressed);
+}
+
+/**
+ * A card; its pictures follow when the details of the image are there.
+ *
+ * @param {number} index place among IMAGES
+ * @param {OpenPicture} open
+ */
+function imageCard(index, open) {
+  const { name, kind, masks, seconds, reason } = IMAGES[index];
+  const card = make(
+    "article",
+    { "data-index": String(index), "data-kind": kind, tabindex: "-1" },
+    make("h2", {}, name),
+  );
+  if (kind === "failed") {
+    card.append(make("p", {}, reason || "failed"));
+    return card;
+  }
+  const facts = [kind, counted(masks, "mask"), `${seconds.toFixed(2)} s`];
+  const about = make("p", {}, facts.join(" · "));
+  card.append(about);
+  imageDetail(index).then(
+    (detail) => {
+      const content = make("a", { href: `masks/${addressOf(name)}.json`, download: "" });
+      content.append("masks as JSON");
+      about.replaceChildren([detail.size.join(" × "), ...facts, ""].join(" · "), content);
+      card.append(...cardPictures(index, detail, open));
+    },
+    (error) => card.append(make("p", {}, error.message)),
+  );
+  return card;
+}
+
+/**
+ * @param {number} index
+ * @param {Detail} detail
+ * @param {OpenPicture} open
+ */
+function cardPictures(index, detail, open) {
+  const { name, masks } = IMAGES[index];
+  /**
+   * @param {View} view
+   * @param {string} label
+   * @param {string} caption
+   */
+  const figure = (view, label, caption) => {
+    const { stack } = picture(index, detail, view);
+    const button = make("button", { type: "button", class: "open", "aria-label": label }, stack);
+    button.dataset.view = String(view);
+    button.addEventListener("click", () => open(index, view));
+    return make("figure", {}, button, make("figcaption", {}, caption));
+  };
+  const best = figure(
+    "best",
+    `Enlarge ${name}`,
+    `best masks: ${detail.masks.length} of ${masks.toLocaleString("en")}`,
+  );
+  const all = figure(
+    "all",
+    `Enlarge all masks of ${name}`,
+    `all masks: ${masks.toLocaleString("en")}`,
+  );
+  const pair = make("div", { class: "pair" }, best, all);
+  if (!detail.masks.length) return [pair, make("p", {}, "No mask passed the thresholds.")];
+  const segments = detail.masks.map(([iou, area], mask) =>
+    figure(
+      mask + 1,
+      `Enlarge segment ${mask + 1} of ${name}`,
+      `${iou.toFixed(2)} · ${area.toLocaleString("en")} px`,
+    ),
+  );
+  const svg = /** @type {SVGSVGElement} */ (best.querySelector("svg"));
+  return [pair, maskToggles(name, detail, svg), make("div", { class: "segments" }, ...segments)];
+}
+
+/**
+ * The buttons that show and hide the outlines, one by one and together.
+ *
+ * @param {string} name
+ * @param {Detail} detail
+ * @param {SVGSVGElement} svg
+ */
+function maskToggles(name, detail, svg) {
+  const outlines = [...svg.children].reverse();
+  const buttons = detail.masks.map(([iou, area], mask) => {
+    const dot = make("i");
+    dot.style.background = colourOf(mask);
+    const label = `Mask ${mask + 1}, predicted IoU ${iou.toFixed(2)}, ${counted(area, "pixel")}`;
+    const button = make(
+      "button",
+      { type: "button", "aria-pressed": "true", "aria-label": label },
+      dot,
+      iou.toFixed(2),
+    );
+    button.addEventListener("click", () => press(button, outlines[mask]));
+    return button;
+  });
+  const toggles = make("div", {
+    class: "toggles",
+    role: "group",
+    "aria-label": `Masks of ${name}`,
+  });
+  if (buttons.length > 1) {
+    const all = make("button", { type: "button", "aria-pressed": "true" }, "all");
+    all.addEventListener("click", () => {
+      press(all, null);
+      const pressed = all.getAttribute("aria-pressed") === "true";
+      buttons.forEach((button, mask) => press(button, outlines[mask], pressed));
+    });
+    toggles.append(all);
+  }
+  toggles.append(...buttons);
+  return toggles;
+}
