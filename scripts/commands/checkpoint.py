@@ -10,6 +10,7 @@ import typer
 
 from scripts.checkpoints.cache import cached_path
 from scripts.cloud import deployment
+from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from scripts.terminal.progress import meter
 from serving.sam.checkpoints import CHECKPOINTS, find_entry
@@ -21,7 +22,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_checkpoints(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the known checkpoints and which of them are on this machine."""
     rows = [
@@ -50,7 +51,7 @@ def fetch(
     to: Annotated[
         Path | None, typer.Option(help="File or folder; default: this user's cache.")
     ] = None,
-    debug: Annotated[bool, typer.Option(help="Print tracebacks.")] = False,
+    debug: options.Debug = False,
 ) -> None:
     """Download a published checkpoint, resuming where an earlier try broke off, and verify it."""
     with reporting_errors(debug):
@@ -84,11 +85,9 @@ def upload(
     to: Annotated[
         str, typer.Option(help="gs:// folder; default: the deployment's sam-checkpoint.")
     ] = "",
-    outputs: Annotated[
-        Path, typer.Option(help="outputs of 'cdktf deploy'")
-    ] = deployment.DEFAULT_PATH,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option(help="Print tracebacks.")] = False,
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Upload a checkpoint into a folder of its own in the bucket, verified by digest.
 

@@ -32,11 +32,9 @@ def cost(
     megapixels: Annotated[float, typer.Option(help="Average size of an image.", min=0.001)] = 1.0,
     checkpoint: Annotated[str, typer.Option(help="Its name.")] = "vit_b",
     shards: Annotated[int, typer.Option(help="Pieces.", min=1)] = 1,
-    parallel: Annotated[int, typer.Option(help="Shards at once; default: all.", min=0)] = 0,
+    parallel: options.Parallel = 0,
     cpus: Annotated[int, typer.Option(help="CPUs of a shard's machine.", min=1)] = 4,
-    accelerator: Annotated[
-        str, typer.Option(help="Of a shard; none for a CPU.")
-    ] = "NVIDIA_TESLA_T4",
+    accelerator: options.Accelerator = "",
     spot: Annotated[bool, typer.Option("--spot", help="As if machines were preemptible.")] = False,
     region: Annotated[
         str, typer.Option(help="Where it will run; one without prices is said.")
@@ -68,7 +66,7 @@ def cost(
         if not images:
             _say_deployed(outputs, as_json)
             return
-        kind = "" if accelerator == "none" else accelerator
+        kind = options.accelerator_name(accelerator)
         hour = prices().shard_hour(cpus, kind, 1)
         if hour is None:
             raise OperatorError(

@@ -11,12 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 
 from scripts.checkout import ROOT
 from scripts.cloud import deployment
+from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 
 ADC = ".config/gcloud/application_default_credentials.json"
@@ -179,11 +180,9 @@ def findings(outputs: Path) -> Iterator[Finding]:
 
 
 def doctor(
-    outputs: Annotated[
-        Path, typer.Option(help="file that cdktf deploy --outputs-file wrote")
-    ] = deployment.DEFAULT_PATH,
-    as_json: Annotated[bool, typer.Option("--json", help="as a JSON list")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Check tools, settings, credentials and the Workbench; say how to mend what is wrong."""
     with reporting_errors(debug):

@@ -50,9 +50,9 @@ def experiment(
         str, typer.Option(help="Prompts of the seed images; default: a click in the middle.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Chooses which half has prompts.")] = 0,
-    engine: Annotated[Literal["local", "vertex"], typer.Option(help="Where to run.")] = "local",
+    engine: options.Engine = "local",
     checkpoint: options.Checkpoint = "vit_tiny",
-    shards: Annotated[int, typer.Option(help="Pieces each batch is split into.", min=1)] = 1,
+    shards: options.Shards = 1,
     points_per_side: options.PointsPerSide = None,
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,

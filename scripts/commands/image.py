@@ -13,6 +13,7 @@ import typer
 
 from scripts.checkout import ROOT
 from scripts.cloud import deployment
+from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 
 DOCKERFILE = Path("serving/Dockerfile")
@@ -123,11 +124,9 @@ def build(
         Via, typer.Option(help="What builds: docker, cloud-build, or what is here.")
     ] = "auto",
     platform: Annotated[str, typer.Option(help="Platform of the image.")] = "linux/amd64",
-    outputs: Annotated[
-        Path, typer.Option(help="outputs of 'cdktf deploy'")
-    ] = deployment.DEFAULT_PATH,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Build the image, push it, and print its digest, by which everything refers to it.
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from scripts.cloud import deployment
+from scripts.commands import options
 from scripts.costs.prices import prices
 from scripts.releases.request import ReleasePlan
 from scripts.terminal.errors import reporting_errors
@@ -21,9 +22,6 @@ app = typer.Typer(
     help="The model on the endpoint: versions, traffic, cost.",
     pretty_exceptions_enable=False,
 )
-Outputs = Annotated[Path, typer.Option(help="outputs of 'cdktf deploy'")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks.")]
 
 
 def read_plan(outputs: Path, **changes: str) -> ReleasePlan:
@@ -77,9 +75,9 @@ def release(
         bool,
         typer.Option(help="Undeploy the old one first: an outage, but one accelerator is enough."),
     ] = False,
-    outputs: Outputs = deployment.DEFAULT_PATH,
-    as_json: AsJson = False,
-    debug: Debug = False,
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Upload a version if it is new, deploy it beside the current one, check it, shift traffic.
 
@@ -92,7 +90,9 @@ def release(
 
 @app.command(epilog="Example: sam-vertex model rollback")
 def rollback(
-    outputs: Outputs = deployment.DEFAULT_PATH, as_json: AsJson = False, debug: Debug = False
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Serve the version that served before the last release; again: forward."""
     with reporting_errors(debug):
@@ -101,7 +101,9 @@ def rollback(
 
 @app.command("list", epilog="Example: sam-vertex model list --json")
 def list_versions(
-    outputs: Outputs = deployment.DEFAULT_PATH, as_json: AsJson = False, debug: Debug = False
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Show versions, what they are made of, their traffic, and what they cost an hour."""
     with reporting_errors(debug):
@@ -124,7 +126,9 @@ def list_versions(
 
 
 @app.command(epilog="Example: sam-vertex model undeploy")
-def undeploy(outputs: Outputs = deployment.DEFAULT_PATH, debug: Debug = False) -> None:
+def undeploy(
+    outputs: options.Outputs = deployment.DEFAULT_PATH, debug: options.Debug = False
+) -> None:
     """Undeploy every version: nothing bills any more; 'model release' wakes the endpoint."""
     with reporting_errors(debug):
         count = _releases(read_plan(outputs)).undeploy()
@@ -132,7 +136,9 @@ def undeploy(outputs: Outputs = deployment.DEFAULT_PATH, debug: Debug = False) -
 
 
 @app.command(hidden=True)
-def teardown(outputs: Outputs = deployment.DEFAULT_PATH, debug: Debug = False) -> None:
+def teardown(
+    outputs: options.Outputs = deployment.DEFAULT_PATH, debug: options.Debug = False
+) -> None:
     """Undeploy everything and delete the model; Terraform's destroy calls it."""
     with reporting_errors(debug):
         _releases(read_plan(outputs)).teardown()

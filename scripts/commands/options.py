@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from serving.sam.machine.devices import Precision
+
+EngineName = Literal["local", "vertex"]
+VERTEX_PANEL = "On Vertex AI"
+DEFAULT_ACCELERATOR = "NVIDIA_TESLA_T4"
 
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT", help="Images and folders, local or gs://.")
@@ -16,9 +20,13 @@ Output = Annotated[str, typer.Option(help="Folder for the results, local or gs:/
 Prompts = Annotated[
     str, typer.Option(help="JSON file with points and boxes for some of the images.")
 ]
+Engine = Annotated[
+    EngineName, typer.Option(help="Where: Kubeflow on this machine, or Vertex AI Pipelines.")
+]
 Checkpoint = Annotated[
     str, typer.Option(help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI.")
 ]
+Shards = Annotated[int, typer.Option(help="Pieces the images are split into.")]
 MaxMasks = Annotated[int, typer.Option(help="Segments shown for each image.")]
 MaxFailed = Annotated[
     str, typer.Option(help="Images that may fail: a share (0.1, 10%) or a count (25).")
@@ -27,6 +35,28 @@ PrecisionName = Annotated[Precision, typer.Option(help="auto is exact on a CPU a
 PointsPerSide = Annotated[
     int | None, typer.Option(help="Grid of automatic prompts; default: the checkpoint's own.")
 ]
+Parallel = Annotated[
+    int,
+    typer.Option(
+        help="Shards at once; default: all. Quota bounds it.", rich_help_panel=VERTEX_PANEL, min=0
+    ),
+]
+Accelerator = Annotated[
+    str,
+    typer.Option(
+        help=f"Of a shard, none for a CPU; default: {DEFAULT_ACCELERATOR}.",
+        rich_help_panel=VERTEX_PANEL,
+    ),
+]
+StepsImage = Annotated[
+    str,
+    typer.Option(help="Image of the steps; default: the last built.", rich_help_panel=VERTEX_PANEL),
+]
 Outputs = Annotated[Path, typer.Option(help="outputs of 'cdktf deploy'")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks.")]
+
+
+def accelerator_name(option: str) -> str:
+    """Vertex's name of the accelerator that ``--accelerator`` means; empty for a CPU."""
+    return "" if option == "none" else option or DEFAULT_ACCELERATOR

@@ -26,11 +26,9 @@ COMPILE_EXAMPLE = (
 @app.command("compile", epilog=COMPILE_EXAMPLE)
 def compile_(
     output: Annotated[Path, typer.Option(help="YAML file.")] = Path("pipeline.yaml"),
-    image: Annotated[str, typer.Option(help="Image of the steps; default: the last built.")] = "",
+    image: options.StepsImage = "",
     parallel: Annotated[int, typer.Option(help="Shards at once.", min=1)] = 4,
-    accelerator: Annotated[
-        str, typer.Option(help="Of a shard; none for a CPU.")
-    ] = "NVIDIA_TESLA_T4",
+    accelerator: options.Accelerator = "",
     cpu: Annotated[str, typer.Option(help="CPU limit of a shard.")] = "4",
     memory: Annotated[str, typer.Option(help="Memory limit of a shard.")] = "15G",
     engine: Annotated[str, typer.Option(help="What the report says where it ran.")] = "vertex",
@@ -47,9 +45,7 @@ def compile_(
 
         if output.suffix not in (".yaml", ".yml", ".json"):
             raise OperatorError(f"{output}: expected .yaml or .json", hint="--output pipeline.yaml")
-        machine = Machine(
-            cpu=cpu, memory=memory, accelerator="" if accelerator == "none" else accelerator
-        )
+        machine = Machine(cpu=cpu, memory=memory, accelerator=options.accelerator_name(accelerator))
         uri = run_image(outputs, image)
         try:
             compile_pipeline(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from scripts.cloud import deployment
+from scripts.commands import options
 from scripts.online_predictions.requests import (
     innermost_message,
     make_instance,
@@ -43,18 +44,14 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(help="Folder for overlay and masks; default: the current.")
     ] = None,
-    points_per_side: Annotated[
-        int | None, typer.Option(help="Grid of automatic masks; default: the checkpoint's own.")
-    ] = None,
+    points_per_side: options.PointsPerSide = None,
     multimask: Annotated[bool, typer.Option(help="Three candidates, the best is drawn.")] = False,
     save_request: Annotated[
         Path | None, typer.Option(help="Write the request's JSON there and send nothing.")
     ] = None,
-    outputs: Annotated[
-        Path, typer.Option(help="outputs of 'cdktf deploy'")
-    ] = deployment.DEFAULT_PATH,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the reply.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Segment one image: what the points and boxes name, or everything.
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.commands import options
 from scripts.rehearsal import local_cloud as cloud
 from scripts.terminal.errors import OperatorError, reporting_errors
 
@@ -17,7 +18,6 @@ app = typer.Typer(
     help="A local stand-in of Google Cloud for Terraform, cdktf and the storage client.",
 )
 Home = Annotated[Path, typer.Option(help="folder of the local cloud")]
-Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
 
 
 def _exports(found: cloud.Cloud) -> str:
@@ -26,7 +26,7 @@ def _exports(found: cloud.Cloud) -> str:
 
 
 @app.command(epilog='Example: sam-vertex rehearsal start && eval "$(sam-vertex rehearsal env)"')
-def start(home: Home = cloud.DEFAULT_HOME, debug: Debug = False) -> None:
+def start(home: Home = cloud.DEFAULT_HOME, debug: options.Debug = False) -> None:
     """Start the local cloud; finds one that runs already."""
     with reporting_errors(debug):
         found = cloud.start(home)
@@ -37,8 +37,8 @@ def start(home: Home = cloud.DEFAULT_HOME, debug: Debug = False) -> None:
 @app.command(epilog='Example: eval "$(sam-vertex rehearsal env)"')
 def env(
     home: Home = cloud.DEFAULT_HOME,
-    as_json: Annotated[bool, typer.Option("--json", help="as a JSON object")] = False,
-    debug: Debug = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Print the variables that make the real tools use the local cloud."""
     with reporting_errors(debug):
@@ -52,7 +52,7 @@ def env(
 def stop(
     home: Home = cloud.DEFAULT_HOME,
     keep: Annotated[bool, typer.Option(help="leave its files for the next start")] = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Stop the local cloud and remove what it made."""
     with reporting_errors(debug):

@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,8 +28,6 @@ EXAMPLES = (
     "--checkpoint vit_b --output gs://BUCKET/pipeline/run-1 | "
     "sam-vertex run --attach sam-20261122-101500-3fa9c1"
 )
-EngineName = Literal["local", "vertex"]
-PANEL = "On Vertex AI"
 
 
 def run(
@@ -39,11 +37,9 @@ def run(
     ] = None,
     output: options.Output = "",
     prompts: options.Prompts = "",
-    engine: Annotated[
-        EngineName, typer.Option(help="Where: Kubeflow on this machine, or Vertex AI Pipelines.")
-    ] = "local",
+    engine: options.Engine = "local",
     checkpoint: options.Checkpoint = "vit_tiny",
-    shards: Annotated[int, typer.Option(help="Pieces the images are split into.")] = 1,
+    shards: options.Shards = 1,
     max_masks: options.MaxMasks = 10,
     precision: options.PrecisionName = "auto",
     points_per_side: options.PointsPerSide = None,
@@ -58,29 +54,19 @@ def run(
         bool, typer.Option("--only-failed", help="Only the images in OUTPUT/failed.jsonl.")
     ] = False,
     attach: Annotated[
-        str, typer.Option(help="Follow a run that was submitted.", rich_help_panel=PANEL)
+        str,
+        typer.Option(help="Follow a run that was submitted.", rich_help_panel=options.VERTEX_PANEL),
     ] = "",
     detach: Annotated[
-        bool, typer.Option("--detach", help="Submit and leave.", rich_help_panel=PANEL)
+        bool,
+        typer.Option("--detach", help="Submit and leave.", rich_help_panel=options.VERTEX_PANEL),
     ] = False,
-    parallel: Annotated[
-        int,
-        typer.Option(help="Shards at once; default: all. Quota bounds it.", rich_help_panel=PANEL),
-    ] = 0,
-    accelerator: Annotated[
-        str,
-        typer.Option(
-            help="Of a shard, none for a CPU; default: NVIDIA_TESLA_T4.", rich_help_panel=PANEL
-        ),
-    ] = "",
-    image: Annotated[
-        str, typer.Option(help="Image of the steps; default: the last.", rich_help_panel=PANEL)
-    ] = "",
-    outputs: Annotated[
-        Path, typer.Option(help="outputs of 'cdktf deploy'", rich_help_panel=PANEL)
-    ] = deployment.DEFAULT_PATH,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    debug: Annotated[bool, typer.Option(help="Print tracebacks and the pipeline's log.")] = False,
+    parallel: options.Parallel = 0,
+    accelerator: options.Accelerator = "",
+    image: options.StepsImage = "",
+    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Segment every image of INPUT and write masks, pictures and a report to OUTPUT.
 

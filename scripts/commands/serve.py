@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from scripts.checkpoints.cache import checkpoint_place
+from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from serving.sam.checkpoints import find_entry
-from serving.sam.machine.devices import Precision
 
 EXAMPLE = "Example: sam-vertex serve --checkpoint vit_b --port 8080"
 
@@ -24,10 +24,8 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; the default is this machine only.")
     ] = "127.0.0.1",
-    precision: Annotated[
-        Precision, typer.Option(help="auto is exact on a CPU and fast on a GPU.")
-    ] = "auto",
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+    precision: options.PrecisionName = "auto",
+    debug: options.Debug = False,
 ) -> None:
     """Run the model server that the container runs, until Ctrl-C.
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from scripts.checkout import STACKS
 from scripts.rehearsal import local_cloud as cloud
-from scripts.rehearsal.journey_steps import StepList
 from scripts.rehearsal.journey_tools import cdktf, sam_vertex, world_of
 from scripts.terminal.errors import OperatorError
+from scripts.terminal.step_list import StepList
 
 FLAGS = ("--auto-approve", "--skip-provider-lock")  # locking asks the network
 STEPS = (

@@ -17,8 +17,8 @@ import pytest
 from scripts.checkout import ROOT
 from scripts.cloud.deployment import Deployment
 from scripts.rehearsal.journey import STEPS, Journey
-from scripts.rehearsal.journey_steps import StepList
 from scripts.terminal.errors import OperatorError
+from scripts.terminal.step_list import StepList
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 needs_cdktf = pytest.mark.skipif(
