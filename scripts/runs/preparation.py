@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import typer
 
 from scripts.cloud.deployment import Deployment, release_of
 from scripts.cloud.vertex_sdk import in_rehearsal
-from scripts.commands.image import RECORD
+from scripts.container.record import last_built_image
 from scripts.costs.estimates import COORDINATORS_SECONDS, START_SECONDS, Estimate, Work, estimate
 from scripts.costs.prices import prices
 from scripts.costs.throughput import throughput
@@ -40,12 +39,10 @@ def run_image(outputs: Path, given: str) -> str:
         deployed = str(release_of(outputs).get("image", ""))
     except OperatorError:
         deployed = ""
-    record = outputs.parent / RECORD
-    if not deployed and record.exists():
-        deployed = str(json.loads(record.read_text("utf-8"))["image"])
-    if not deployed:
+    image = deployed or last_built_image(outputs)
+    if not image:
         raise OperatorError("there is no image to run", hint="sam-vertex image build, or --image")
-    return deployed
+    return image
 
 
 def kind_of_machine(machine: Machine) -> str:

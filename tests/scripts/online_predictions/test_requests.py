@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from typer.testing import CliRunner
 
 from scripts.batch_predictions.input_lines import input_lines, line_key
 from scripts.cli import app
-from scripts.commands import image as images
 from scripts.online_predictions.requests import (
     innermost_message,
     make_instance,
@@ -177,26 +175,6 @@ def test_no_server_answers(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["predict", str(path), "--url", "http://127.0.0.1:9/predict"])
     assert done.exit_code == 1
     assert "sam-vertex serve" in done.output
-
-
-def test_what_builds_is_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def program(name: str, code: int) -> None:
-        (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n")
-        (tmp_path / name).chmod(0o755)
-
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(shutil, "which", lambda name: (tmp_path / name).exists() or None)
-    with pytest.raises(OperatorError, match="neither"):
-        images.choose_builder("auto")
-    program("gcloud", 0)
-    assert images.choose_builder("auto") == "cloud-build"
-    program("docker", 1)  # installed, but no engine answers
-    assert images.choose_builder("auto") == "cloud-build"
-    with pytest.raises(OperatorError, match="no Docker engine"):
-        images.choose_builder("docker")
-    program("docker", 0)
-    assert images.choose_builder("auto") == "docker"
-    assert images.choose_builder("cloud-build") == "cloud-build"
 
 
 def test_versions_differ_by_what_makes_masks_different() -> None:
