@@ -45,7 +45,7 @@ class Agreement:
 
 
 def compare(
-    found: Sequence[Record],
+    candidate: Sequence[Record],
     reference: Sequence[Record],
     iou: float = 0.99,
 ) -> Agreement:
@@ -55,30 +55,30 @@ def compare(
     are nearer goes first.
 
     Args:
-        found, reference: records of one image.
+        candidate, reference: records of one image.
         iou: least of a pair.
     """
-    overlaps = np.zeros((len(reference), len(found)))
-    if reference and found:
+    overlaps = np.zeros((len(reference), len(candidate)))
+    if reference and candidate:
         overlaps = np.asarray(
             coco_mask.iou(
-                [record["segmentation"] for record in found],
+                [record["segmentation"] for record in candidate],
                 [record["segmentation"] for record in reference],
                 [0] * len(reference),
             )
         ).T
     for row, expected in enumerate(reference):
-        for column, record in enumerate(found):
+        for column, record in enumerate(candidate):
             if not np.allclose(record["point_coords"], expected["point_coords"], atol=1e-6):
                 overlaps[row, column] = 0
             elif not record["area"] and not expected["area"]:
                 overlaps[row, column] = 1
-    rated = [[record["predicted_iou"] for record in side] for side in (reference, found)]
+    rated = [[record["predicted_iou"] for record in side] for side in (reference, candidate)]
     distance = np.abs(np.subtract.outer(*rated))
-    free_rows, free_columns = set(range(len(reference))), set(range(len(found)))
+    free_rows, free_columns = set(range(len(reference))), set(range(len(candidate)))
     lowest, scores, boxes, matched = 1.0, 0.0, 0.0, 0
-    for place in np.lexsort((distance.ravel(), -overlaps.ravel())):
-        row, column = divmod(int(place), len(found))
+    for pair in np.lexsort((distance.ravel(), -overlaps.ravel())):
+        row, column = divmod(int(pair), len(candidate))
         if overlaps[row, column] < iou:
             break
         if row not in free_rows or column not in free_columns:
@@ -86,14 +86,14 @@ def compare(
         free_rows.remove(row)
         free_columns.remove(column)
         matched += 1
-        one, other = reference[row], found[column]
+        expected, actual = reference[row], candidate[column]
         lowest = min(lowest, float(overlaps[row, column]))
         for key in ("predicted_iou", "stability_score"):
-            difference = abs(one[key] - other[key])
-            if key == "stability_score" and difference * one["area"] <= ONE_PIXEL:
+            difference = abs(expected[key] - actual[key])
+            if key == "stability_score" and difference * expected["area"] <= ONE_PIXEL:
                 continue
-            if np.isfinite(one[key]) or np.isfinite(other[key]):
+            if np.isfinite(expected[key]) or np.isfinite(actual[key]):
                 scores = max(scores, difference)
-        sides = np.abs(np.array(one["bbox"], float) - np.array(other["bbox"], float))
+        sides = np.abs(np.array(expected["bbox"], float) - np.array(actual["bbox"], float))
         boxes = max(boxes, float(sides.max()))
-    return Agreement(len(reference), len(found), matched, lowest, float(scores), boxes)
+    return Agreement(len(reference), len(candidate), matched, lowest, float(scores), boxes)

@@ -55,10 +55,10 @@ def _linear(
 ) -> Weights:
     weight = weights[f"{name}.weight"]
     repeats = len(read) / weight.shape[1]
-    found = {f"{name}.weight": weight[out][:, read] * (scale / repeats)}
+    tensors = {f"{name}.weight": weight[out][:, read] * (scale / repeats)}
     if f"{name}.bias" in weights:
-        found[f"{name}.bias"] = weights[f"{name}.bias"][out] * scale
-    return found
+        tensors[f"{name}.bias"] = weights[f"{name}.bias"][out] * scale
+    return tensors
 
 
 def _norm(weights: Weights, name: str, channels: torch.Tensor) -> Weights:
@@ -83,18 +83,18 @@ def _encoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
     proj = f"{name}.patch_embed.proj"
     # The patch is shown larger: every weight is spread over the pixels that replace its own.
     filters = stretched(weights[f"{proj}.weight"], (patch, patch)) * (own.patch_size / patch) ** 2
-    found = {
+    tensors = {
         f"{name}.pos_embed": positions.permute(0, 2, 3, 1)[..., channels],
         f"{proj}.weight": filters[channels],
         f"{proj}.bias": weights[f"{proj}.bias"][channels],
     }
     whole = [number for number, block in enumerate(encoder.blocks) if not block.window_size]
     # Blocks over the whole image stay such, those in windows keep their order between them.
-    places = [whole[0] - own.global_blocks[0] + n for n in range(own.global_blocks[0] + 1)]
-    rest = own.encoder_depth - len(places)
-    places += [whole[1] - rest + 1 + n for n in range(rest)]
-    for number, place in enumerate(places):
-        old, new = f"{name}.blocks.{number}", f"{name}.blocks.{place}"
+    depths = [whole[0] - own.global_blocks[0] + n for n in range(own.global_blocks[0] + 1)]
+    rest = own.encoder_depth - len(depths)
+    depths += [whole[1] - rest + 1 + n for n in range(rest)]
+    for number, depth in enumerate(depths):
+        old, new = f"{name}.blocks.{number}", f"{name}.blocks.{depth}"
         block: Weights = {}
         hidden = _repeat(4 * own.encoder_width, 4 * width)
         block |= _norm(weights, f"{old}.norm1", channels) | _norm(weights, f"{old}.norm2", channels)
@@ -106,16 +106,16 @@ def _encoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
         block |= _linear(weights, f"{old}.mlp.lin2", channels, hidden)
         for axis in ("h", "w"):
             table = weights[f"{old}.attn.rel_pos_{axis}"]
-            size = len(getattr(encoder.blocks[place].attn, f"rel_pos_{axis}"))
+            size = len(getattr(encoder.blocks[depth].attn, f"rel_pos_{axis}"))
             longer = F.interpolate(table.T[None], size, mode="linear", align_corners=True)[0].T
             longer = longer[:, _repeat(head_width, to_head_width)]
             block[f"{old}.attn.rel_pos_{axis}"] = longer * repeats**-0.75
-        found |= {key.replace(old, new): value for key, value in block.items()}
-    for number in set(range(len(encoder.blocks))) - set(places):
+        tensors |= {key.replace(old, new): value for key, value in block.items()}
+    for number in set(range(len(encoder.blocks))) - set(depths):
         for layer in ("attn.proj", "mlp.lin2"):
             key = f"{name}.blocks.{number}.{layer}.weight"
-            found[key] = sam.state_dict()[key] * IDLE
-    return found | _neck(weights, f"{name}.neck", channels, sam)
+            tensors[key] = sam.state_dict()[key] * IDLE
+    return tensors | _neck(weights, f"{name}.neck", channels, sam)
 
 
 def _neck(weights: Weights, name: str, channels: torch.Tensor, sam: Sam) -> Weights:
@@ -132,15 +132,15 @@ def _neck(weights: Weights, name: str, channels: torch.Tensor, sam: Sam) -> Weig
 def _prompts(weights: Weights, embedding: torch.Tensor) -> Weights:
     name = "prompt_encoder"
     matrix = f"{name}.pe_layer.positional_encoding_gaussian_matrix"
-    found = {
+    tensors = {
         key: value
         for key, value in weights.items()
         if key.startswith(f"{name}.mask_downscaling") and ".6." not in key
     }
-    found[matrix] = weights[matrix][:, embedding[: len(embedding) // 2]]
+    tensors[matrix] = weights[matrix][:, embedding[: len(embedding) // 2]]
     for key in [*(f"point_embeddings.{n}" for n in range(4)), "not_a_point_embed", "no_mask_embed"]:
-        found[f"{name}.{key}.weight"] = weights[f"{name}.{key}.weight"][:, embedding]
-    return found | _linear(weights, f"{name}.mask_downscaling.6", embedding, torch.arange(16))
+        tensors[f"{name}.{key}.weight"] = weights[f"{name}.{key}.weight"][:, embedding]
+    return tensors | _linear(weights, f"{name}.mask_downscaling.6", embedding, torch.arange(16))
 
 
 def _decoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
@@ -148,7 +148,7 @@ def _decoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
     wide, count = decoder.transformer_dim, own.embedding_channels
     embedding = _embedding(count, wide)
     name = "mask_decoder"
-    found = {
+    tensors = {
         f"{name}.{key}.weight": weights[f"{name}.{key}.weight"][:, embedding]
         for key in ("iou_token", "mask_tokens")
     }
@@ -166,22 +166,22 @@ def _decoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
     hidden = _repeat(own.decoder_mlp, decoder.transformer.layers[0].mlp.lin1.out_features)
     for number in range(own.decoder_depth):
         layer = f"{transformer}.layers.{number}"
-        found |= attention(f"{layer}.self_attn", count, wide)
+        tensors |= attention(f"{layer}.self_attn", count, wide)
         for key in ("cross_attn_token_to_image", "cross_attn_image_to_token"):
-            found |= attention(f"{layer}.{key}", count // 2, wide // 2)
+            tensors |= attention(f"{layer}.{key}", count // 2, wide // 2)
         for norm in range(1, 5):
-            found |= _norm(weights, f"{layer}.norm{norm}", embedding)
-        found |= _linear(weights, f"{layer}.mlp.lin1", hidden, embedding)
-        found |= _linear(weights, f"{layer}.mlp.lin2", embedding, hidden)
-    found |= attention(f"{transformer}.final_attn_token_to_image", count // 2, wide // 2)
-    found |= _norm(weights, f"{transformer}.norm_final_attn", embedding)
+            tensors |= _norm(weights, f"{layer}.norm{norm}", embedding)
+        tensors |= _linear(weights, f"{layer}.mlp.lin1", hidden, embedding)
+        tensors |= _linear(weights, f"{layer}.mlp.lin2", embedding, hidden)
+    tensors |= attention(f"{transformer}.final_attn_token_to_image", count // 2, wide // 2)
+    tensors |= _norm(weights, f"{transformer}.norm_final_attn", embedding)
     quarter, eighth = _repeat(count // 4, wide // 4), _repeat(count // 8, wide // 8)
     for key, read, out in (("0", embedding, quarter), ("3", quarter, eighth)):
         layer = f"{name}.output_upscaling.{key}"
         weight = weights[f"{layer}.weight"]  # (in, out, 2, 2)
-        found[f"{layer}.weight"] = weight[read][:, out] * (len(weight) / len(read))
-        found[f"{layer}.bias"] = weights[f"{layer}.bias"][out]
-    found |= _norm(weights, f"{name}.output_upscaling.1", quarter)
+        tensors[f"{layer}.weight"] = weight[read][:, out] * (len(weight) / len(read))
+        tensors[f"{layer}.bias"] = weights[f"{layer}.bias"][out]
+    tensors |= _norm(weights, f"{name}.output_upscaling.1", quarter)
     four, inner = torch.arange(4), _embedding(count, wide)
     for key, last in [
         *((f"output_hypernetworks_mlps.{n}", eighth) for n in range(4)),
@@ -191,10 +191,10 @@ def _decoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
         # Repeated channels of a mask's product count twice, so each counts less.
         share = SHARPER * (count // 8) / (wide // 8) if last is eighth else 1.0
         layers = f"{name}.{key}.layers"
-        found |= _linear(weights, f"{layers}.0", middle, embedding)
-        found |= _linear(weights, f"{layers}.1", middle, middle)
-        found |= _linear(weights, f"{layers}.2", last, middle, share)
-    return found
+        tensors |= _linear(weights, f"{layers}.0", middle, embedding)
+        tensors |= _linear(weights, f"{layers}.1", middle, middle)
+        tensors |= _linear(weights, f"{layers}.2", last, middle, share)
+    return tensors
 
 
 def widened(model: str = "vit_b", seed: int = 0, noise: float = NOISE) -> LoadedCheckpoint:
@@ -216,17 +216,19 @@ def widened(model: str = "vit_b", seed: int = 0, noise: float = NOISE) -> Loaded
     sam = sam_model_registry[model]()
     own = small.architecture.embedding_channels
     with torch.no_grad():
-        found = (
+        tensors = (
             _encoder(small, weights, sam)
             | _prompts(weights, _embedding(own, sam.mask_decoder.transformer_dim))
             | _decoder(small, weights, sam)
         )
-        found = {key: value * (1 + noise * torch.randn_like(value)) for key, value in found.items()}
-        left = set(sam.state_dict()) - set(found)
+        tensors = {
+            key: value * (1 + noise * torch.randn_like(value)) for key, value in tensors.items()
+        }
+        left = set(sam.state_dict()) - set(tensors)
         blocks = {key for key in left if ".blocks." in key}
         assert left == blocks, sorted(left - blocks)
-        sam.load_state_dict(found, strict=False)
-    assert math.isfinite(sum(float(value.sum()) for value in found.values()))
+        sam.load_state_dict(tensors, strict=False)
+    assert math.isfinite(sum(float(value.sum()) for value in tensors.values()))
     return LoadedCheckpoint(
         sam=sam.eval(),
         name=f"widened {model}",

@@ -80,10 +80,10 @@ def stages(engine: Engine, settings: AutomaticSettings) -> dict[str, float]:
     for put_back in restore:
         put_back()
     encoder = timed(lambda: engine.embed(image))
-    found = {"whole": whole, "image encoder": encoder, **spent}
-    found["rest"] = whole - encoder - sum(spent.values())  # the encoder's is of another call
-    found["cores busy"] = cores
-    return {label: round(value, 3) for label, value in found.items()}
+    seconds = {"whole": whole, "image encoder": encoder, **spent}
+    seconds["rest"] = whole - encoder - sum(spent.values())  # the encoder's is of another call
+    seconds["cores busy"] = cores
+    return {label: round(value, 3) for label, value in seconds.items()}
 
 
 def whole_run(weights: str, repeats: int, folder: Path) -> dict[str, float]:

@@ -143,8 +143,8 @@ def automatic(started: dict[str, Process], folder: Path, image: Path, repeats: i
             process("write_records", path=str(folder / name))
             records[name] = json.loads((folder / name).read_text())
     result["agreement"] = {
-        name: compare(found, records["official"], 0.99 if name.endswith("fp32") else 0.95).to_json()
-        for name, found in records.items()
+        name: compare(masks, records["official"], 0.99 if name.endswith("fp32") else 0.95).to_json()
+        for name, masks in records.items()
         if name.startswith("ours")
     }
     result["peak_gb"] = {name: round(process.peak_gb, 2) for name, process in started.items()}

@@ -75,8 +75,8 @@ def official(loaded: LoadedCheckpoint, image: RgbImage, settings: AutomaticSetti
 
     values = settings.to_json()
     generator = SamAutomaticMaskGenerator(loaded.sam, output_mode="coco_rle", **values)
-    found: list[Any] = generator.generate(image)
-    return found
+    records: list[Any] = generator.generate(image)
+    return records
 
 
 def share(agreements: list[Agreement]) -> float:
@@ -112,20 +112,20 @@ def main() -> None:
                   f"{time.monotonic() - started:.1f} s", flush=True)  # fmt: skip
             for name, engine in engines.items():
                 started = time.monotonic()
-                found = engine.generate(image, settings)
-                agreement = compare(found, expected, LEAST[name][0])
+                records = engine.generate(image, settings)
+                agreement = compare(records, expected, LEAST[name][0])
                 agreements[name].append(agreement)
                 print(f"  {name}: {agreement.found} found, {agreement.matched} matched, lowest IoU "
                       f"{agreement.lowest_iou:.4f}, scores within {agreement.score_difference:.1e} "
                       f"({time.monotonic() - started:.1f} s)", flush=True)  # fmt: skip
-        for precision, found_by in agreements.items():
-            matched = share(found_by)
+        for precision, of_precision in agreements.items():
+            matched = share(of_precision)
             failed |= matched < LEAST[precision][1]
             result["runs"][f"{model} {precision}"] = {
                 "share": round(matched, 4),
                 "images": {
                     f"{image} {w}x{h}": each.to_json()
-                    for (image, w, h), each in zip(IMAGES, found_by, strict=True)
+                    for (image, w, h), each in zip(IMAGES, of_precision, strict=True)
                 },
             }
             print(f"{model} {precision}: {matched:.1%} of masks match at IoU {LEAST[precision][0]}")

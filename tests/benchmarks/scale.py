@@ -34,15 +34,15 @@ run = RunParameters.from_json(sys.argv[1])
 started = time.perf_counter()
 if sys.argv[2] == "plan":
     from pipeline.steps.plan_shards import plan_shards
-    found = len(plan_shards(run))
+    count = len(plan_shards(run))
 else:
     from pipeline.steps.write_report import write_report
     rows = [f".run/shard-{n:04d}.rows.jsonl" for n in range(run.shards)]
-    found = write_report(run, rows, "local").images
+    count = write_report(run, rows, "local").images
 print(json.dumps({
     "seconds": round(time.perf_counter() - started, 2),
     "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    "found": found,
+    "count": count,
 }))
 """
 
@@ -51,8 +51,8 @@ def step(run: RunParameters, name: str) -> dict[str, Any]:
     """Run one step in a process; its seconds and its peak of memory."""
     command = [sys.executable, "-c", STEP, run.to_json(), name]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def write_listing(folder: Path, count: int) -> None:
@@ -63,10 +63,10 @@ def write_listing(folder: Path, count: int) -> None:
         scene = draw_scene(64 + number % 50, 48 + number % 30)
         Image.fromarray(scene).save(sources / f"{number}.png")
     for number in range(count):
-        place = folder / f"{number // 1000:03d}"
+        subfolder = folder / f"{number // 1000:03d}"
         if number % 1000 == 0:
-            place.mkdir(parents=True)
-        os.link(sources / f"{number % 100}.png", place / f"{number:06d}.png")
+            subfolder.mkdir(parents=True)
+        os.link(sources / f"{number % 100}.png", subfolder / f"{number:06d}.png")
 
 
 def write_manifests(run: RunParameters) -> None:
@@ -121,13 +121,13 @@ def run_images(images: Path, output: Path, *options: str) -> dict[str, Any]:
     program = str(Path(sys.executable).with_name("sam-vertex"))
     command = [program, "run", str(images), "--output", str(output), *options]
     subprocess.run(command, check=True)
-    found: dict[str, Any] = read_json(open_folder(str(output)), "metrics.json")
-    return found
+    metrics: dict[str, Any] = read_json(open_folder(str(output)), "metrics.json")
+    return metrics
 
 
 def memory(folder: Path) -> dict[str, Any]:
     """Peak of a shard's memory over 100 and over 2,000 images of the same sizes."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for count in (FEW_IMAGES, MANY_IMAGES):
         images = folder / f"images-{count}"
         images.mkdir()
@@ -135,14 +135,14 @@ def memory(folder: Path) -> dict[str, Any]:
             scene = draw_scene(320 + number % 20 * 8, 240 + number % 11 * 10)
             Image.fromarray(scene).save(images / f"{number:04d}.jpg", quality=90)
         metrics = run_images(images, folder / f"out-{count}", "--points-per-side", "4")
-        found[str(count)] = {
+        figures[str(count)] = {
             "peak_megabytes": metrics["run"]["peak_memory_bytes"] // 2**20,
             "images_per_second": metrics["images_per_second"],
             "busy_share": metrics["run"]["busy_share"],
             "wall_seconds": metrics["run"]["wall_seconds"],
         }
-    few, many = (found[str(count)]["peak_megabytes"] for count in (FEW_IMAGES, MANY_IMAGES))
-    return {**found, "many_against_few": round(many / few, 3)}
+    few, many = (figures[str(count)]["peak_megabytes"] for count in (FEW_IMAGES, MANY_IMAGES))
+    return {**figures, "many_against_few": round(many / few, 3)}
 
 
 def photographs(folder: Path) -> dict[str, Any]:

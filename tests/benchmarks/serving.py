@@ -65,14 +65,14 @@ def nested_bytes(server: Server, image: str, logits: bool) -> int:
     (prediction,) = server.predict(instance(image))
     content = {"masks": [decode_mask(rle).tolist() for rle in prediction["masks"]]}
     if logits:
-        place = "logits"
-        content[place] = [parse_logits(one, place)[0].tolist() for one in prediction[place]]
+        field = "logits"
+        content[field] = [parse_logits(logits, field)[0].tolist() for logits in prediction[field]]
     return len(json.dumps(content))
 
 
 def reply_bytes(server: Server, image: str) -> dict[str, int]:
     """Bytes of the reply to one prompt, in each format, and as the nested lists of old."""
-    found = {}
+    sizes = {}
     for mask_format in MASK_FORMATS:
         for logits in (True, False):
             body = {
@@ -82,10 +82,10 @@ def reply_bytes(server: Server, image: str) -> dict[str, int]:
             reply = server.post(body)
             name = mask_format + ("_with_logits" if logits else "")
             if reply.status_code == 200:
-                found[name] = len(reply.content)
+                sizes[name] = len(reply.content)
             else:  # refused: nested lists do not fit an endpoint; this is what they would be
-                found[name] = nested_bytes(server, image, logits)
-    return found
+                sizes[name] = nested_bytes(server, image, logits)
+    return sizes
 
 
 def quantiles(times: list[float]) -> dict[str, float]:
@@ -115,13 +115,13 @@ def latencies(server: Server, image: RgbImage) -> dict[str, dict[str, float]]:
     body = {"instances": [instance(encoded(image, 1))], "parameters": parameters}
     ask(body)
     times["repeated_prompt"] = [ask(body) for _ in range(REPEATS)]
-    return {name: quantiles(found) for name, found in times.items()}
+    return {name: quantiles(seconds) for name, seconds in times.items()}
 
 
 def throughput(server: Server, image: RgbImage) -> dict[str, float]:
     """Requests a second: a click on an image asked about before, by so many clients at once."""
     body = {"instances": [instance(encoded(image))], "parameters": {"return_logits": False}}
-    found = {}
+    requests_a_second = {}
     for clients in CLIENTS:
         stop = time.monotonic() + LOAD_SECONDS
 
@@ -136,8 +136,8 @@ def throughput(server: Server, image: RgbImage) -> dict[str, float]:
         started = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
             total = sum(pool.map(lambda _: client(), range(clients)))
-        found[f"{clients}_clients"] = round(total / (time.monotonic() - started), 1)
-    return found
+        requests_a_second[f"{clients}_clients"] = round(total / (time.monotonic() - started), 1)
+    return requests_a_second
 
 
 def health_under_load(server: Server, image: RgbImage) -> dict[str, float]:

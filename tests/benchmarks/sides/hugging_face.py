@@ -103,14 +103,14 @@ def main() -> None:
 
     def automatic(request: dict[str, Any]) -> int:
         side = request["points_per_side"]
-        found = made(
+        output = made(
             held["image"],
             points_per_batch=64,
             points_per_crop=side,
             pred_iou_thresh=request["pred_iou_thresh"],
             stability_score_thresh=request["stability_score_thresh"],
         )
-        return len(found["masks"])
+        return len(output["masks"])
 
     serve({"load": load_image, "automatic": automatic})
 

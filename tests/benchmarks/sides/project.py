@@ -75,15 +75,15 @@ class Ours(Side):
             sparse, _ = sam.prompt_encoder(
                 points=_one(request["point"], self.device), boxes=None, masks=None
             )
-            found = network.decoder.decode(self.embedding.shared, sparse)
+            decoded = network.decoder.decode(self.embedding.shared, sparse)
             side = self.embedding.features.shape[-1]
             wanted = torch.tensor([[0, 1], [0, 2], [0, 3]], device=self.engine.device)
-            network.decoder.upscale(found, wanted, (side, side))
+            network.decoder.upscale(decoded, wanted, (side, side))
 
     def many(self, request: Request) -> int:
         prompts = [_prompt(point) for point in request["points"]]
-        found = self.engine.predictions(self.embedding, prompts, multimask_output=True)
-        return sum(1 for _ in found)
+        predictions = self.engine.predictions(self.embedding, prompts, multimask_output=True)
+        return sum(1 for _ in predictions)
 
 
 class Official(Side):
@@ -128,11 +128,11 @@ class Original(Official):
 
     def automatic(self, request: Request) -> int:
         generator = SamAutomaticMaskGenerator(self.sam, **self.settings(request))
-        found = generator.generate(self.image)
+        records = generator.generate(self.image)
         self.reply = json.dumps(
-            [{**record, "segmentation": record["segmentation"].tolist()} for record in found]
+            [{**record, "segmentation": record["segmentation"].tolist()} for record in records]
         )
-        return len(found)
+        return len(records)
 
     def step(self, request: Request) -> int:
         """Its pipeline's step: one image after another, all results in memory until the end."""
@@ -152,8 +152,8 @@ def _prompt(point: list[float]) -> Prompt:
 
 
 def _one(point: list[float], device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    place = torch.tensor([[point]], device=device)
-    return place, torch.ones(1, 1, dtype=torch.int, device=device)
+    coordinates = torch.tensor([[point]], device=device)
+    return coordinates, torch.ones(1, 1, dtype=torch.int, device=device)
 
 
 def main() -> None:
