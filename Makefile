@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs demo test rehearse lint audit bench lock clean
+.PHONY: help setup docs demo check static test rehearse lint audit bench lock clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,12 +24,21 @@ node_modules/.complete: package.json package-lock.json
 demo: .venv/.complete ## segment photographs through the local pipeline, and name the report
 	$(BIN)/python -m scripts.development.demo
 
-test: setup ## lint, types, import directions, and the tests
+# At every save: a minute and a half. What takes longer is in tests/suite.py.
+check: setup static ## lint, types, import directions, and the quick tests
+	$(BIN)/pytest $(WORKERS) -m unit
+
+test: setup static ## the same with all tests, as CI runs it: nine minutes on two cores
+	$(BIN)/pytest $(WORKERS) --durations 10
+
+WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
+static:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 10
+	@if [ -e node_modules/.complete ]; then npm run --silent --if-present check; fi
 
 rehearse: setup ## the whole journey in a local cloud, from deploy to destroy, with the real tools
 	$(BIN)/sam-vertex rehearse

@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from serving.sam.images import RgbImage
+from tests.suite import MAY_SKIP_IN_CI, SECONDS, group_of, is_unit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -26,6 +27,31 @@ if TYPE_CHECKING:
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if _PROCESSES > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // _PROCESSES, 1)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests, group the others for the workers, and begin with what takes longest."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item.nodeid)))
+        by_request = any(item.get_closest_marker(name) for name in ("slow", "gpu", "live"))
+        if is_unit(item.nodeid) and not by_request:
+            item.add_marker(pytest.mark.unit)
+    items.sort(key=lambda item: -SECONDS.get(group_of(item.nodeid), 1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test fails that would skip for a reason that is not foreseen."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason not in MAY_SKIP_IN_CI:
+            report.outcome = "failed"
+            report.longrepr = f"skipped in CI, where nothing may be left out: {reason}"
+    return report
+
+
 OWNERS = ("SAM_", "SERVING_", "AIP_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")
 
 

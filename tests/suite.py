@@ -1,0 +1,79 @@
+"""What the suite knows of its tests: which are quick, how long others take, which may skip."""
+
+from __future__ import annotations
+
+# Tests below these start servers, Terraform, browsers or whole runs, or compute for long; all
+# others are `unit`, which `make check` runs at every save.
+NOT_UNIT = (
+    "tests/infra/test_lifecycle.py",
+    "tests/infra/test_model.py",
+    "tests/infra/test_outputs.py",
+    "tests/infra/test_plan.py",
+    "tests/infra/test_startup.py",
+    "tests/journeys",
+    "tests/live",
+    "tests/pipeline/report/test_page.py",
+    "tests/pipeline/shard/test_shards.py",
+    "tests/scripts/commands/test_doctor.py",
+    "tests/scripts/development",
+    "tests/scripts/experiment",
+    "tests/scripts/rehearsal",
+    "tests/scripts/training",
+    "tests/serving/sam/machine/test_torchvision_ops.py",
+    "tests/serving/sam/test_limits.py",
+    "tests/serving/sam/test_parity.py",
+    "tests/serving/test_bad_requests.py",
+    "tests/serving/test_container.py",
+    "tests/serving/test_launch.py",
+    "tests/serving/test_server.py",
+)
+
+# Seconds on one idle core. What takes long starts first, so that no worker is left alone with it at
+# the end. Each entry is a group that one worker runs; what is not listed is grouped by file.
+SECONDS = {
+    "tests/journeys/test_rehearse.py::test_whole_journey_and_the_life_of_a_model": 180,
+    "tests/contracts/test_docs.py": 60,
+    "tests/infra/test_lifecycle.py": 35,
+    "tests/infra/test_model.py": 12,
+    "tests/infra/test_plan.py": 25,
+    "tests/journeys/test_rehearse.py": 30,
+    "tests/journeys/test_run.py": 40,
+    "tests/journeys/test_run.py::test_run_killed_and_run_again_equals_an_undisturbed_run": 30,
+    "tests/journeys/test_survival.py": 40,
+    "tests/journeys/test_survival.py::test_shard_killed_at_random_equals_an_undisturbed_run": 25,
+    "tests/journeys/test_survival.py::test_storage_that_fails_for_a_while_costs_time_only": 45,
+    "tests/journeys/test_vertex_run.py": 120,
+    "tests/pipeline/shard/test_shards.py": 25,
+    "tests/pipeline/steps/test_steps.py": 25,
+    "tests/scripts/development": 20,
+    "tests/scripts/experiment": 20,
+    "tests/scripts/rehearsal/google_provider/test_strictness.py": 55,
+    "tests/scripts/rehearsal/vertex_ai": 100,
+    "tests/serving/sam/test_limits.py": 25,
+    "tests/serving/sam/test_parity.py": 40,
+    "tests/serving/test_bad_requests.py": 25,
+    "tests/serving/test_launch.py": 30,
+    "tests/serving/test_server.py": 25,
+}  # fmt: skip
+
+# With CI set, a test that skips for any other reason fails: nothing stops testing by itself.
+MAY_SKIP_IN_CI = (
+    "root may write everywhere",
+    "this machine lets nobody mount a file system",
+    "no CUDA GPU on this machine",
+)
+
+
+def is_unit(nodeid: str) -> bool:
+    """Whether a test is quick."""
+    return not any(_is_below(nodeid, path) for path in NOT_UNIT)
+
+
+def group_of(nodeid: str) -> str:
+    """The group whose tests one worker runs: the narrowest entry of the table, or the file."""
+    entries = [entry for entry in SECONDS if _is_below(nodeid, entry)]
+    return max(entries, key=len, default=nodeid.partition("::")[0])
+
+
+def _is_below(nodeid: str, entry: str) -> bool:
+    return nodeid == entry or nodeid.startswith((f"{entry}/", f"{entry}::", f"{entry}["))
