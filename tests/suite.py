@@ -11,7 +11,6 @@ NOT_UNIT = (
     "tests/infra/test_plan.py",
     "tests/infra/test_startup.py",
     "tests/journeys",
-    "tests/live",
     "tests/pipeline/report/test_page.py",
     "tests/pipeline/shard/test_shards.py",
     "tests/scripts/commands/test_doctor.py",
@@ -31,12 +30,12 @@ NOT_UNIT = (
 # Seconds on one idle core. What takes long starts first, so that no worker is left alone with it at
 # the end. Each entry is a group that one worker runs; what is not listed is grouped by file.
 SECONDS = {
-    "tests/journeys/test_rehearse.py::test_whole_journey_and_the_life_of_a_model": 180,
     "tests/contracts/test_docs.py": 60,
     "tests/infra/test_lifecycle.py": 35,
     "tests/infra/test_model.py": 12,
     "tests/infra/test_plan.py": 25,
-    "tests/journeys/test_rehearse.py": 30,
+    "tests/journeys/test_rehearse.py": 130,
+    "tests/journeys/test_serve.py": 180,
     "tests/journeys/test_run.py": 40,
     "tests/journeys/test_run.py::test_run_killed_and_run_again_equals_an_undisturbed_run": 30,
     "tests/journeys/test_survival.py": 40,
