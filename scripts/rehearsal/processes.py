@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -46,3 +50,48 @@ def launch_with_log(
             start_new_session=new_session,
             preexec_fn=before_exec,
         )
+
+
+def runs(pid: int, programs: Sequence[str]) -> bool:
+    """Whether a process id still means one of these programs, and not somebody else's process.
+
+    Args:
+        pid: the process id.
+        programs: names of which one is in the process's command line.
+    """
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it ended, or this system has no /proc
+        listing = subprocess.run(  # noqa: S603
+            ["ps", "-p", str(pid), "-o", "command="],  # noqa: S607
+            capture_output=True,
+            check=False,
+        )
+        command = listing.stdout
+    return any(program.encode() in command for program in programs)
+
+
+def end(pid: int, programs: Sequence[str], seconds: float) -> bool:
+    """End a process of ours and wait for it.
+
+    Args:
+        pid: the process id.
+        programs: as in :func:`runs`; anything else is left alone.
+        seconds: after which SIGKILL follows SIGTERM.
+
+    Returns:
+        Whether it ran.
+    """
+    if not runs(pid, programs):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while runs(pid, programs):
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+    return True

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from scripts.rehearsal import local_cloud as cloud
+from scripts.terminal.errors import OperatorError
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 
@@ -72,3 +76,15 @@ def test_env_without_a_cloud_says_how_to_start_one(tmp_path: Path) -> None:
     done = run("env", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: no local cloud runs here\nhint: sam-vertex rehearsal start\n"
+
+
+def test_stand_in_that_does_not_come_up_takes_the_other_with_it(tmp_path: Path) -> None:
+    """No process is left that no file knows of."""
+    (tmp_path / "vertex.pem").mkdir()  # where the certificate would be
+    with pytest.raises(OperatorError, match="did not come up"):
+        cloud.start(tmp_path)
+    commands = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ends meanwhile
+            commands.append(path.read_bytes())
+    assert not [command for command in commands if str(tmp_path).encode() in command]
