@@ -16,6 +16,7 @@ _BLOCK = re.compile(
     r"(?:<!-- (?P<kind>test|no-run): [^>]+ -->\n)?^```\w*\n(?P<code>.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
+_NOTE = re.compile(r"<!-- (?:test|no-run): ([^>]+) -->")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -63,8 +64,9 @@ def command_lines(text: str) -> Iterator[list[str]]:
 
 
 def paths(text: str) -> set[str]:
-    """The files and folders of this project that a page names as code."""
+    """The files and folders of this project that a page names as code or as a block's test."""
     tokens = {token for code in _CODE.findall(_BLOCK.sub("", text)) for token in code.split()}
+    tokens |= {token.strip(";,") for note in _NOTE.findall(text) for token in note.split()}
     named = re.compile(rf"(?:{'|'.join(ROOMS)})/[\w./*{{}},-]*")
     return {token for token in tokens if named.fullmatch(token)}
 
