@@ -11,8 +11,7 @@ from cdktf_cdktf_provider_google.vertex_ai_endpoint import (
 )
 from constructs import Construct
 
-from infra.checks import listed
-from infra.settings import Settings
+from infra.settings import Settings, listed
 
 REPLY_LIMIT_BYTES = {"dedicated": 10_000_000, "private": 10_000_000, "shared": 1_500_000}
 # A dedicated or private endpoint may be made to wait up to an hour, but the provider has no field

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.settings import Settings, SettingsError, example
+from infra.configuration import example, load
+from infra.settings import SettingsError
 
 PROJECT_FILE = Path("cdktf.json")
 
@@ -37,7 +38,7 @@ def main() -> int:
         print(example())
         return 0
     try:
-        settings = Settings.from_sources(read_context(), os.environ)
+        settings = load(read_context(), os.environ)
     except SettingsError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
         return 2

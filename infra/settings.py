@@ -1,20 +1,17 @@
-"""The operator's settings: read, checked as a whole, and frozen before anything is synthesized.
+"""The operator's settings and the names that follow from them.
 
 Every setting has one name: ``region`` in the ``context`` of ``cdktf.json`` is ``SAM_REGION`` in the
-environment, and the environment wins. A wrong value never reaches Terraform.
+environment. :mod:`infra.configuration` reads both; :mod:`infra.checks` says which values go
+together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from infra.checks import CHECKS, Refused, listed
+from pydantic import BaseModel, ConfigDict, Field
 
 PREFIX = "SAM_"
-NOT_SETTINGS = ("SAM_REHEARSAL_", "SAM_VERTEX_")  # read by scripts, not by the stacks
 
 
 class SettingsError(Exception):
@@ -111,45 +108,6 @@ class Settings(BaseModel):
     min_replicas: int = Field(1, ge=1, description="replicas kept up")
     max_replicas: int = Field(1, ge=1, description="replicas under load")
 
-    @classmethod
-    def from_sources(cls, context: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
-        """Settings from the context of ``cdktf.json``, overridden by ``SAM_*`` variables.
-
-        Raises:
-            SettingsError: a name that does not exist, a value of the wrong kind, or values that do
-                not go together.
-        """
-        values: dict[str, Any] = {
-            key: value for key, value in context.items() if key in cls.model_fields
-        }
-        for key in context:
-            # cdktf's own entries are in camel case.
-            if key not in cls.model_fields and key == key.lower():
-                known = ", ".join(sorted(cls.model_fields))
-                raise SettingsError(
-                    f"context {key} of cdktf.json",
-                    "there is no such setting",
-                    f"settings are {known}",
-                )
-        for name, value in environ.items():
-            key = name.removeprefix(PREFIX).lower()
-            if not name.startswith(PREFIX) or name.startswith(NOT_SETTINGS):
-                continue
-            if key not in cls.model_fields:
-                near = ", ".join(sorted(variable(field) for field in cls.model_fields))
-                raise SettingsError(name, "there is no such setting", f"settings are {near}")
-            values[key] = value
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise _first_problem(error) from error
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        for check in CHECKS:
-            check(self)
-        return self
-
     @property
     def bucket_name(self) -> str:
         """Name of the bucket; unique in the world because project ids are."""
@@ -193,34 +151,11 @@ class Settings(BaseModel):
         return f"{self.prefix}-{purpose}@{self.project_id}.iam.gserviceaccount.com"
 
 
-def example() -> str:
-    """Every setting as a commented line of shell, with its default and what it is."""
-    lines = []
-    for name, field in Settings.model_fields.items():
-        default = "my-project" if field.is_required() else field.default
-        value = str(default).lower() if isinstance(default, bool) else str(default)
-        lines.append(f"{'' if field.is_required() else '# '}export {variable(name)}={value}")
-        lines[-1] += f"  # {field.description}"
-    return "\n".join(lines)
-
-
 def variable(field: str) -> str:
     """Environment variable of a setting."""
     return PREFIX + field.upper()
 
 
-def _first_problem(error: ValidationError) -> SettingsError:
-    problem = error.errors()[0]
-    cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, Refused):
-        return SettingsError(variable(cause.field), cause.problem, cause.hint)
-    field = str(problem["loc"][0])
-    if problem["type"] == "missing":
-        return SettingsError(variable(field), "is not set", f"export {variable(field)}=my-project")
-    given = problem.get("input")
-    described = Settings.model_fields[field].description
-    return SettingsError(
-        variable(field),
-        f"{problem['msg'].lower()}, got {given!r}",
-        f"{variable(field)}: {described}",
-    )
+def listed(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated setting."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())

@@ -20,8 +20,8 @@ from cdktf_cdktf_provider_google.workbench_instance import (
 )
 from constructs import Construct
 
+from infra.availability import WORKBENCH_IMAGE_PROJECT, WORKBENCH_IMAGES
 from infra.network import Network
-from infra.places import WORKBENCH_IMAGE_PROJECT, WORKBENCH_IMAGES
 from infra.settings import Settings
 from infra.storage import STARTUP, STATUS, Storage
 

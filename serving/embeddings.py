@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from serving.sam.engine import Embedding
+from serving.sam.embedding import Embedding
 
 
 class EmbeddingCache:

@@ -27,7 +27,8 @@ from serving.embeddings import EmbeddingCache
 from serving.errors import Refusal, RequestError, error_body
 from serving.parameters import Parameters
 from serving.replies import array_bytes
-from serving.sam.engine import Embedding, Engine
+from serving.sam.embedding import Embedding
+from serving.sam.engine import Engine
 from serving.sam.errors import InputError
 from serving.sam.images import RgbImage, decode_image
 from serving.sam.masks import MaskRecord, encode_mask

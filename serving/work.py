@@ -13,7 +13,7 @@ from serving.errors import Refusal
 from serving.parameters import Parameters
 from serving.replies import logits_in_format, mask_in_format
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.engine import Embedding
+from serving.sam.embedding import Embedding
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord, Rle
 

@@ -6,7 +6,6 @@ so threads may share an engine and a caller may keep embeddings as long as it li
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.checkpoints import CheckpointEntry, LoadedCheckpoint, load_checkpoint
+from serving.sam.embedding import Embedding
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.machine.devices import Precision, choose_device, choose_precision
@@ -23,33 +23,7 @@ from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, in_output_mo
 from serving.sam.prompts import Prompt
 
 if TYPE_CHECKING:
-    import torch
-
-    from serving.sam.decoder import ImageSide
     from serving.sam.prompted_masks import Prediction
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Embedding:
-    """What the image encoder made of one image; every prompt on that image starts here.
-
-    Attributes:
-        features: (1, C, G, G) float32 on the engine's device.
-        original_size_hw: the image's size in pixels.
-        input_size_hw: its size after scaling to the network's frame, before padding.
-        shared: what the mask decoder makes of the features for every prompt.
-    """
-
-    features: torch.Tensor
-    original_size_hw: tuple[int, int]
-    input_size_hw: tuple[int, int]
-    shared: ImageSide
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory that keeping it costs."""
-        own = self.features.numel() * self.features.element_size()
-        return own + self.shared.size_bytes
 
 
 class Engine:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,12 +12,10 @@ from numpy.typing import NDArray
 from serving.sam.candidates.candidate_masks import FoundMask, draw, measure, record_of
 from serving.sam.candidates.upsampling import Upsampling
 from serving.sam.decoder import ImageSide
+from serving.sam.embedding import Embedding
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.sam.network import Network, in_batches, prompts_at_once
 from serving.sam.prompts import Prompt
-
-if TYPE_CHECKING:
-    from serving.sam.engine import Embedding
 
 MOST_AT_ONCE = 64
 MaskInput = NDArray[np.float32]

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from infra.settings import example
+from infra.configuration import example
 from scripts.checkout import ROOT
 from tests.benchmarks.table import speed
 

@@ -12,7 +12,8 @@ import pytest
 import typer
 from PIL import Image
 
-from infra.settings import Settings, example, variable
+from infra.configuration import example, load
+from infra.settings import Settings, variable
 from scripts.checkout import ROOT
 from scripts.cli import app
 from tests.conftest import draw_scene
@@ -156,4 +157,4 @@ def test_settings_example_is_shell_that_sets_the_defaults() -> None:
     done = subprocess.run(["bash", "-c", script], env={}, capture_output=True, check=True)
     pairs = [pair.partition("=") for pair in done.stdout.decode().split("\0") if pair]
     environ = {name: value for name, _, value in pairs if name.startswith("SAM_")}
-    assert Settings.from_sources({}, environ) == Settings(project_id="my-project")
+    assert load({}, environ) == Settings(project_id="my-project")

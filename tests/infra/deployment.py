@@ -19,6 +19,7 @@ import grpc
 import tftest
 from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 
+from infra.checks import checked
 from infra.settings import Settings
 from infra.stacks import PLATFORM, SERVING, build
 from scripts.rehearsal.google_provider.objects import Objects
@@ -68,7 +69,7 @@ def synthesize(folder: Path, **settings: Any) -> Path:
 
     os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
     app = App(outdir=str(folder / "cdktf.out"))
-    build(app, Settings(**{"project_id": "my-project", **settings}))
+    build(app, checked(Settings(**{"project_id": "my-project", **settings})))
     app.synth()
     return folder / "cdktf.out" / "stacks"
 

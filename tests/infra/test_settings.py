@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.places import ACCELERATOR_MACHINES, T4_ZONES
+from infra.availability import ACCELERATOR_MACHINES, T4_ZONES
+from infra.configuration import load
 from infra.settings import Settings, SettingsError, variable
 from scripts.checkout import ROOT
 
@@ -19,7 +20,7 @@ DIGEST = "sha256:" + "0" * 64
 
 
 def settings(**environ: str) -> Settings:
-    return Settings.from_sources({}, {"SAM_PROJECT_ID": "my-project", **environ})
+    return load({}, {"SAM_PROJECT_ID": "my-project", **environ})
 
 
 @pytest.mark.parametrize(
@@ -169,15 +170,9 @@ def test_wrong_setting_is_refused_by_name(
     assert caught.value.hint
 
 
-def test_bucket_name_that_would_be_too_long_is_refused() -> None:
-    """63 characters at most: 30 of the project, a hyphen, and the prefix always fit."""
-    longest = Settings(project_id="p" * 30, prefix="s" * 18)
-    assert len(longest.bucket_name) == 49
-
-
 def test_project_id_is_the_only_setting_without_a_default() -> None:
     with pytest.raises(SettingsError, match="SAM_PROJECT_ID: is not set"):
-        Settings.from_sources({}, {})
+        load({}, {})
     required = [name for name, field in Settings.model_fields.items() if field.is_required()]
     assert required == ["project_id"]
 
@@ -189,30 +184,30 @@ def test_environment_overrides_context_and_settings_are_frozen() -> None:
         "zone": "us-east1-c",
         "ownKey": 1,
     }
-    found = Settings.from_sources(context, {"SAM_PROJECT_ID": "my-project", "PATH": "/bin"})
-    assert (found.project_id, found.region) == ("my-project", "us-east1")
+    merged = load(context, {"SAM_PROJECT_ID": "my-project", "PATH": "/bin"})
+    assert (merged.project_id, merged.region) == ("my-project", "us-east1")
     with pytest.raises(ValueError, match="frozen"):
-        found.region = "us-west1"  # type: ignore[misc]
+        merged.region = "us-west1"  # type: ignore[misc]
 
 
 def test_misspelt_context_is_refused_by_name() -> None:
     """What would be ignored silently otherwise; cdktf's own entries, in camel case, pass."""
     with pytest.raises(SettingsError, match=r"context regoin of cdktf\.json"):
-        Settings.from_sources({"project_id": "my-project", "regoin": "us-east1"}, {})
+        load({"project_id": "my-project", "regoin": "us-east1"}, {})
 
 
 def test_every_t4_zone_is_accepted() -> None:
     for region, letters in T4_ZONES.items():
         for letter in letters:
-            found = settings(SAM_REGION=region, SAM_ZONE=f"{region}-{letter}")
-            assert found.zone == f"{region}-{letter}"
+            accepted = settings(SAM_REGION=region, SAM_ZONE=f"{region}-{letter}")
+            assert accepted.zone == f"{region}-{letter}"
 
 
 def test_every_machine_of_an_accelerator_is_accepted() -> None:
     for accelerator, machines in ACCELERATOR_MACHINES.items():
         for machine in machines:
-            found = settings(SAM_SERVING_ACCELERATOR=accelerator, SAM_SERVING_MACHINE=machine)
-            assert found.serving_machine == machine
+            accepted = settings(SAM_SERVING_ACCELERATOR=accelerator, SAM_SERVING_MACHINE=machine)
+            assert accepted.serving_machine == machine
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -14,7 +14,7 @@ from serving.embeddings import EmbeddingCache
 from serving.errors import ArtifactsError
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.decoder import ImageSide
-from serving.sam.engine import Embedding
+from serving.sam.embedding import Embedding
 from serving.settings import ServingSettings
 
 

@@ -1,0 +1,75 @@
+"""Where the settings come from: the context of ``cdktf.json``, and over it the environment.
+
+A wrong value never reaches Terraform: the settings are read, checked as a whole, and frozen before
+anything is synthesized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from infra.checks import checked
+from infra.settings import PREFIX, Settings, SettingsError, variable
+
+NOT_SETTINGS = ("SAM_REHEARSAL_", "SAM_VERTEX_")  # read by scripts, not by the stacks
+
+
+def load(context: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Settings from the context of ``cdktf.json``, overridden by ``SAM_*`` variables.
+
+    Raises:
+        SettingsError: a name that does not exist, a value of the wrong kind, or values that do
+            not go together.
+    """
+    fields = Settings.model_fields
+    values: dict[str, Any] = {key: value for key, value in context.items() if key in fields}
+    for key in context:
+        # cdktf's own entries are in camel case.
+        if key not in fields and key == key.lower():
+            known = ", ".join(sorted(fields))
+            raise SettingsError(
+                f"context {key} of cdktf.json",
+                "there is no such setting",
+                f"settings are {known}",
+            )
+    for name, value in environ.items():
+        key = name.removeprefix(PREFIX).lower()
+        if not name.startswith(PREFIX) or name.startswith(NOT_SETTINGS):
+            continue
+        if key not in fields:
+            known = ", ".join(sorted(variable(field) for field in fields))
+            raise SettingsError(name, "there is no such setting", f"settings are {known}")
+        values[key] = value
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise _first_problem(error) from error
+    return checked(settings)
+
+
+def _first_problem(error: ValidationError) -> SettingsError:
+    problem = error.errors()[0]
+    field = str(problem["loc"][0])
+    if problem["type"] == "missing":
+        return SettingsError(variable(field), "is not set", f"export {variable(field)}=my-project")
+    given = problem.get("input")
+    described = Settings.model_fields[field].description
+    return SettingsError(
+        variable(field),
+        f"{problem['msg'].lower()}, got {given!r}",
+        f"{variable(field)}: {described}",
+    )
+
+
+def example() -> str:
+    """Every setting as a commented line of shell, with its default and what it is."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "my-project" if field.is_required() else field.default
+        value = str(default).lower() if isinstance(default, bool) else str(default)
+        lines.append(f"{'' if field.is_required() else '# '}export {variable(name)}={value}")
+        lines[-1] += f"  # {field.description}"
+    return "\n".join(lines)
