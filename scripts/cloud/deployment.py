@@ -40,7 +40,7 @@ class Deployment:
         endpoint_dns: address of a dedicated endpoint.
         reply_limit_bytes: largest reply that the endpoint sends.
         service_account: who the deployed model acts as.
-        release: how a model is released here; a :class:`scripts.releases.request.ReleasePlan`.
+        release: how a model is released here; a :class:`scripts.releases.request.ReleaseRequest`.
     """
 
     project_id: str

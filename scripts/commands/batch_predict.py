@@ -16,8 +16,7 @@ from pipeline.run.parameters import RunParameters, fingerprint, parse_max_failed
 from scripts.batch_predictions.input_lines import Line, input_lines, line_key, prompts_of
 from scripts.cloud import deployment
 from scripts.commands import options
-from scripts.commands.model import read_plan
-from scripts.releases.request import ReleasePlan
+from scripts.releases.request import ReleaseRequest, read_request
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from scripts.terminal.progress import meter
 from serving.sam.errors import ImageError
@@ -58,7 +57,7 @@ def batch_predict(
     """
     with reporting_errors(debug):
         changes = {"machine": machine, "accelerator": accelerator}
-        plan = read_plan(outputs, **changes)
+        plan = read_request(outputs, **changes)
         if accelerator == "none":
             plan = dataclasses.replace(plan, accelerator="")
         parameters = RunParameters(
@@ -96,7 +95,7 @@ class Batch:
     """
 
     def __init__(
-        self, plan: ReleasePlan, found: deployment.Deployment, parameters: RunParameters
+        self, plan: ReleaseRequest, found: deployment.Deployment, parameters: RunParameters
     ) -> None:
         from scripts.cloud.vertex_sdk import connect
 
@@ -139,7 +138,7 @@ class Batch:
         from google.api_core.exceptions import NotFound
 
         from scripts.cloud.vertex_sdk import patiently
-        from scripts.releases.versions import about_version
+        from scripts.releases.registry import description_of
 
         try:
             model = patiently(lambda: self._sdk.Model(f"{self.plan.model_name}@live"))
@@ -148,7 +147,7 @@ class Batch:
                 "no version is released", hint="sam-vertex model release", exit_code=CLOUD
             ) from error
         alias = next((one for one in model.version_aliases if one.startswith("r-")), "")
-        name = about_version(model.version_description)["checkpoint"] or model.display_name
+        name = description_of(model)["checkpoint"] or model.display_name
         return model, {"name": name, "sha256": alias or f"version {model.version_id}"}
 
     def _write_input(

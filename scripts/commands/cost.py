@@ -186,15 +186,12 @@ def _deployed(found: deployment.Deployment, outputs: Path) -> Iterator[Row]:
 
 
 def _models(outputs: Path) -> Iterator[Row]:
-    from scripts.commands.model import read_plan
     from scripts.releases.release import Releases
-    from scripts.releases.versions import listing
+    from scripts.releases.request import read_request
+    from scripts.releases.versions import version_table
 
-    deployed = [
-        row
-        for row in listing(Releases(read_plan(outputs), lambda line: typer.echo(line, err=True)))
-        if row["deployed_model_ids"]
-    ]
+    rows = version_table(Releases(read_request(outputs)))
+    deployed = [row for row in rows if row["deployed_model_ids"]]
     for row in deployed:
         note = f"{row['traffic_percent']} % of the traffic; bills whether it is asked or not"
         yield _row(f"deployed model, version {row['version']}", row["usd_an_hour"], note)

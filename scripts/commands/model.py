@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import os
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from scripts.cloud import deployment
+from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
 from scripts.costs.prices import prices
-from scripts.releases.request import ReleasePlan
+from scripts.releases.release import ReleaseResult, Releases
+from scripts.releases.request import read_request
+from scripts.releases.versions import version_table
 from scripts.terminal.errors import reporting_errors
 
-PLAN = "SAM_VERTEX_RELEASE"  # the plan as JSON; Terraform sets it
-EPOCH = "SAM_VERTEX_EPOCH"  # of the plan; Terraform knows it when it applies
 app = typer.Typer(
     no_args_is_help=True,
     help="The model on the endpoint: versions, traffic, cost.",
@@ -24,42 +23,12 @@ app = typer.Typer(
 )
 
 
-def read_plan(outputs: Path, **changes: str) -> ReleasePlan:
-    """The plan that Terraform handed over, or that of the outputs, with an operator's changes.
-
-    Raises:
-        OperatorError: there is none, or it is incomplete.
-    """
-    handed = os.environ.get(PLAN, "")
-    if handed:
-        values: dict[str, Any] = {**json.loads(handed), "epoch": os.environ.get(EPOCH, "")}
-    else:
-        values = dict(deployment.release_of(outputs))
-    values |= {name: value for name, value in changes.items() if value}
-    return ReleasePlan.from_json(values)
-
-
-def _releases(plan: ReleasePlan) -> Any:
-    from scripts.releases.release import Releases
-
-    return Releases(plan, lambda line: typer.echo(line, err=True))
-
-
-def _say(released: Any, as_json: bool) -> None:
+def _print_result(result: ReleaseResult, as_json: bool) -> None:
     if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "version": released.version,
-                    "alias": released.alias,
-                    "deployed_model_id": released.deployed_model_id,
-                    "changed": released.changed,
-                }
-            )
-        )
+        typer.echo(json.dumps(dataclasses.asdict(result)))
     else:
-        done = "is live" if released.changed else "was live already"
-        typer.echo(f"version {released.version} ({released.alias}) {done}")
+        outcome = "is live" if result.changed else "was live already"
+        typer.echo(f"version {result.version} ({result.alias}) {outcome}")
 
 
 @app.command(
@@ -75,7 +44,7 @@ def release(
         bool,
         typer.Option(help="Undeploy the old one first: an outage, but one accelerator is enough."),
     ] = False,
-    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    outputs: options.Outputs = DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -84,32 +53,30 @@ def release(
     Any failure leaves the version that served before serving. Running it again is safe.
     """
     with reporting_errors(debug):
-        plan = read_plan(outputs, image=image, checkpoint=checkpoint)
-        _say(_releases(plan).release(in_place=in_place), as_json)
+        request = read_request(outputs, image=image, checkpoint=checkpoint)
+        _print_result(Releases(request).release(in_place=in_place), as_json)
 
 
 @app.command(epilog="Example: sam-vertex model rollback")
 def rollback(
-    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    outputs: options.Outputs = DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Serve the version that served before the last release; again: forward."""
     with reporting_errors(debug):
-        _say(_releases(read_plan(outputs)).rollback(), as_json)
+        _print_result(Releases(read_request(outputs)).rollback(), as_json)
 
 
 @app.command("list", epilog="Example: sam-vertex model list --json")
 def list_versions(
-    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    outputs: options.Outputs = DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Show versions, what they are made of, their traffic, and what they cost an hour."""
     with reporting_errors(debug):
-        from scripts.releases.versions import listing
-
-        rows = listing(_releases(read_plan(outputs)))
+        rows = version_table(Releases(read_request(outputs)))
         if as_json:
             typer.echo(json.dumps(rows))
             return
@@ -126,19 +93,15 @@ def list_versions(
 
 
 @app.command(epilog="Example: sam-vertex model undeploy")
-def undeploy(
-    outputs: options.Outputs = deployment.DEFAULT_PATH, debug: options.Debug = False
-) -> None:
+def undeploy(outputs: options.Outputs = DEFAULT_PATH, debug: options.Debug = False) -> None:
     """Undeploy every version: nothing bills any more; 'model release' wakes the endpoint."""
     with reporting_errors(debug):
-        count = _releases(read_plan(outputs)).undeploy()
+        count = Releases(read_request(outputs)).undeploy()
         typer.echo(f"{count} deployed models removed; the endpoint stays and costs nothing")
 
 
 @app.command(hidden=True)
-def teardown(
-    outputs: options.Outputs = deployment.DEFAULT_PATH, debug: options.Debug = False
-) -> None:
+def teardown(outputs: options.Outputs = DEFAULT_PATH, debug: options.Debug = False) -> None:
     """Undeploy everything and delete the model; Terraform's destroy calls it."""
     with reporting_errors(debug):
-        _releases(read_plan(outputs)).teardown()
+        Releases(read_request(outputs)).teardown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from scripts.cloud.deployment import Deployment
@@ -14,6 +13,7 @@ from scripts.container.registry import (
     push_with_docker,
 )
 from scripts.container.working_tree import WorkingTree
+from scripts.terminal.progress import report_line
 
 NAME = "sam"
 
@@ -33,14 +33,14 @@ def build_image(outputs: Path, *, choice: BuilderChoice, platform: str) -> Built
     builder = choose_builder(choice)
     tree = WorkingTree.of_checkout()
     if tree.dirty:
-        _report(
+        report_line(
             f"warning: the working tree differs from {tree.revision}; "
             "the image is not that revision"
         )
     repository = f"{deployment.registry_uri}/{NAME}"
     tag = tree.tag()
     uri = f"{repository}:{tag}"
-    _report(f"building {uri} with {builder}")
+    report_line(f"building {uri} with {builder}")
     if builder == "docker":
         digest = push_with_docker(uri, tree.revision, platform)
     else:
@@ -60,7 +60,3 @@ def build_image(outputs: Path, *, choice: BuilderChoice, platform: str) -> Built
     )
     write_record(outputs, built)
     return built
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

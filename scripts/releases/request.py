@@ -1,32 +1,37 @@
-"""What is to be released: image, checkpoint, settings and machine, and the version they make."""
+"""What an operator or Terraform wants released: image, checkpoint, settings, machine."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any, Self
 
+from scripts.cloud.deployment import release_of
 from scripts.terminal.errors import OperatorError
+
+RELEASE_VARIABLE = "SAM_VERTEX_RELEASE"  # the request as JSON; infra.model sets it
+EPOCH_VARIABLE = "SAM_VERTEX_EPOCH"  # its epoch, which Terraform knows only when it applies
 
 _IMAGE = re.compile(
     r"[a-z0-9-]+-docker\.pkg\.dev/[^/]+/[^/]+/[^@:]+@(?P<digest>sha256:[0-9a-f]{64})"
 )
-_UPLOAD = "sam-vertex checkpoint upload"
-_BUILD = "sam-vertex image build"
+_NUMBERS = ("accelerator_count", "min_replicas", "max_replicas", "target_utilization")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasePlan:
-    """Everything that a release needs; Terraform hands it over as JSON.
+class ReleaseRequest:
+    """Everything that a release needs; Terraform passes it as JSON.
 
     Attributes:
         project_id: Google Cloud project.
         region: of endpoint, image and bucket.
         bucket_name: the platform's bucket, in which releases are recorded.
-        endpoint_id: endpoint that serves it.
-        model_id: the model whose versions are released.
+        endpoint_id: endpoint that serves the model.
+        model_id: the model, of which a release makes a version.
         image: image by digest.
         checkpoint: ``gs://`` checkpoint file, or folder with one.
         machine: machine of a replica.
@@ -39,7 +44,7 @@ class ReleasePlan:
         service_account: who the container acts as.
         kms_key: key of the model's copy, or empty.
         serving: the container's ``SERVING_*`` settings without their prefix, in lower case.
-        epoch: counts repairs, see infra.model; empty where Terraform does not ask.
+        epoch: counts repairs, see infra.model; empty where an operator releases by hand.
     """
 
     project_id: str
@@ -63,7 +68,7 @@ class ReleasePlan:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Read a plan; numbers and flags may come as text, as from Terraform.
+        """Read a request; numbers and flags may be text, as Terraform writes them.
 
         Raises:
             OperatorError: a name that is unknown or missing, or a value of the wrong kind.
@@ -72,19 +77,19 @@ class ReleasePlan:
         unknown = sorted(set(values) - set(fields))
         if unknown:
             raise OperatorError(f"release: unknown {unknown[0]!r}", hint=f"known: {list(fields)}")
-        found = dict(values)
-        for name in ("accelerator_count", "min_replicas", "max_replicas", "target_utilization"):
-            if name in found:
-                found[name] = int(found[name])
-        if isinstance(found.get("spot"), str):
-            found["spot"] = found["spot"].lower() == "true"
+        arguments = dict(values)
+        for name in _NUMBERS:
+            if name in arguments:
+                arguments[name] = int(arguments[name])
+        if isinstance(arguments.get("spot"), str):
+            arguments["spot"] = arguments["spot"].lower() == "true"
         try:
-            return cls(**found)
+            return cls(**arguments)
         except TypeError as error:
             raise OperatorError(f"release: {error}", hint="deploy the platform first") from error
 
     def check(self) -> None:
-        """Refuse what cannot be released, before anything is asked or made.
+        """Refuse a request that cannot succeed, before it costs anything.
 
         Raises:
             OperatorError: no image by digest, or no ``gs://`` checkpoint.
@@ -92,7 +97,7 @@ class ReleasePlan:
         if not _IMAGE.fullmatch(self.image):
             raise OperatorError(
                 f"image: expected REGION-docker.pkg.dev/P/R/NAME@sha256:..., got {self.image!r}",
-                hint=f"{_BUILD} prints it; then --image or SAM_IMAGE",
+                hint="sam-vertex image build prints it; then --image or SAM_IMAGE",
             )
         if not self.image.startswith(f"{self.region}-docker.pkg.dev/"):
             raise OperatorError(
@@ -102,7 +107,7 @@ class ReleasePlan:
         if not re.fullmatch(r"gs://[^/]+/.+", self.checkpoint):
             raise OperatorError(
                 f"checkpoint: expected gs://bucket/folder or a file there, got {self.checkpoint!r}",
-                hint=f"{_UPLOAD} prints it; then --checkpoint or SAM_CHECKPOINT",
+                hint="sam-vertex checkpoint upload prints it; then --checkpoint or SAM_CHECKPOINT",
             )
 
     @property
@@ -118,64 +123,35 @@ class ReleasePlan:
     @property
     def image_digest(self) -> str:
         """``sha256:`` digest of the image."""
-        found = _IMAGE.fullmatch(self.image)
-        return found["digest"] if found else ""
+        match = _IMAGE.fullmatch(self.image)
+        return match["digest"] if match else ""
 
     def environment(self, checkpoint_file: str) -> dict[str, str]:
-        """Variables of the container."""
+        """The container's environment variables."""
         variables = {f"SERVING_{name.upper()}": value for name, value in self.serving.items()}
         return {**variables, "SERVING_CHECKPOINT": checkpoint_file}
 
     def alias(self, checkpoint_digest: str, checkpoint_file: str) -> str:
-        """Alias of the version that image, checkpoint and settings make: the same, the same."""
+        """Alias of the version: equal image, checkpoint and settings have an equal alias."""
         parts = [self.image_digest, checkpoint_digest, self.environment(checkpoint_file)]
         text = json.dumps(parts, sort_keys=True)
         return f"r-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
-    """A checkpoint in a bucket.
-
-    Attributes:
-        folder: ``gs://`` folder, the model's artifacts.
-        file_name: the file in it.
-        digest: of its content.
-    """
-
-    folder: str
-    file_name: str
-    digest: str
-
-
-def find_checkpoint(uri: str) -> StoredCheckpoint:
-    """Look a checkpoint up.
+def read_request(outputs: Path, **changes: str) -> ReleaseRequest:
+    """Terraform's request where this process has one, else that of the deployment's outputs.
 
     Args:
-        uri: ``gs://`` file, or folder with one checkpoint.
+        outputs: outputs of ``cdktf deploy``.
+        changes: what the operator wants otherwise, by attribute; empty values change nothing.
 
     Raises:
-        OperatorError: there is none, or several.
+        OperatorError: there is no request, or it is incomplete.
     """
-    from serving.storage import StorageError, open_folder
-
-    suffixes = (".pth", ".pt")
-    folder_uri, _, name = uri.rstrip("/").rpartition("/")
-    if not uri.endswith(suffixes):
-        folder_uri, name = uri.rstrip("/"), ""
-    try:
-        folder = open_folder(folder_uri)
-        found = [file.name for file in folder.files() if "/" not in file.name]
-        checkpoints = [file for file in found if file.endswith(suffixes)]
-        if name:
-            checkpoints = [file for file in checkpoints if file == name]
-        if len(checkpoints) != 1:
-            raise OperatorError(
-                f"{uri}: expected one checkpoint, found {', '.join(checkpoints) or 'none'}",
-                hint=f"{_UPLOAD} puts each into a folder of its own; or name the file"
-                if checkpoints
-                else f"upload it first: {_UPLOAD}",
-            )
-        return StoredCheckpoint(folder_uri, checkpoints[0], folder.digest(checkpoints[0]))
-    except StorageError as error:
-        raise OperatorError(str(error), hint=f"upload it first: {_UPLOAD}", exit_code=1) from error
+    text = os.environ.get(RELEASE_VARIABLE, "")
+    if text:
+        values: dict[str, Any] = {**json.loads(text), "epoch": os.environ.get(EPOCH_VARIABLE, "")}
+    else:
+        values = dict(release_of(outputs))
+    values |= {name: value for name, value in changes.items() if value}
+    return ReleaseRequest.from_json(values)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from scripts.terminal.amounts import amount
+
+Report = Callable[[str], None]  # prints a line of progress
 
 
 class Meter(Protocol):
@@ -70,3 +72,8 @@ def meter(title: str, unit: str = "images") -> Iterator[Meter]:
     columns = (TextColumn("{task.description}"), BarColumn(), *quantity, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bar(title, progress)
+
+
+def report_line(line: str) -> None:
+    """Print a line about work that goes on, on standard error."""
+    print(line, file=sys.stderr, flush=True)

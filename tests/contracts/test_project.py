@@ -58,6 +58,7 @@ READS_THE_ENVIRONMENT = {
     "scripts/checkpoints/cache.py": "XDG says where a cache is",
     "scripts/cloud/vertex_sdk.py": "a rehearsal's address, for whatever starts the SDK",
     "scripts/costs/prices.py": "an operator's own price list",
+    "scripts/releases/request.py": "Terraform's request, whichever command Terraform starts",
     "scripts/development/": "CI or a developer starts them",
     "scripts/rehearsal/": "stand-ins are processes with what the real ones are given",
 }

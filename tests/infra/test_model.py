@@ -12,7 +12,7 @@ import pytest
 
 from infra.stacks import PLATFORM, SERVING
 from scripts.rehearsal.google_provider.objects import Objects
-from scripts.releases.request import ReleasePlan
+from scripts.releases.request import ReleaseRequest
 from tests.infra.deployment import Deployment, document, plain, synthesize
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -47,11 +47,11 @@ def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path)
         assert "create_before_destroy" not in one.get("lifecycle", {})
         assert any("google_vertex_ai_endpoint" in name for name in one["depends_on"])
     assert any("model_teardown" in name for name in release["depends_on"])
-    plan = ReleasePlan.from_json(json.loads(release["triggers_replace"]["plan"]))
+    plan = ReleaseRequest.from_json(json.loads(release["triggers_replace"]["plan"]))
     plan.check()
     assert plan.image_digest == DIGEST
     assert plan.serving["reply_limit_bytes"] == "10000000"
-    assert plan == ReleasePlan.from_json(json.loads(teardown["input"]["plan"]))
+    assert plan == ReleaseRequest.from_json(json.loads(teardown["input"]["plan"]))
 
 
 def test_settings_reach_the_release(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_settings_reach_the_release(tmp_path: Path) -> None:
         SERVING,
     )  # fmt: skip
     release = terraform_data(found)["model_release"]
-    plan = ReleasePlan.from_json(json.loads(release["triggers_replace"]["plan"]))
+    plan = ReleaseRequest.from_json(json.loads(release["triggers_replace"]["plan"]))
     assert (plan.machine, plan.accelerator, plan.max_replicas) == ("g2-standard-8", "NVIDIA_L4", 3)
     assert plan.spot is True
     assert plan.target_utilization == 75

@@ -18,7 +18,6 @@ from scripts.online_predictions.requests import (
     make_prompts,
     records_of,
 )
-from scripts.releases.request import ReleasePlan
 from scripts.terminal.errors import OperatorError
 from serving.contract import parse_request
 from serving.sam.engine import Engine
@@ -175,25 +174,3 @@ def test_no_server_answers(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["predict", str(path), "--url", "http://127.0.0.1:9/predict"])
     assert done.exit_code == 1
     assert "sam-vertex serve" in done.output
-
-
-def test_versions_differ_by_what_makes_masks_different() -> None:
-    digest = "sha256:" + "a" * 64
-    plan = ReleasePlan(
-        project_id="p", region="us-west1", bucket_name="b", endpoint_id="e", model_id="m",
-        image=f"us-west1-docker.pkg.dev/p/r/sam@{digest}", checkpoint="gs://b/c",
-        serving={"precision": "fp32"},
-    )  # fmt: skip
-    alias = plan.alias("md5:1", "a.pth")
-    assert alias == plan.alias("md5:1", "a.pth")
-    values = {**{k: getattr(plan, k) for k in plan.__slots__}, "machine": "n1-standard-8"}
-    assert ReleasePlan.from_json(values).alias("md5:1", "a.pth") == alias
-    for changed in ("serving", "image"):
-        other = {"serving": {"precision": "fp16"}, "image": plan.image.replace("aaa", "bbb")}
-        assert (
-            ReleasePlan.from_json({**values, changed: other[changed]}).alias("md5:1", "a.pth")
-            != alias
-        )
-    assert plan.alias("md5:2", "a.pth") != alias
-    with pytest.raises(OperatorError, match="unknown"):
-        ReleasePlan.from_json({**values, "machin": "x"})

@@ -10,7 +10,7 @@ import yaml
 from kfp import compiler, dsl
 
 from scripts.rehearsal import local_cloud as clouds
-from tests.scripts.rehearsal.vertex_ai.conftest import PARENT, Vertex, furnish
+from tests.stand_ins.vertex import PARENT, Vertex, furnish
 
 ROOT = "gs://p1-bucket/pipeline/root"
 

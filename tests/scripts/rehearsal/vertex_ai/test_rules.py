@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from scripts.rehearsal import local_cloud as clouds
-from tests.scripts.rehearsal.vertex_ai.conftest import ENDPOINT, MACHINE, PARENT, Vertex, furnish
+from tests.stand_ins.vertex import ENDPOINT, MACHINE, PARENT, Vertex, furnish
 
 
 @pytest.mark.parametrize(

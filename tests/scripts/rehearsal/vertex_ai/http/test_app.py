@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from tests.scripts.rehearsal.vertex_ai.conftest import ENDPOINT, PARENT, Vertex
+from tests.stand_ins.vertex import ENDPOINT, PARENT, Vertex
 
 
 def test_openapi_lists_the_routes_with_their_methods(vertex: Vertex) -> None:

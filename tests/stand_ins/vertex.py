@@ -1,14 +1,12 @@
-"""A running local cloud in which a project has a bucket, a registry and an endpoint."""
+"""A project in a running local cloud, with a bucket, a registry and an endpoint, for any test."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from scripts.rehearsal import local_cloud as clouds
@@ -158,30 +156,3 @@ def furnish(vertex: Vertex, tree: Path) -> None:
         }  # fmt: skip
     vertex.objects.create_bucket("p1-bucket", "p1")
     vertex.objects.put("p1-bucket", "model/weights.bin", b"weights")
-
-
-@pytest.fixture(scope="session")
-def running_vertex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vertex]:
-    home = tmp_path_factory.mktemp("vertex")
-    found = Vertex(clouds.start(home))
-    furnish(found, home / "images" / "tree")
-    yield found
-    clouds.stop(home)
-
-
-@pytest.fixture
-def vertex(running_vertex: Vertex) -> Iterator[Vertex]:
-    """The stand-in with an endpoint and nothing on it."""
-    yield running_vertex
-    running_vertex.clear()
-
-
-@pytest.fixture
-def fault(vertex: Vertex) -> Callable[..., None]:
-    """Inject a fault."""
-
-    def inject(**content: Any) -> None:
-        url = f"{vertex.cloud.vertex_url}/rehearsal/faults"
-        assert requests.post(url, json=content, timeout=10).status_code == 200
-
-    return inject

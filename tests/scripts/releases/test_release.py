@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from scripts.releases.release import Releases
-from scripts.releases.request import ReleasePlan
-from scripts.releases.versions import listing
+from scripts.releases.request import ReleaseRequest
+from scripts.releases.versions import version_table
 from scripts.terminal.errors import OperatorError
-from tests.scripts.rehearsal.vertex_ai.conftest import ENDPOINT, Vertex
+from tests.stand_ins.vertex import ENDPOINT, Vertex
 
 Release = Callable[..., Releases]
 
 
 @pytest.fixture
 def release(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> Iterator[Release]:
-    """Releases of a plan with changes; two checkpoints lie in the bucket."""
+    """Releases of a request with changes; two checkpoints lie in the bucket."""
     from serving.storage import bucket
 
     for name, value in vertex.cloud.environment().items():
@@ -28,14 +28,14 @@ def release(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> Iterator[Release
     bucket._client.cache_clear()
     for name in ("a", "b"):
         vertex.objects.put("p1-bucket", f"sam-checkpoint/{name}/{name}.pth", name.encode())
-    plan = ReleasePlan(
+    request = ReleaseRequest(
         project_id="p1", region="us-west1", bucket_name="p1-bucket", endpoint_id="sam",
         model_id="sam-model", image=vertex.image, checkpoint="gs://p1-bucket/sam-checkpoint/a",
         serving={"precision": "fp32"},
     )  # fmt: skip
 
     def make(**changes: Any) -> Releases:
-        return Releases(dataclasses.replace(plan, **changes), lambda _line: None)
+        return Releases(dataclasses.replace(request, **changes), lambda _line: None)
 
     yield make
     make().teardown()
@@ -48,10 +48,10 @@ BROKEN = {**B, "serving": {"precision": "exit"}}
 
 def serving(vertex: Vertex) -> list[tuple[str, int]]:
     """Version and share of everything that is deployed."""
-    shown = vertex.ok("GET", ENDPOINT)
+    endpoint = vertex.ok("GET", ENDPOINT)
     return [
-        (one["modelVersionId"], int(shown["trafficSplit"].get(one["id"], 0)))
-        for one in shown["deployedModels"]
+        (deployment["modelVersionId"], int(endpoint["trafficSplit"].get(deployment["id"], 0)))
+        for deployment in endpoint["deployedModels"]
     ]
 
 
@@ -62,7 +62,7 @@ def test_release_roll_back_undeploy_wake(vertex: Vertex, release: Release) -> No
     second = release(**B).release()
     assert second.version == "2"
     assert serving(vertex) == [("2", 100)]
-    rows = {row["version"]: row for row in listing(release())}
+    rows = {row["version"]: row for row in version_table(release())}
     assert set(rows["2"]["aliases"]) == {second.alias, "live", "default"}
     assert set(rows["1"]["aliases"]) == {first.alias, "previous"}
     assert rows["2"]["usd_an_hour"] == pytest.approx(0.639, abs=0.001)
@@ -134,14 +134,14 @@ def test_a_release_that_fails_leaves_the_old_one_and_no_trace(
     with pytest.raises(OperatorError, match=message):
         release(**changes).release()
     assert serving(vertex) == [("1", 100)]
-    assert [one.version_id for one in release().versions()] == ["1"]
+    assert [version.version_id for version in release().registry.versions()] == ["1"]
 
 
 def test_a_first_release_that_fails_leaves_nothing(vertex: Vertex, release: Release) -> None:
     with pytest.raises(OperatorError, match="exited unexpectedly"):
         release(**BROKEN).release()
     assert serving(vertex) == []
-    assert release().versions() == []
+    assert release().registry.versions() == []
     assert release().release().version == "1"
 
 

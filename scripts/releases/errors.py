@@ -1,0 +1,14 @@
+"""Failures of a release that lie on the cloud's side."""
+
+from __future__ import annotations
+
+from scripts.terminal.errors import CLOUD, OperatorError
+
+
+def release_error(problem: str, error: Exception) -> OperatorError:
+    """The error that an operator reads when Google refuses a step, or a step fails there."""
+    return OperatorError(
+        f"{problem}: {error}",
+        hint="what served before serves still; mend it and run the same command again",
+        exit_code=CLOUD,
+    )
