@@ -1,4 +1,4 @@
-"""Where fetched checkpoints lie on this machine."""
+"""Where this machine keeps the checkpoints that it fetched."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ def cached_path(entry: CheckpointEntry) -> Path:
     return entry.embedded_path or cache_folder() / entry.file_name
 
 
-def checkpoint_place(name: str) -> str:
+def resolve_checkpoint(name: str) -> str:
     """Return the file, URI or embedded name that an operator's ``--checkpoint`` stands for.
+
+    A folder of the same name does not hide a known checkpoint; a file does.
 
     Raises:
         OperatorError: a known checkpoint that is not on this machine.
     """
     entry = find_entry(name)
-    if entry is None or entry.url is None or "/" in name or Path(name).exists():
+    if entry is None or entry.url is None or "/" in name or Path(name).is_file():
         return name
     path = cached_path(entry)
     if not path.exists():

@@ -17,7 +17,7 @@ _DEPLOY = "cdktf deploy sam-platform sam-serving --outputs-file outputs.json"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A deployed platform. What a stack that is not deployed would say is empty.
+    """A deployed platform. The fields of a stack that is not deployed are empty.
 
     Attributes:
         project_id: Google Cloud project.
@@ -86,8 +86,16 @@ class Deployment:
                 f"{path} does not hold the outputs of {PLATFORM}: {error}", hint=_DEPLOY
             ) from error
 
-    def checkpoint_place(self, name: str) -> str:
-        """Where the steps of a pipeline find a checkpoint: as uploaded, embedded, or as given."""
+    def uploaded_checkpoint_uri(self, name: str) -> str:
+        """Where the steps of a pipeline read a checkpoint.
+
+        Args:
+            name: a known name, a file or a URI.
+
+        Returns:
+            The URI to which 'sam-vertex checkpoint upload' sends a published checkpoint; the name
+            itself where the checkpoint is embedded in the image or is named by its URI.
+        """
         entry = find_entry(name)
         if entry is None or entry.url is None or "/" in name:
             return name
@@ -95,15 +103,15 @@ class Deployment:
 
 
 def release_of(path: Path) -> dict[str, Any]:
-    """How a model is released: the output of the serving stack, which may stand alone.
+    """Read how a model is released: an output of the serving stack, which may stand alone.
 
     Raises:
         OperatorError: the file is missing, no JSON, or holds no endpoint.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))[SERVING]["release"]
+        release: dict[str, Any] = json.loads(path.read_text("utf-8"))[SERVING]["release"]
     except OSError as error:
         raise OperatorError(f"cannot read the outputs {path}: {error}", hint=_DEPLOY) from error
     except (ValueError, KeyError, TypeError) as error:
         raise OperatorError(f"{path} holds no endpoint ({error})", hint=_DEPLOY) from error
-    return found
+    return release

@@ -239,17 +239,18 @@ class _Runner:
         }
 
     def _here(self, parameters: RunParameters) -> str:
-        from scripts.checkpoints.cache import checkpoint_place
-        from scripts.commands.run import run_here
+        from scripts.checkpoints.cache import resolve_checkpoint
+        from scripts.runs.local import run_here
 
         place = str(parameters.output)
         shutil.rmtree(place, ignore_errors=True)  # a resumed run would not be a measured one
-        run_here(dataclasses.replace(parameters, checkpoint=checkpoint_place(self._checkpoint)))
+        run_here(dataclasses.replace(parameters, checkpoint=resolve_checkpoint(self._checkpoint)))
         return place
 
     def _there(self, parameters: RunParameters) -> str:
         """Upload the batch, run it on Vertex AI; where its output is."""
-        from scripts.commands.run import run_on_vertex
+        from scripts.runs.following import follow
+        from scripts.runs.submission import submit_run
         from serving.storage import open_folder
 
         found = deployment.Deployment.from_outputs(self._outputs)
@@ -262,7 +263,14 @@ class _Runner:
                 folder.write_bytes(path.name, path.read_bytes(), "application/octet-stream")
         place = f"{found.pipeline_uri}/experiment/{datetime.datetime.now():%Y%m%d-%H%M%S}-{name}"
         parameters = dataclasses.replace(parameters, inputs=(images,), output=place)
-        run_on_vertex(parameters, outputs=self._outputs, parallel=self._shards)
+        follow(
+            submit_run(
+                parameters,
+                outputs=self._outputs,
+                parallel=self._shards,
+                accelerator="NVIDIA_TESLA_T4",
+            )
+        )
         return place
 
 

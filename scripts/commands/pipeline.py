@@ -41,12 +41,12 @@ def compile_(
     """
     with reporting_errors(debug):
         from pipeline.definition import Machine, compile_pipeline
-        from scripts.runs.preparation import run_image
+        from scripts.runs.preparation import steps_image
 
         if output.suffix not in (".yaml", ".yml", ".json"):
             raise OperatorError(f"{output}: expected .yaml or .json", hint="--output pipeline.yaml")
         machine = Machine(cpu=cpu, memory=memory, accelerator=options.accelerator_name(accelerator))
-        uri = run_image(outputs, image)
+        uri = steps_image(outputs, image)
         try:
             compile_pipeline(
                 output, image=uri, machine=machine, parallelism=parallel, engine=engine
@@ -66,19 +66,10 @@ def list_runs(
 ) -> None:
     """Show the runs on Vertex AI, newest first."""
     with reporting_errors(debug):
-        from scripts.cloud.vertex_sdk import patiently
-        from scripts.runs.vertex_runs import LABELS, VertexRuns
+        from scripts.runs.vertex_runs import VertexRuns
 
-        runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
-        wanted = " AND ".join(f'labels.{name}="{value}"' for name, value in LABELS.items())
-        jobs = patiently(lambda: runs.sdk.PipelineJob.list(filter=wanted))
         rows = [
-            {
-                "run": job.name,
-                "state": job.state.name.removeprefix("PIPELINE_STATE_").lower(),
-                "created": job.create_time.isoformat(timespec="seconds"),
-            }
-            for job in sorted(jobs, key=lambda one: one.create_time, reverse=True)
+            run.to_json() for run in VertexRuns(deployment.Deployment.from_outputs(outputs)).list()
         ]
         if as_json:
             typer.echo(json.dumps(rows))
@@ -97,10 +88,7 @@ def cancel(
 ) -> None:
     """End a run; what it has finished stays, and the same 'run' again does the rest."""
     with reporting_errors(debug):
-        from scripts.cloud.vertex_sdk import patiently
         from scripts.runs.vertex_runs import VertexRuns
 
-        runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
-        job, _ = runs.attach(run)
-        patiently(job.cancel)
+        VertexRuns(deployment.Deployment.from_outputs(outputs)).cancel(run)
         typer.echo(f"cancelling {run}")

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.checkpoints.cache import checkpoint_place
+from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.cloud import deployment
 from scripts.commands import options
-from scripts.terminal.errors import CLOUD, OperatorError, as_operator_error, reporting_errors
-from scripts.terminal.progress import meter
+from scripts.terminal.errors import OperatorError, reporting_errors
 
 if TYPE_CHECKING:
-    from pipeline.run.input_images import InputImage
     from pipeline.run.parameters import RunParameters
+    from scripts.runs.summary import Summary
 
 EXAMPLES = (
     "Examples: sam-vertex run photos/ --output out/ | "
@@ -75,11 +71,16 @@ def run(
     Vertex AI goes on without this command, which can be left with Ctrl-C and joined again.
     """
     with reporting_errors(debug):
-        there = {"--detach": detach, "--parallel": parallel, "--image": image}
-        there["--accelerator"] = accelerator
+        vertex_options: dict[str, object] = {
+            "--detach": detach,
+            "--parallel": parallel,
+            "--image": image,
+            "--accelerator": accelerator,
+        }
         if attach:
-            _refuse("--attach follows a run as it was submitted", {**there, "INPUT": inputs})
-            _say(_attached(attach, outputs), as_json)
+            reason = "--attach follows a run as it was submitted"
+            _refuse(reason, {**vertex_options, "INPUT": inputs})
+            _print(_attached(attach, outputs), as_json)
             return
         if not inputs or not output:
             raise OperatorError(
@@ -91,7 +92,7 @@ def run(
             inputs=tuple(inputs),
             output=output,
             prompts=prompts,
-            checkpoint=checkpoint if engine == "vertex" else checkpoint_place(checkpoint),
+            checkpoint=checkpoint if engine == "vertex" else resolve_checkpoint(checkpoint),
             shards=shards,
             max_masks=max_masks,
             precision=precision,
@@ -102,20 +103,24 @@ def run(
             only_failed=only_failed,
         )
         if engine == "local":
-            _refuse("these are for --engine vertex", there)
-            check(parameters)
-            _say(run_here(parameters, debug=debug), as_json)
+            _refuse("these are for --engine vertex", vertex_options)
+            _print(_run_here(parameters, debug), as_json)
             return
-        summary = run_on_vertex(
+        from scripts.runs.following import follow
+        from scripts.runs.submission import submit_run
+
+        submitted = submit_run(
             parameters,
             outputs=outputs,
             image=image,
             parallel=parallel or shards,
-            accelerator=accelerator or "NVIDIA_TESLA_T4",
-            detach=detach,
+            accelerator=options.accelerator_name(accelerator),
         )
-        if summary is not None:
-            _say(summary, as_json)
+        if detach:
+            run_id = submitted.parameters.run_id
+            typer.echo(json.dumps({"run": run_id}) if as_json else run_id)
+            return
+        _print(follow(submitted), as_json)
 
 
 def _refuse(reason: str, options: dict[str, object]) -> None:
@@ -125,138 +130,23 @@ def _refuse(reason: str, options: dict[str, object]) -> None:
         raise OperatorError(f"{', '.join(given)}: {reason}", hint="sam-vertex run --help")
 
 
-def check(parameters: RunParameters) -> list[InputImage]:
-    """Refuse what can be refused before anything is written or computed; the images there are.
+def _run_here(parameters: RunParameters, debug: bool) -> Summary:
+    from scripts.runs.local import run_here
+    from scripts.runs.preflight import check_run
 
-    Raises:
-        RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
-        OperatorError: the output cannot be written.
-    """
-    from pipeline.run.checkpoint_source import check_checkpoint
-    from pipeline.run.input_images import find_images
-    from serving.storage import LocalFolder, open_folder
-
-    images = find_images(parameters)
-    check_checkpoint(parameters.checkpoint)
-    output = open_folder(parameters.output)
-    if isinstance(output, LocalFolder):
-        try:
-            output.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=output.path):
-                pass
-        except OSError as error:
-            raise OperatorError(
-                f"cannot write to {output.path}: {error.strerror or error}",
-                hint="choose another --output, or make that folder writable",
-            ) from error
-    return images
+    check_run(parameters)
+    return run_here(parameters, show_log=debug)
 
 
-def run_here(parameters: RunParameters, *, debug: bool = False) -> dict[str, Any]:
-    """Run on this machine with a meter; the summary.
-
-    Raises:
-        OperatorError: a step failed.
-    """
-    from pipeline.local_engine import StepError, run_locally
-    from pipeline.run.manifest import read_json
-    from pipeline.steps.write_report import METRICS
-    from scripts.costs.throughput import remember
-    from scripts.runs.following import RunMeter, following
-    from serving.storage import LocalFolder, open_folder
-
-    started = time.monotonic()
-    output = open_folder(parameters.output)
-    local = isinstance(output, LocalFolder)
-    with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
-        try:
-            with (
-                meter("segmenting") as bar,
-                following(RunMeter(output, parameters.shards, bar), local=local),
-            ):
-                summary = run_locally(parameters, log)
-        except StepError as error:
-            raise as_operator_error(error) from error
-        finally:
-            if debug:
-                log.seek(0)
-                typer.echo(log.read(), err=True)
-    summary["wall_seconds"] = round(time.monotonic() - started, 2)
-    metrics = read_json(output, METRICS)
-    remember(metrics, f"local, {metrics['device']}")
-    return summary
-
-
-def run_on_vertex(
-    parameters: RunParameters,
-    *,
-    outputs: Path,
-    parallel: int,
-    image: str = "",
-    accelerator: str = "NVIDIA_TESLA_T4",
-    detach: bool = False,
-) -> dict[str, Any] | None:
-    """Submit a run and follow it to its end; its summary, or ``None`` if it is left alone.
-
-    Raises:
-        OperatorError: something is wrong with it, or the job failed.
-    """
-    from pipeline.definition import Machine
-    from scripts.runs.preparation import kind_of_machine, predict, prepare, run_image, say_estimate
+def _attached(run: str, outputs: Path) -> Summary:
+    from scripts.runs.following import follow
     from scripts.runs.vertex_runs import VertexRuns
 
-    runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
-    name = parameters.checkpoint
-    place = runs.found.checkpoint_place(name)
-    parameters = prepare(runs.found, dataclasses.replace(parameters, checkpoint=place))
-    images = check(parameters)
-    machine = Machine(accelerator="" if accelerator == "none" else accelerator)
-    found = predict(parameters, images, machine, parallel, name)
-    at_once = min(parallel, parameters.shards)
-    say_estimate(found, at_once)
-    forecast = {
-        **found.to_json(),
-        "machine": kind_of_machine(machine),
-        "parallel": at_once,
-    }
-    parameters = dataclasses.replace(parameters, forecast=forecast)
-    job = runs.submit(parameters, machine, run_image(outputs, image), parallel)
-    typer.echo(f"submitted {parameters.run_id}", err=True)
-    if detach:
-        typer.echo(parameters.run_id)
-        return None
-    return runs.follow(job, parameters)
+    return follow(VertexRuns(deployment.Deployment.from_outputs(outputs)).find(run))
 
 
-def _attached(name: str, outputs: Path) -> dict[str, Any]:
-    from scripts.runs.vertex_runs import VertexRuns
+def _print(summary: Summary, as_json: bool) -> None:
+    from scripts.runs.summary import describe, refuse_too_many_failed
 
-    runs = VertexRuns(deployment.Deployment.from_outputs(outputs))
-    return runs.follow(*runs.attach(name))
-
-
-def _say(summary: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(summary))
-    else:
-        done = summary["images"] - summary["failed"]
-        earlier = done - summary["computed"]
-        typer.echo(
-            f"{summary['images']} images: {done} done"
-            + (f" ({earlier} by an earlier run)" if earlier else "")
-            + f", {summary['failed']} failed, {summary['masks']} masks, "
-            f"{summary['wall_seconds']:.1f} s"
-        )
-        cost = summary.get("cost_usd")
-        if cost:
-            typer.echo(f"cost: ${cost['actual']:.2f}, estimated ${cost['estimated']:.2f}")
-        if summary["failed"]:
-            where = summary["report"].removesuffix("report.html")
-            typer.echo(f"failed images and reasons: {where}failed.jsonl (--only-failed retries)")
-        typer.echo(f"report: {summary['report']}")
-    if summary["too_many_failed"]:
-        raise OperatorError(
-            f"{summary['failed']} of {summary['images']} images failed, more than --max-failed",
-            hint="the report names each reason; mend the images and run again",
-            exit_code=CLOUD,
-        )
+    typer.echo(json.dumps(summary) if as_json else describe(summary))
+    refuse_too_many_failed(summary)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.checkpoints.cache import checkpoint_place
+from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from serving.sam.checkpoints import find_entry
@@ -33,7 +33,7 @@ def serve(
     shows counters.
     """
     with reporting_errors(debug):
-        place = checkpoint_place(checkpoint)
+        place = resolve_checkpoint(checkpoint)
         entry = find_entry(place)
         if entry is not None and entry.name == place and entry.embedded_path is not None:
             place = str(entry.embedded_path)

@@ -18,6 +18,17 @@ Mode = Literal["automatic", "prompted"]
 PUBLISHED = {"automatic": 12.7, "prompted": 3.15}
 PUBLISHED_BASIS = "the original experiment's figure for vit_b on a T4, with the official generator"
 _ENOUGH = 3  # images; the first of a process is slower than the rest
+THIS_MACHINE = "local"
+
+
+def vertex_machine(cpus: float | str, accelerator: str) -> str:
+    """The name under which the times of such a machine on Vertex AI are kept.
+
+    Args:
+        cpus: of the machine.
+        accelerator: Vertex's name of it; empty for none.
+    """
+    return f"vertex, {accelerator or f'{cpus} CPUs'}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +37,8 @@ class Throughput:
 
     Attributes:
         seconds: of the network.
-        beside: seconds for each megapixel of what goes on beside it: reading, drawing, writing.
-        basis: where the figures come from, in words.
+        beside: seconds for each megapixel to read, draw and write, beside the network.
+        basis: where the figures come from, for a reader.
     """
 
     seconds: float
@@ -35,12 +46,12 @@ class Throughput:
     basis: str
 
     def seconds_for(self, megapixels: float) -> float:
-        """Seconds for an image of that size: whatever of the two takes longer."""
+        """Seconds for an image of that size: the network and the rest go on at once."""
         return max(self.seconds, self.beside * megapixels)
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any], basis: str) -> Self | None:
-        """What a run's ``metrics.json`` says; ``None`` where too few images were computed."""
+        """Read a run's ``metrics.json``; ``None`` where too few images were computed."""
         run, stages = metrics["run"], metrics["seconds_per_stage"]
         if run["computed"] < _ENOUGH or metrics["done"] == 0 or not run["shard_seconds"]:
             return None
@@ -56,8 +67,8 @@ def _path() -> Path:
     return cache_folder().parent / "throughput.json"
 
 
-def _key(where: str, checkpoint: str, mode: str) -> str:
-    return f"{where} | {checkpoint} | {mode}"
+def _key(machine: str, checkpoint: str, mode: str) -> str:
+    return f"{machine} | {checkpoint} | {mode}"
 
 
 def _stored() -> dict[str, Any]:
@@ -75,16 +86,23 @@ def mode_of(metrics: Mapping[str, Any]) -> Mode | None:
     return "prompted" if metrics["prompted"] == metrics["done"] else None
 
 
-def remember(metrics: Mapping[str, Any], where: str) -> None:
-    """Keep what a run took for later estimates; a cache that cannot be written is no error."""
+def remember(metrics: Mapping[str, Any], machine: str) -> None:
+    """Keep the times of a run for later estimates; a cache that cannot be written is no error.
+
+    Args:
+        metrics: content of the run's ``metrics.json``.
+        machine: :data:`THIS_MACHINE`, or the name that :func:`vertex_machine` gives.
+    """
     mode = mode_of(metrics)
     today = datetime.date.today().isoformat()
-    basis = f"measured on {today} over {metrics['run']['computed']} images, {where}"
-    found = Throughput.from_metrics(metrics, basis) if mode is not None else None
-    if mode is None or found is None:
+    basis = f"measured on {today} over {metrics['run']['computed']} images, {machine}"
+    if machine == THIS_MACHINE:
+        basis += f", {metrics['device']}"
+    measured = Throughput.from_metrics(metrics, basis) if mode is not None else None
+    if mode is None or measured is None:
         return
     stored = _stored()
-    stored[_key(where, metrics["model"]["name"], mode)] = dataclasses.asdict(found)
+    stored[_key(machine, metrics["model"]["name"], mode)] = dataclasses.asdict(measured)
     try:
         _path().parent.mkdir(parents=True, exist_ok=True)
         _path().write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
@@ -93,25 +111,25 @@ def remember(metrics: Mapping[str, Any], where: str) -> None:
 
 
 def throughput(
-    where: str, checkpoint: str, mode: Mode, seconds_per_image: float = 0.0
+    machine: str, checkpoint: str, mode: Mode, seconds_per_image: float = 0.0
 ) -> Throughput:
     """The best known figure.
 
     Args:
-        where: the kind of machine, as given to :func:`remember`.
+        machine: :data:`THIS_MACHINE`, or the name that :func:`vertex_machine` gives.
         checkpoint: its name.
         mode: with prompts or without.
         seconds_per_image: what the operator knows better; 0 for nothing.
 
     Raises:
-        OperatorError: nothing is known, for a machine of one's own.
+        OperatorError: nothing was measured on this machine, and nobody else can know its times.
     """
     if seconds_per_image:
         return Throughput(seconds=seconds_per_image, basis="your --seconds-per-image")
-    stored = _stored().get(_key(where, checkpoint, mode))
+    stored = _stored().get(_key(machine, checkpoint, mode))
     if isinstance(stored, dict):
         return Throughput(**stored)
-    if where.startswith("local"):
+    if machine == THIS_MACHINE:
         raise OperatorError(
             f"nothing was measured on this machine yet for {checkpoint}, {mode}",
             hint="run a few images first, or give --seconds-per-image",

@@ -1,1 +1,1 @@
-"""Runs of the pipeline: prepared, started here or on Vertex AI, followed to their end."""
+"""Runs of the pipeline, on this machine and on Vertex AI: checked, estimated, followed."""

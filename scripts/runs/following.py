@@ -1,92 +1,130 @@
-"""How far a run is, read from its output and shown on a meter."""
+"""A run on Vertex AI, followed to its end: now from where it was submitted, now from elsewhere."""
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scripts.terminal.amounts import duration
-from scripts.terminal.progress import Meter
+from scripts.cloud.vertex_sdk import is_transient, patiently, poll_seconds
+from scripts.costs.throughput import remember
+from scripts.runs.progress import RunMeter
+from scripts.runs.summary import Summary, summary_of_output
+from scripts.runs.vertex_runs import RunState, VertexRun, state_of
+from scripts.terminal.errors import CALLER, CLOUD, INTERRUPTED, OperatorError
+from scripts.terminal.progress import meter, report_line
 
 if TYPE_CHECKING:
     from serving.storage import Folder
 
-_POLL_SECONDS = {"local": 0.3, "bucket": 5.0}
+_PHASES = {"plan-shards": "planning", "segment-shard": "segmenting", "write-report": "reporting"}
 
 
-class RunMeter:
-    """Moves a meter by what the steps of a run leave in its output.
+def follow(run: VertexRun) -> Summary:
+    """Show how far a run is until it ends.
 
-    Args:
-        output: the run's folder.
-        shards: how many there may be at most.
-        bar: what is moved.
-        usd_an_hour: what all machines together cost; 0 for nothing.
+    Returns:
+        What it came to. How long an image took is kept for later estimates.
+
+    Raises:
+        OperatorError: the run failed or was cancelled; or the operator left it, or the connection
+            to Vertex AI broke, and the run goes on.
     """
+    from pipeline.run.manifest import read_json
+    from pipeline.steps.write_report import METRICS
+    from serving.storage import open_folder
 
-    def __init__(self, output: Folder, shards: int, bar: Meter, usd_an_hour: float = 0.0) -> None:
-        self._output, self._shards, self._bar = output, shards, bar
-        self._usd_an_hour = usd_an_hour
-        self._begun = time.monotonic()
-        self._first: tuple[float, int] | None = None
-        self._shown = ""
-        self.seen = 0
-
-    def show(self, phase: str = "") -> None:
-        """Look, and show what is new; what cannot be read now is read the next time."""
-        from pipeline.run.manifest import read_progress
-        from serving.storage import StorageError
-
-        try:
-            progress = read_progress(self._output, self._shards)
-        except (StorageError, ValueError, KeyError):
-            return
-        if not progress.total:
-            return
-        now = time.monotonic()
-        self.seen = progress.done + progress.failed
-        if self._first is None and self.seen:
-            self._first = (now, self.seen)
-        parts = [phase] if phase else []
-        seconds_left = None
-        if self._first and self.seen > self._first[1]:
-            pace = (self.seen - self._first[1]) / max(now - self._first[0], 1e-3)
-            seconds_left = (progress.total - self.seen) / pace
-            parts.append(f"{pace:.2f} images/s")
-        parts.append(f"{progress.masks} masks")
-        if seconds_left is not None:
-            parts.append(f"{duration(seconds_left)} left")
-        if self._usd_an_hour:
-            spent = (now - self._begun) / 3600 * self._usd_an_hour
-            parts.append(f"${spent:.2f} so far")
-            if seconds_left is not None:
-                parts.append(f"${seconds_left / 3600 * self._usd_an_hour:.2f} to come")
-        if progress.failed:
-            parts.append(f"{progress.failed} failed")
-        note = ", ".join(parts)
-        if f"{self.seen} {phase}" != self._shown:
-            self._shown = f"{self.seen} {phase}"
-            self._bar.update(self.seen, progress.total, note)
+    parameters = run.parameters
+    output = open_folder(parameters.output)
+    rejoin = f"rejoin: sam-vertex run --attach {parameters.run_id}"
+    try:
+        state = _follow_to_end(run, output)
+    except KeyboardInterrupt as error:
+        raise OperatorError(
+            f"left {parameters.run_id}, which goes on",
+            hint=f"{rejoin}; end it: sam-vertex pipeline cancel {parameters.run_id}",
+            exit_code=INTERRUPTED,
+        ) from error
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise OperatorError(
+            f"lost the connection to {parameters.run_id}, which goes on: {error}",
+            hint=rejoin,
+            exit_code=CLOUD,
+        ) from error
+    if not state.succeeded:
+        raise _failure(run, state, output)
+    metrics = read_json(output, METRICS)
+    remember(metrics, str(parameters.forecast.get("machine", "vertex")))
+    return summary_of_output(parameters, output, metrics)
 
 
-class following:
-    """Move a meter in a thread while the steps run in their own processes."""
+def _follow_to_end(run: VertexRun, output: Folder) -> RunState:
+    """Poll a run and show its progress; return the state in which it ended."""
+    parameters, forecast = run.parameters, run.parameters.forecast
+    at_once = int(forecast.get("parallel", parameters.shards))
+    usd_an_hour = float(forecast.get("usd_per_shard_hour", 0.0)) * at_once
+    with meter("segmenting") as bar:
+        run_meter = RunMeter(output, parameters.shards, bar, usd_an_hour)
+        shown_phase, cancelled = "", False
+        while True:
+            state = state_of(patiently(lambda: run.job.state))
+            phase = _phase(run.job, state)
+            if phase != shown_phase:
+                shown_phase = phase
+                report_line(f"{parameters.run_id}: {phase}")
+            run_meter.show(phase)
+            if state.ended:
+                return state
+            error = None if cancelled else _step_error(output, parameters.run_id)
+            if error is not None and error.exit_code == CALLER:
+                # Kubeflow would try the step twice more, each time on a new machine.
+                cancelled = True
+                patiently(run.job.cancel)
+            time.sleep(poll_seconds())
 
-    def __init__(self, meter: RunMeter, *, local: bool) -> None:
-        self._meter = meter
-        self._pause = _POLL_SECONDS["local" if local else "bucket"]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
 
-    def __enter__(self) -> None:
-        self._thread.start()
+def _phase(job: Any, state: RunState) -> str:
+    """What the run does now: the last of its steps that runs, else the job's state."""
+    if not state.ended:
+        running = [task.task_name for task in job.task_details if task.state.name == "RUNNING"]
+        for step, phase in reversed(_PHASES.items()):
+            if step in running:
+                return phase
+    return state.name
 
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
-    def _follow(self) -> None:
-        while not self._stop.wait(self._pause):
-            self._meter.show()
-        self._meter.show()
+def _step_error(output: Folder, run_id: str) -> OperatorError | None:
+    """The error that a step of the run has written to the output; ``None`` if there is none."""
+    from pipeline.run.manifest import ERROR, read_json
+    from serving.storage import StorageError
+
+    try:
+        detail = read_json(output, ERROR) if output.exists(ERROR) else {}
+        if detail.get("run") != run_id:
+            return None
+        return OperatorError.explained(
+            detail["message"], hint=detail["hint"], callers_fault=detail["callers_fault"]
+        )
+    except (StorageError, ValueError, KeyError):
+        return None
+
+
+def _failure(run: VertexRun, state: RunState, output: Folder) -> OperatorError:
+    """Why a run failed, as its step explained it, else as Vertex AI does."""
+    from pipeline.run.claim import release
+    from serving.storage import StorageError
+
+    run_id = run.parameters.run_id
+    with contextlib.suppress(StorageError):
+        release(output, run_id)
+    error = _step_error(output, run_id)
+    if error is not None:
+        return error
+    message = run.job.error.message if run.job.error else "no reason was given"
+    return OperatorError(
+        f"{run_id} {state.name}: {message}",
+        hint="finished images are kept: the same command again does what is left",
+        exit_code=CLOUD,
+    )

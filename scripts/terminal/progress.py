@@ -1,9 +1,14 @@
-"""How far a piece of work is: a bar on a terminal, plain lines elsewhere, on standard error."""
+"""How far a piece of work is: a bar on a terminal, plain lines elsewhere, on standard error.
+
+A :class:`Meter` shows how far the work is, a :class:`Pace` says how fast it goes, and
+:func:`repeating` looks at it again and again while it goes on.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -13,11 +18,16 @@ from scripts.terminal.amounts import amount
 Report = Callable[[str], None]  # prints a line of progress
 
 
+def report_line(line: str) -> None:
+    """Print a line about work that goes on, on standard error, apart from a command's result."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class Meter(Protocol):
     """Shows how far a piece of work is."""
 
     def update(self, done: float, total: float | None, note: str = "") -> None:
-        """Show the new state."""
+        """Show the new state; a ``total`` of ``None`` is not known yet."""
 
 
 class _Bar:
@@ -30,7 +40,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line when a tenth more is done, but not more often than every few seconds."""
+    """Prints a line when a tenth more is done, but not more often than every two seconds."""
 
     def __init__(self, title: str, unit: str) -> None:
         self._title, self._unit = title, unit
@@ -45,12 +55,17 @@ class _Lines:
             return
         self._share, self._time = share, time.monotonic()
         share_done = f"{amount(done, self._unit)}/{amount(total, self._unit)}"
-        print(f"{self._title}: {share_done} {note}".rstrip(), file=sys.stderr, flush=True)
+        report_line(f"{self._title}: {share_done} {note}".rstrip())
 
 
 @contextlib.contextmanager
 def meter(title: str, unit: str = "images") -> Iterator[Meter]:
-    """A progress bar on a terminal, plain lines elsewhere; both on standard error."""
+    """Show a progress bar on a terminal and print plain lines elsewhere, on standard error.
+
+    Args:
+        title: what is being done.
+        unit: of the work; ``bytes`` are shown in megabytes.
+    """
     if not sys.stderr.isatty():
         yield _Lines(title, unit)
         return
@@ -74,6 +89,45 @@ def meter(title: str, unit: str = "images") -> Iterator[Meter]:
         yield _Bar(title, progress)
 
 
-def report_line(line: str) -> None:
-    """Print a line about work that goes on, on standard error."""
-    print(line, file=sys.stderr, flush=True)
+class Pace:
+    """How fast a piece of work goes, counted from the first progress that is seen.
+
+    Attributes:
+        per_second: units done in a second; ``None`` before there are two to compare.
+        seconds_left: until all are done at that pace; likewise.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+        self.per_second: float | None = None
+        self.seconds_left: float | None = None
+
+    def observe(self, done: float, total: float) -> None:
+        """Take in how far the work is now."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done) if done else None
+            return
+        first_time, first_done = self._first
+        if done > first_done:
+            self.per_second = (done - first_done) / max(now - first_time, 1e-3)
+            self.seconds_left = (total - done) / self.per_second
+
+
+@contextlib.contextmanager
+def repeating(show: Callable[[], None], pause_seconds: float) -> Iterator[None]:
+    """Call ``show`` in a thread while a block runs, and once more at its end."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(pause_seconds):
+            show()
+        show()
+
+    thread = threading.Thread(target=repeat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts.checkpoints.cache import cache_folder, checkpoint_place
+from scripts.checkpoints.cache import cache_folder, resolve_checkpoint
 from scripts.cli import app
 from scripts.terminal.errors import OperatorError
 from serving.sam import checkpoints
@@ -74,7 +74,7 @@ def test_fetch_puts_the_verified_file_in_the_cache() -> None:
     assert code == 0, output
     assert str(target) in output
     assert target.read_bytes() == CONTENT
-    assert checkpoint_place("vit_b") == str(target)
+    assert resolve_checkpoint("vit_b") == str(target)
     Publisher.ranges.clear()
     assert fetch()[0] == 0
     assert Publisher.ranges == [], "what is here and right is not fetched again"
@@ -152,7 +152,7 @@ def test_list_shows_which_are_here() -> None:
 
 def test_checkpoint_place_known_but_missing_says_how_to_fetch() -> None:
     with pytest.raises(OperatorError, match="vit_h is not on this machine") as caught:
-        checkpoint_place("vit_h")
+        resolve_checkpoint("vit_h")
     assert "sam-vertex checkpoint fetch vit_h" in caught.value.hint
-    assert checkpoint_place("vit_tiny") == "vit_tiny"
-    assert checkpoint_place("/some/file.pth") == "/some/file.pth"
+    assert resolve_checkpoint("vit_tiny") == "vit_tiny"
+    assert resolve_checkpoint("/some/file.pth") == "/some/file.pth"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from scripts.cli import app
 from scripts.costs import prices as table
 from scripts.costs.estimates import Work, estimate
-from scripts.costs.throughput import PUBLISHED, Throughput, remember, throughput
+from scripts.costs.throughput import PUBLISHED, THIS_MACHINE, Throughput, remember, throughput
 from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError
 
@@ -84,8 +84,8 @@ def test_throughput_is_remembered_from_runs_and_says_its_origin() -> None:
     remember(metrics(prompted=5), "vertex, NVIDIA_L4")
     assert "original" in throughput("vertex, NVIDIA_L4", "vit_b", "prompted").basis
     with pytest.raises(OperatorError, match="nothing was measured on this machine"):
-        throughput("local, cpu", "vit_b", "automatic")
-    assert throughput("local, cpu", "vit_b", "automatic", 2.5).seconds == 2.5
+        throughput(THIS_MACHINE, "vit_b", "automatic")
+    assert throughput(THIS_MACHINE, "vit_b", "automatic", 2.5).seconds == 2.5
 
 
 def test_cost_command_predicts_a_run() -> None:

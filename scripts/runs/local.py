@@ -1,0 +1,58 @@
+"""A run on this machine, with its progress."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+from scripts.costs.throughput import THIS_MACHINE, remember
+from scripts.runs.progress import RunMeter
+from scripts.runs.summary import Summary
+from scripts.terminal.errors import as_operator_error
+from scripts.terminal.progress import meter, repeating, report_line
+
+if TYPE_CHECKING:
+    from pipeline.run.parameters import RunParameters
+
+# Seconds between two looks at the progress: files are free to read, objects are requests.
+_LOCAL_PAUSE, _BUCKET_PAUSE = 0.3, 5.0
+
+
+def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
+    """Run on this machine and show how far it is.
+
+    Args:
+        parameters: the run's; :func:`scripts.runs.preflight.check_run` has checked them.
+        show_log: whether to print what Kubeflow and the steps logged, on standard error.
+
+    Returns:
+        What the run came to. How long an image took is kept for later estimates.
+
+    Raises:
+        OperatorError: a step failed.
+    """
+    from pipeline.local_engine import StepError, run_locally
+    from pipeline.run.manifest import read_json
+    from pipeline.steps.write_report import METRICS
+    from serving.storage import LocalFolder, open_folder
+
+    started = time.monotonic()
+    output = open_folder(parameters.output)
+    pause = _LOCAL_PAUSE if isinstance(output, LocalFolder) else _BUCKET_PAUSE
+    with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
+        try:
+            with meter("segmenting") as bar:
+                run_meter = RunMeter(output, parameters.shards, bar)
+                with repeating(run_meter.show, pause):
+                    summary = run_locally(parameters, log)
+        except StepError as error:
+            raise as_operator_error(error) from error
+        finally:
+            if show_log:
+                log.seek(0)
+                report_line(log.read())
+    summary["wall_seconds"] = round(time.monotonic() - started, 2)
+    metrics = read_json(output, METRICS)
+    remember(metrics, THIS_MACHINE)
+    return summary

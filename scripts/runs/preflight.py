@@ -1,0 +1,42 @@
+"""What can be refused before a run writes or computes anything."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from scripts.terminal.errors import OperatorError
+
+if TYPE_CHECKING:
+    from pipeline.run.input_images import InputImage
+    from pipeline.run.parameters import RunParameters
+
+
+def check_run(parameters: RunParameters) -> list[InputImage]:
+    """Refuse a run whose inputs, prompts, checkpoint or output cannot be used.
+
+    Returns:
+        The images that it will segment.
+
+    Raises:
+        RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
+        OperatorError: the output cannot be written.
+    """
+    from pipeline.run.checkpoint_source import check_checkpoint
+    from pipeline.run.input_images import find_images
+    from serving.storage import LocalFolder, open_folder
+
+    images = find_images(parameters)
+    check_checkpoint(parameters.checkpoint)
+    output = open_folder(parameters.output)
+    if isinstance(output, LocalFolder):
+        try:
+            output.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=output.path):
+                pass
+        except OSError as error:
+            raise OperatorError(
+                f"cannot write to {output.path}: {error.strerror or error}",
+                hint="choose another --output, or make that folder writable",
+            ) from error
+    return images

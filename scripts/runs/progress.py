@@ -1,0 +1,69 @@
+"""How far a run is, read from its output and shown on a meter."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from scripts.terminal.amounts import duration
+from scripts.terminal.progress import Meter, Pace
+
+if TYPE_CHECKING:
+    from pipeline.run.manifest import Progress
+    from serving.storage import Folder
+
+
+class RunMeter:
+    """Moves a meter by what the steps of a run write to its output.
+
+    Args:
+        output: the run's folder.
+        shards: how many there may be at most.
+        meter: the meter that is moved.
+        usd_an_hour: what all machines together cost; 0 for nothing.
+    """
+
+    def __init__(self, output: Folder, shards: int, meter: Meter, usd_an_hour: float = 0.0) -> None:
+        self._output, self._shards, self._meter = output, shards, meter
+        self._usd_an_hour = usd_an_hour
+        self._begun = time.monotonic()
+        self._pace = Pace()
+        self._shown: tuple[int, str] | None = None
+
+    def show(self, phase: str = "") -> None:
+        """Read the progress and show it if it changed; what cannot be read now is read next time.
+
+        Args:
+            phase: what the run does now, shown beside the figures.
+        """
+        from pipeline.run.manifest import read_progress
+        from serving.storage import StorageError
+
+        try:
+            progress = read_progress(self._output, self._shards)
+        except (StorageError, ValueError, KeyError):
+            return
+        if not progress.total:
+            return
+        finished = progress.done + progress.failed
+        self._pace.observe(finished, progress.total)
+        if (finished, phase) != self._shown:
+            self._shown = (finished, phase)
+            self._meter.update(finished, progress.total, self._note(progress, phase))
+
+    def _note(self, progress: Progress, phase: str) -> str:
+        parts = [phase] if phase else []
+        seconds_left = self._pace.seconds_left
+        if self._pace.per_second is not None:
+            parts.append(f"{self._pace.per_second:.2f} images/s")
+        parts.append(f"{progress.masks} masks")
+        if seconds_left is not None:
+            parts.append(f"{duration(seconds_left)} left")
+        if self._usd_an_hour:
+            spent = (time.monotonic() - self._begun) / 3600 * self._usd_an_hour
+            parts.append(f"${spent:.2f} so far")
+            if seconds_left is not None:
+                parts.append(f"${seconds_left / 3600 * self._usd_an_hour:.2f} to come")
+        if progress.failed:
+            parts.append(f"{progress.failed} failed")
+        return ", ".join(parts)

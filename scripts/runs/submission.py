@@ -1,0 +1,154 @@
+"""A run on Vertex AI, checked here, estimated and submitted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.cloud.deployment import Deployment
+from scripts.cloud.vertex_sdk import patiently
+from scripts.runs import forecast
+from scripts.runs.preflight import check_run
+from scripts.runs.preparation import (
+    check_reachable,
+    new_run_id,
+    steps_image,
+    with_uploaded_prompts,
+)
+from scripts.runs.vertex_runs import LABELS, VertexRun, VertexRuns, state_of
+from scripts.terminal.errors import OperatorError
+from scripts.terminal.progress import report_line
+
+if TYPE_CHECKING:
+    from pipeline.definition import Machine
+    from pipeline.run.parameters import RunParameters
+
+
+def submit_run(
+    parameters: RunParameters,
+    *,
+    outputs: Path,
+    parallel: int,
+    accelerator: str,
+    image: str = "",
+) -> VertexRun:
+    """Check and estimate a run, then submit it; it goes on without this process.
+
+    Vertex AI is asked only when everything that can be refused without it has been checked: its
+    SDK takes seconds to load.
+
+    Args:
+        parameters: what the operator wants; a known checkpoint is named, not located.
+        outputs: file that 'cdktf deploy' wrote.
+        parallel: shards that run at once.
+        accelerator: of a shard's machine; empty for a CPU.
+        image: container image of the steps; empty for the deployed or the last built one.
+
+    Raises:
+        OperatorError: the deployment, an input, the image or the output cannot be used, or another
+            run writes to the output.
+        RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
+    """
+    from pipeline.definition import Machine
+
+    deployment = Deployment.from_outputs(outputs)
+    checkpoint = parameters.checkpoint
+    parameters = dataclasses.replace(
+        parameters, checkpoint=deployment.uploaded_checkpoint_uri(checkpoint), run_id=new_run_id()
+    )
+    check_reachable(deployment, parameters)
+    image = steps_image(outputs, image)
+    images = check_run(parameters)
+
+    machine = Machine(accelerator=accelerator)
+    at_once = min(parallel, parameters.shards)
+    estimated = forecast.forecast(
+        images,
+        machine=machine,
+        checkpoint=checkpoint,
+        shards=parameters.shards,
+        parallel=parallel,
+    )
+    report_line(forecast.describe(estimated, at_once))
+    content = {
+        **estimated.to_json(),
+        "machine": forecast.measured_as(machine),
+        "parallel": at_once,
+    }
+    parameters = dataclasses.replace(parameters, forecast=content)
+    parameters = with_uploaded_prompts(deployment, parameters)
+
+    runs = VertexRuns(deployment)
+    _refuse_second_run(runs, parameters)
+    job = _submit(runs, parameters, machine, image, parallel)
+    report_line(f"submitted {parameters.run_id}")
+    return VertexRun(job, parameters)
+
+
+def _refuse_second_run(runs: VertexRuns, parameters: RunParameters) -> None:
+    """Refuse before a machine starts; release what a job that has ended left claimed."""
+    from google.api_core.exceptions import NotFound
+
+    from pipeline.run.claim import holder, release
+    from serving.storage import open_folder
+
+    output = open_folder(parameters.output)
+    claim = holder(output)
+    if claim is None:
+        return
+    try:
+        job = runs.job(str(claim["run"]))
+        ended = state_of(patiently(lambda: job.state)).ended
+    except (NotFound, ValueError):
+        return  # no job: the plan looks at the time that is written in the claim
+    if ended:
+        release(output, claim["run"])
+        return
+    raise OperatorError(
+        f"{parameters.output}: another run is writing here ({claim['run']})",
+        hint=f"follow it: sam-vertex run --attach {claim['run']}",
+    )
+
+
+def _submit(
+    runs: VertexRuns, parameters: RunParameters, machine: Machine, image: str, parallel: int
+) -> Any:
+    """Compile the graph and submit it as the pipeline's service account; return the job."""
+    from google.api_core.exceptions import AlreadyExists
+
+    from pipeline.definition import compile_pipeline
+    from pipeline.run.manifest import ERROR, PLANNED
+    from scripts.cloud.vertex_sdk import pipeline_client
+    from serving.storage import open_folder
+
+    for stale in (ERROR, PLANNED):  # an earlier run's would be taken for this one's
+        open_folder(parameters.output).delete(stale)
+    deployment = runs.deployment
+    parent = f"projects/{deployment.project_id}/locations/{deployment.region}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pipeline.json")
+        compile_pipeline(path, image=image, machine=machine, parallelism=parallel)
+        job = {
+            "display_name": parameters.run_id,
+            "pipeline_spec": json.loads(path.read_text("utf-8")),
+            "runtime_config": {
+                "gcs_output_directory": f"{deployment.pipeline_uri}/root",
+                "parameter_values": {"parameters": parameters.to_json()},
+            },
+            "service_account": deployment.service_accounts["pipeline"],
+            "labels": LABELS,
+        }
+        if deployment.kms_key:
+            job["encryption_spec"] = {"kms_key_name": deployment.kms_key}
+    client = pipeline_client(deployment.region)
+    with contextlib.suppress(AlreadyExists):  # the answer to a first try was lost
+        patiently(
+            lambda: client.create_pipeline_job(
+                parent=parent, pipeline_job=job, pipeline_job_id=parameters.run_id
+            )
+        )
+    return runs.job(parameters.run_id)

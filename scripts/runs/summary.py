@@ -1,0 +1,72 @@
+"""What a run came to: figures for a program, lines for a person, an error where too much failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from scripts.terminal.errors import CLOUD, OperatorError
+
+if TYPE_CHECKING:
+    from pipeline.run.parameters import RunParameters
+    from serving.storage import Folder
+
+Summary = dict[str, Any]
+
+
+def summary_of_output(
+    parameters: RunParameters, output: Folder, metrics: Mapping[str, Any]
+) -> Summary:
+    """Return the summary of a run that ended elsewhere, from what it wrote to its output.
+
+    Args:
+        parameters: the run's.
+        output: its folder.
+        metrics: content of its ``metrics.json``.
+    """
+    from pipeline.steps.write_report import HTML
+
+    return {
+        "images": metrics["images"],
+        "failed": metrics["failed"],
+        "computed": metrics["run"]["computed"],
+        "masks": metrics["masks"],
+        "report": output.uri_of(HTML),
+        "too_many_failed": parameters.too_many_failed(metrics["failed"], metrics["images"]),
+        "wall_seconds": metrics["run"]["wall_seconds"],
+        "cost_usd": metrics["cost_usd"],
+    }
+
+
+def describe(summary: Summary) -> str:
+    """Return the lines that an operator reads."""
+    done = summary["images"] - summary["failed"]
+    earlier = done - summary["computed"]
+    lines = [
+        f"{summary['images']} images: {done} done"
+        + (f" ({earlier} by an earlier run)" if earlier else "")
+        + f", {summary['failed']} failed, {summary['masks']} masks, "
+        f"{summary['wall_seconds']:.1f} s"
+    ]
+    cost = summary.get("cost_usd")
+    if cost:
+        lines.append(f"cost: ${cost['actual']:.2f}, estimated ${cost['estimated']:.2f}")
+    if summary["failed"]:
+        output = summary["report"].removesuffix("report.html")
+        lines.append(f"failed images and reasons: {output}failed.jsonl (--only-failed retries)")
+    lines.append(f"report: {summary['report']}")
+    return "\n".join(lines)
+
+
+def refuse_too_many_failed(summary: Summary) -> None:
+    """End a command whose run failed for more images than it may.
+
+    Raises:
+        OperatorError: it did.
+    """
+    if summary["too_many_failed"]:
+        raise OperatorError(
+            f"{summary['failed']} of {summary['images']} images failed, more than --max-failed",
+            hint="the report names each reason; mend the images and run again",
+            exit_code=CLOUD,
+        )
