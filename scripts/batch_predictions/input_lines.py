@@ -1,20 +1,24 @@
-"""What a Vertex batch prediction reads: JSON lines in the bucket, one image's prompts each."""
+"""The input of a Vertex batch prediction: JSON lines in the bucket, each with one image."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.run.input_images import InputImage
-from pipeline.run.manifest import PlannedImage
 from scripts.online_predictions.requests import make_instance
+from scripts.terminal.progress import meter
+from serving.sam.errors import ImageError
 from serving.sam.images import read_size
-from serving.sam.prompts import Prompt, parse_prompt
-from serving.storage import SCHEME, Folder
+from serving.sam.prompts import Prompt
+from serving.storage import SCHEME, Folder, StorageError
 
-INLINE_BYTES = 1_000_000  # of an image file; larger ones are uploaded and named
+INSTANCES = "instances.jsonl"
+INLINE_BYTES = 1_000_000  # of an image file; a larger one is uploaded and named by its URI
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,8 +27,8 @@ class Line:
 
     Attributes:
         image: the image's name.
-        objects: which of its prompts are asked here, by number; none for automatic masks.
-        instance: the JSON.
+        objects: numbers of the image's prompts that this line holds; none for automatic masks.
+        instance: the JSON, without the image's content once it is in the bucket.
     """
 
     image: str
@@ -38,25 +42,25 @@ def is_click(prompt: Prompt) -> bool:
 
 
 def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list[Line]:
-    """The lines of one image; large local images are uploaded beside the input.
+    """The lines of one image; uploads a large local image beside the input.
 
-    Clicks and other prompts are asked in lines of their own: a click gets three candidates, and
-    that is said for a whole instance.
+    Clicks get lines of their own: the server shall offer three candidates for a click, and an
+    instance asks for candidates for all of its prompts or for none.
 
     Args:
-        image: with its prompts.
+        image: the image with its prompts.
         job: the job's folder in the bucket.
         readable: ``gs://`` folders that the container may read.
 
     Raises:
-        StorageError: the image cannot be read, or not uploaded.
-        ImageError: it is no image, as far as that can be told without a bucket's content.
+        StorageError: the image cannot be read, or cannot be uploaded.
+        ImageError: a file outside these folders is no image.
     """
     data: bytes | None = None
     uri = image.folder.uri_of(image.file)
     if not uri.startswith(tuple(readable)) or not uri.startswith(SCHEME):
         data = image.folder.read_bytes(image.file)
-        read_size(data, image.name)  # what is no image is not sent: machines cost from the start
+        read_size(data, image.name)  # refuses what is no image before a machine bills for it
         if len(data) > INLINE_BYTES:
             name = f"images/{image.name}"
             job.write_bytes(name, data, "application/octet-stream")
@@ -64,21 +68,20 @@ def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list
     numbers = range(len(image.prompts))
     clicks = tuple(n for n in numbers if is_click(image.prompts[n]))
     others = tuple(n for n in numbers if n not in clicks)
-    found = []
+    lines = []
     for objects in (clicks, others):
         if objects:
-            # An object without points or box has no place in a list of either kind.
             for group in _same_kind(objects, image.prompts):
                 chosen = [image.prompts[n] for n in group]
                 instance = make_instance(image.name, data, uri, chosen, multimask=objects is clicks)
-                found.append(Line(image.name, group, instance))
+                lines.append(Line(image.name, group, instance))
     if not image.prompts:
-        found.append(Line(image.name, (), make_instance(image.name, data, uri, ())))
-    return found
+        lines.append(Line(image.name, (), make_instance(image.name, data, uri, ())))
+    return lines
 
 
 def _same_kind(objects: Sequence[int], prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
-    """Objects by what they are prompted with: a list has points, boxes, or both, throughout."""
+    """Group objects by kind of prompt: in one instance all have points, or boxes, or both."""
     groups: dict[tuple[bool, bool], list[int]] = {}
     for number in objects:
         prompt = prompts[number]
@@ -87,13 +90,13 @@ def _same_kind(objects: Sequence[int], prompts: Sequence[Prompt]) -> list[tuple[
 
 
 def line_key(instance: dict[str, Any]) -> str:
-    """What tells one line's result from another's: the instance without the image's content."""
+    """The key under which a line's result is found: the instance without the image's content."""
     rest = {name: value for name, value in instance.items() if name != "image"}
     return json.dumps(_plain(rest), sort_keys=True)
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as floats: the service may write 1 as 1.0."""
+    """The value with floats for all numbers: the service may write 1 as 1.0."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -101,6 +104,39 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def prompts_of(planned: PlannedImage) -> tuple[Prompt, ...]:
-    """The prompts of a planned image."""
-    return tuple(parse_prompt(form, planned.name) for form in planned.prompts)
+def write_input(
+    images: Sequence[InputImage], job: Folder, readable: Sequence[str]
+) -> tuple[list[Line], dict[str, str]]:
+    """Write the job's input to the bucket.
+
+    Args:
+        images: the images with their prompts.
+        job: the job's folder in the bucket.
+        readable: ``gs://`` folders that the container may read.
+
+    Returns:
+        The lines that were written, and the reason for each image, by name, that has none.
+
+    Raises:
+        StorageError: the input cannot be written.
+    """
+    lines: list[Line] = []
+    unreadable: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, INSTANCES)
+        with path.open("w", encoding="utf-8") as file, meter("preparing") as bar:
+            for number, image in enumerate(images):
+                try:
+                    image_lines = input_lines(image, job, readable)
+                except (StorageError, ImageError) as error:
+                    unreadable[image.name] = str(error)
+                    continue
+                for line in image_lines:
+                    file.write(json.dumps(line.instance) + "\n")
+                    # The content is in the file now and need not stay in memory.
+                    rest = {key: value for key, value in line.instance.items() if key != "image"}
+                    lines.append(dataclasses.replace(line, instance=rest))
+                bar.update(number + 1, len(images))
+        if lines:
+            job.write_from(INSTANCES, path, "application/jsonl")
+    return lines, unreadable

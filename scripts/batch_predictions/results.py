@@ -1,33 +1,41 @@
-"""What a Vertex batch prediction leaves, under either of the names the service gives its files."""
+"""The results of a Vertex batch prediction, read and written as a run's output."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.run.manifest import PlannedImage
-from pipeline.shard.image_outputs import draw_pictures, masks_content, write_masks, write_pictures
-from scripts.batch_predictions.input_lines import line_key
+from pipeline.shard.image_outputs import (
+    done_row,
+    draw_pictures,
+    failed_row,
+    masks_content,
+    write_masks,
+    write_pictures,
+)
+from scripts.batch_predictions.input_lines import Line, line_key
 from scripts.online_predictions.requests import records_of
 from scripts.terminal.errors import OperatorError
+from scripts.terminal.progress import meter
 from serving.sam.errors import ImageError
 from serving.sam.images import decode_image
 from serving.sam.masks import MaskRecord
-from serving.sam.prompts import Prompt
+from serving.sam.prompts import Prompt, parse_prompt
 from serving.storage import Folder, StorageError, open_folder
 
-# prediction.results-00000-of-00002 (the guide) or predictions_0001.jsonl (the API's reference)
+# The guide names prediction.results-00000-of-00002, the API's reference predictions_0001.jsonl.
 RESULTS = re.compile(r"(.*/)?(prediction\.results-\d+-of-\d+|predictions_\d+\.jsonl)")
-SHARD = "batch"  # what manifest rows call it
 ERRORS = re.compile(r"(.*/)?(prediction\.errors_stats-\d+-of-\d+|errors_\d+\.jsonl)")
+SHARD = "batch"  # the shard that the manifest's rows name
 
 
 def read_results(folder: Folder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every line's key and its prediction; a failed one is ``{"error": {...}}``.
+    """Every line's key and its prediction; a failed line's is ``{"error": {...}}``.
 
-    How many files there are is not fixed, and neither is their order.
+    The service chooses how many files it writes and in which order the lines are.
     """
     for file in folder.files():
         if not (RESULTS.fullmatch(file.name) or ERRORS.fullmatch(file.name)):
@@ -50,15 +58,15 @@ def merge_records(
     Raises:
         OperatorError: a prediction is missing or an error.
     """
-    found: dict[int, MaskRecord] = {}
+    by_object: dict[int, MaskRecord] = {}
     for objects, prediction in lines:
         if prediction is None:
             raise OperatorError("the batch prediction has no result for it", hint="run again")
         records = records_of(prediction, [prompts[number] for number in objects])
         if not objects:
             return records
-        found |= dict(zip(objects, records, strict=True))
-    return [found[number] for number in sorted(found)]
+        by_object |= dict(zip(objects, records, strict=True))
+    return [by_object[number] for number in sorted(by_object)]
 
 
 def write_image(
@@ -70,7 +78,7 @@ def write_image(
     max_masks: int,
     automatic: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write an image's masks and pictures as a run does, masks last; returns the masks' content.
+    """Write an image's masks and pictures as a run does, masks last; return the masks' content.
 
     Raises:
         ImageError: the image cannot be read here.
@@ -94,3 +102,53 @@ def write_image(
     write_pictures(output, planned, draw_pictures(planned, pixels, records, max_masks))
     write_masks(output, planned, content)
     return content
+
+
+def write_images(
+    output: Folder,
+    images: Sequence[PlannedImage],
+    lines: Sequence[Line],
+    predictions: Mapping[str, dict[str, Any]],
+    *,
+    model: dict[str, str],
+    max_masks: int,
+    automatic: dict[str, Any],
+) -> list[str]:
+    """Write masks and pictures of every image that has lines; return their manifest rows.
+
+    Args:
+        output: the run's output.
+        images: the images as planned.
+        lines: the job's input.
+        predictions: the job's results by :func:`line_key`.
+        model: ``name`` and ``sha256`` of what computed the masks.
+        max_masks: how many segments the reports show of an image.
+        automatic: settings of the images without prompts.
+    """
+    by_image: dict[str, list[Line]] = {}
+    for line in lines:
+        by_image.setdefault(line.image, []).append(line)
+    rows = []
+    with meter("collecting") as bar:
+        for number, image in enumerate(images):
+            image_lines = by_image.get(image.name)
+            if not image_lines:
+                continue
+            prompts = tuple(parse_prompt(form, image.name) for form in image.prompts)
+            answers = [
+                (line.objects, predictions.get(line_key(line.instance))) for line in image_lines
+            ]
+            try:
+                content = write_image(
+                    output,
+                    image,
+                    merge_records(answers, prompts),
+                    model=model,
+                    max_masks=max_masks,
+                    automatic=automatic,
+                )
+                rows.append(done_row(image, content).to_line())
+            except (OperatorError, ImageError) as error:
+                rows.append(failed_row(image, str(error), SHARD).to_line())
+            bar.update(number + 1, len(images))
+    return rows

@@ -37,3 +37,16 @@ def fault(vertex: Vertex) -> Callable[..., None]:
         assert requests.post(url, json=content, timeout=10).status_code == 200
 
     return inject
+
+
+@pytest.fixture
+def shell(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is pointed at the stand-ins, as a shell of an operator who rehearses."""
+    from serving.storage import bucket
+
+    for name, value in vertex.cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p1")
+    bucket._client.cache_clear()
+    yield
+    bucket._client.cache_clear()

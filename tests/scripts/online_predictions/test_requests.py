@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from scripts.batch_predictions.input_lines import input_lines, line_key
 from scripts.cli import app
 from scripts.online_predictions.requests import (
     innermost_message,
@@ -82,39 +81,6 @@ def test_a_prediction_becomes_a_run_s_records(engine: Engine, scene: RgbImage) -
     assert record["predicted_iou"] == pytest.approx(wanted["predicted_iou"], abs=1e-5)
     with pytest.raises(OperatorError, match="too large"):
         records_of({"error": {"message": "too large"}}, [CLICK])
-
-
-def test_objects_of_different_kinds_go_in_lines_of_their_own(tmp_path: Path) -> None:
-    from pipeline.run.input_images import InputImage
-    from serving.storage import open_folder
-
-    (tmp_path / "a.png").write_bytes(png(draw_scene()))
-    folder, job = open_folder(str(tmp_path)), open_folder(str(tmp_path / "job"))
-    image = InputImage(name="a.png", folder=folder, file="a.png", prompts=(CLICK, BOX, CLICK, BOTH))
-    lines = input_lines(image, job, ["gs://b/"])
-    assert [(line.objects, line.instance.get("multimask_output", False)) for line in lines] == [
-        ((0, 2), True), ((1,), False), ((3,), False),
-    ]  # fmt: skip
-    assert len({line_key(line.instance) for line in lines}) == 3
-    echoed = json.loads(json.dumps(lines[0].instance).replace("80.0", "80"))
-    assert line_key(echoed) == line_key(lines[0].instance)
-
-
-def test_large_images_are_uploaded_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipeline.run.input_images import InputImage
-    from scripts.batch_predictions import input_lines as batch_input
-    from serving.storage import open_folder
-
-    monkeypatch.setattr(batch_input, "INLINE_BYTES", 100)
-    (tmp_path / "a.png").write_bytes(png(draw_scene()))
-    job = open_folder(str(tmp_path / "job"))
-    image = InputImage(name="a.png", folder=open_folder(str(tmp_path)), file="a.png")
-    (line,) = input_lines(image, job, ["gs://b/"])
-    assert "image" not in line.instance
-    assert line.instance["image_uri"] == job.uri_of("images/a.png")
-    assert job.read_bytes("images/a.png") == (tmp_path / "a.png").read_bytes()
 
 
 @pytest.mark.parametrize(

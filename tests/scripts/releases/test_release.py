@@ -18,14 +18,8 @@ Release = Callable[..., Releases]
 
 
 @pytest.fixture
-def release(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> Iterator[Release]:
+def release(vertex: Vertex, shell: None) -> Iterator[Release]:
     """Releases of a request with changes; two checkpoints lie in the bucket."""
-    from serving.storage import bucket
-
-    for name, value in vertex.cloud.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p1")
-    bucket._client.cache_clear()
     for name in ("a", "b"):
         vertex.objects.put("p1-bucket", f"sam-checkpoint/{name}/{name}.pth", name.encode())
     request = ReleaseRequest(
@@ -39,7 +33,6 @@ def release(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> Iterator[Release
 
     yield make
     make().teardown()
-    bucket._client.cache_clear()
 
 
 B = {"checkpoint": "gs://p1-bucket/sam-checkpoint/b"}
