@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from scripts.terminal.errors import OperatorError
 from serving.sam.machine.devices import Precision
 
 EngineName = Literal["local", "vertex"]
@@ -60,3 +61,19 @@ Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks.")]
 def accelerator_name(option: str) -> str:
     """Vertex's name of the accelerator that ``--accelerator`` means; empty for a CPU."""
     return "" if option == "none" else option or DEFAULT_ACCELERATOR
+
+
+def refuse(reason: str, values: dict[str, object], command: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        reason: why they would.
+        values: what the operator gave, by option; empty for nothing.
+        command: whose help explains them.
+
+    Raises:
+        OperatorError: one of them was given.
+    """
+    given = [name for name, value in values.items() if value]
+    if given:
+        raise OperatorError(f"{', '.join(given)}: {reason}", hint=f"sam-vertex {command} --help")

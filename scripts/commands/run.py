@@ -79,7 +79,7 @@ def run(
         }
         if attach:
             reason = "--attach follows a run as it was submitted"
-            _refuse(reason, {**vertex_options, "INPUT": inputs})
+            options.refuse(reason, {**vertex_options, "INPUT": inputs}, "run")
             _print(_attached(attach, outputs), as_json)
             return
         if not inputs or not output:
@@ -103,7 +103,7 @@ def run(
             only_failed=only_failed,
         )
         if engine == "local":
-            _refuse("these are for --engine vertex", vertex_options)
+            options.refuse("these are for --engine vertex", vertex_options, "run")
             _print(_run_here(parameters, debug), as_json)
             return
         from scripts.runs.following import follow
@@ -121,13 +121,6 @@ def run(
             typer.echo(json.dumps({"run": run_id}) if as_json else run_id)
             return
         _print(follow(submitted), as_json)
-
-
-def _refuse(reason: str, options: dict[str, object]) -> None:
-    """Refuse options that would be ignored."""
-    given = [name for name, value in options.items() if value]
-    if given:
-        raise OperatorError(f"{', '.join(given)}: {reason}", hint="sam-vertex run --help")
 
 
 def _run_here(parameters: RunParameters, debug: bool) -> Summary:

@@ -1,4 +1,4 @@
-"""What a run will take: seconds and dollars, with every assumption said."""
+"""How long a run will take and what it will cost, with every assumption named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COORDINATORS_SECONDS = 240.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What there is to do.
+    """The work of a run.
 
     Attributes:
         automatic: images without prompts.
@@ -36,14 +36,14 @@ class Work:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The prediction.
+    """Time and cost of a run that has not begun.
 
     Attributes:
         seconds: from submission to the report.
         usd: of the whole run.
         usd_per_shard_hour: of a shard's machine.
         usd_per_run: fixed fee.
-        basis: every assumption, in words.
+        basis: every assumption, for a reader.
     """
 
     seconds: float
@@ -53,9 +53,12 @@ class Estimate:
     basis: str
 
     def to_json(self) -> dict[str, Any]:
-        """The form in ``RunParameters.forecast``."""
+        """Return the form in ``RunParameters.forecast``."""
         content = dataclasses.asdict(self)
-        return {k: round(v, 4) if isinstance(v, float) else v for k, v in content.items()}
+        return {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in content.items()
+        }
 
 
 def estimate(
@@ -90,7 +93,8 @@ def estimate(
     rounds = math.ceil(shards / max(min(work.parallel, shards), 1))
     seconds = coordinators_seconds + rounds * (start_seconds + compute / shards)
     billed = coordinators_seconds + shards * start_seconds + compute
-    basis = [f"{prices().basis}; time of an image: {automatic.basis}"]
+    basis = [prices().basis] if usd_per_shard_hour or usd_per_run else []
+    basis.append(f"time of an image: {automatic.basis}")
     if work.prompted and prompted.basis != automatic.basis:
         basis.append(f"with prompts: {prompted.basis}")
     if start_seconds or coordinators_seconds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from scripts.checkpoints.cache import cache_folder
+from scripts.local_files import write_whole
 from scripts.terminal.errors import OperatorError
 
 Mode = Literal["automatic", "prompted"]
@@ -103,11 +105,8 @@ def remember(metrics: Mapping[str, Any], machine: str) -> None:
         return
     stored = _stored()
     stored[_key(machine, metrics["model"]["name"], mode)] = dataclasses.asdict(measured)
-    try:
-        _path().parent.mkdir(parents=True, exist_ok=True)
-        _path().write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
-    except OSError:
-        return
+    with contextlib.suppress(OSError):
+        write_whole(_path(), (json.dumps(stored, indent=1) + "\n").encode())
 
 
 def throughput(
@@ -128,7 +127,8 @@ def throughput(
         return Throughput(seconds=seconds_per_image, basis="your --seconds-per-image")
     stored = _stored().get(_key(machine, checkpoint, mode))
     if isinstance(stored, dict):
-        return Throughput(**stored)
+        with contextlib.suppress(TypeError):  # another version's
+            return Throughput(**stored)
     if machine == THIS_MACHINE:
         raise OperatorError(
             f"nothing was measured on this machine yet for {checkpoint}, {mode}",

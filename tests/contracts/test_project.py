@@ -60,6 +60,7 @@ READS_THE_ENVIRONMENT = {
     "scripts/costs/prices.py": "an operator's own price list",
     "scripts/releases/request.py": "Terraform's request, whichever command Terraform starts",
     "scripts/development/": "CI or a developer starts them",
+    "scripts/prerequisites/checks.py": "credentials and a rehearsal are found by variables",
     "scripts/rehearsal/": "stand-ins are processes with what the real ones are given",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from scripts.checkpoints.cache import cache_folder
 from scripts.cli import app
 from scripts.costs import prices as table
 from scripts.costs.estimates import Work, estimate
@@ -65,7 +66,7 @@ def metrics(prompted: int = 0, computed: int = 10) -> dict[str, Any]:
     return {
         "prompted": prompted, "done": computed, "megapixels": 20.0, "model": {"name": "vit_b"},
         "seconds_per_stage": {"read": 1.0, "segment": 30.0, "draw": 3.0},
-        "run": {"computed": computed, "shard_seconds": 40.0},
+        "device": "cpu", "run": {"computed": computed, "shard_seconds": 40.0},
     }  # fmt: skip
 
 
@@ -86,6 +87,28 @@ def test_throughput_is_remembered_from_runs_and_says_its_origin() -> None:
     with pytest.raises(OperatorError, match="nothing was measured on this machine"):
         throughput(THIS_MACHINE, "vit_b", "automatic")
     assert throughput(THIS_MACHINE, "vit_b", "automatic", 2.5).seconds == 2.5
+
+
+def test_times_of_another_version_are_ignored() -> None:
+    remember(metrics(), THIS_MACHINE)
+    file = cache_folder().parent / "throughput.json"
+    file.write_text(file.read_text().replace('"beside"', '"of a later version"'))
+    with pytest.raises(OperatorError, match="nothing was measured on this machine"):
+        throughput(THIS_MACHINE, "vit_b", "automatic")
+
+
+def test_cost_command_predicts_a_run_on_this_machine_from_earlier_ones() -> None:
+    words = ("--images", "100", "--engine", "local", "--shards", "4")
+    assert "nothing was measured on this machine" in cost(*words, code=2).output
+    remember(metrics(), THIS_MACHINE)
+    result = json.loads(cost(*words, "--json").stdout)
+    assert result["seconds"] == 100 * 4.0, "shards are computed one after the other"
+    assert result["usd"] == 0 and "list prices" not in result["basis"]
+    text = cost(*words).stdout
+    assert "100 images: 7 min, on this machine" in text and "10 images, local, cpu" in text
+    assert "with prompts" not in text
+    assert "nothing was measured" in cost(*words, "--prompted", "0.5", code=2).output
+    assert "--spot: these are for --engine vertex" in cost(*words, "--spot", code=2).output
 
 
 def test_cost_command_predicts_a_run() -> None:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.commands.experiment import _sizes, _Study
+from scripts.commands.experiment import parse_sizes
+from scripts.experiment.results import read_result, write_result
+from scripts.experiment.study import Study
 from scripts.terminal.errors import OperatorError
 from tests.conftest import draw_scene
 
@@ -58,7 +60,7 @@ def test_batches_are_replicas_under_unique_names_and_the_seed_chooses(
     chosen: list[set[str]] = []
     for seed in (0, 0, 1):
         folder = tmp_path / f"study-{len(chosen)}"
-        batch = _Study([str(image_folder)], folder, "", seed).batch(20)
+        batch = Study([str(image_folder)], folder, "", seed).write_batch(20)
         names = sorted(path.name for path in (batch / "images").iterdir())
         assert len(names) == 20
         prompts = json.loads((batch / "prompts.json").read_text())
@@ -70,15 +72,16 @@ def test_batches_are_replicas_under_unique_names_and_the_seed_chooses(
 def test_batch_of_other_seeds_is_another_batch(image_folder: Path, tmp_path: Path) -> None:
     """In the same folder: what was prepared and measured before is not taken for it."""
     images, study = [str(image_folder)], tmp_path / "study"
-    first = _Study(images, study, "", 0)
-    first.write({**first.read({"engine": "local"}), "rows": [{"images": 2}]})
-    assert first.read({"engine": "local"})["rows"] == [{"images": 2}]
-    other = _Study(images, study, "", 1)
-    assert other.batch(4) != first.batch(4)
-    assert other.read({"engine": "local"})["rows"] == []
+    first = Study(images, study, "", 0)
+    settings = {"engine": "local", **first.settings()}
+    write_result(study, {**read_result(study, settings), "rows": [{"images": 2}]})
+    assert read_result(study, settings)["rows"] == [{"images": 2}]
+    other = Study(images, study, "", 1)
+    assert other.write_batch(4) != first.write_batch(4)
+    assert read_result(study, {**settings, **other.settings()})["rows"] == []
     Image.fromarray(draw_scene(50, 50)).save(image_folder / "a.png")
-    changed = _Study(images, study, "", 0)
-    assert changed.batch(4) != first.batch(4)
+    changed = Study(images, study, "", 0)
+    assert changed.write_batch(4) != first.write_batch(4)
 
 
 def test_prompts_of_the_seed_images_go_with_their_replicas(tmp_path: Path) -> None:
@@ -86,12 +89,12 @@ def test_prompts_of_the_seed_images_go_with_their_replicas(tmp_path: Path) -> No
     Image.fromarray(draw_scene(80, 60)).save(image)
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps({"a.png": [{"box": [1, 2, 30, 40]}]}))
-    batch = _Study([str(image)], tmp_path / "study", str(prompts), 0).batch(4)
-    found = json.loads((batch / "prompts.json").read_text())
-    assert list(found.values()) == [[{"box": [1.0, 2.0, 30.0, 40.0]}]] * 2
+    batch = Study([str(image)], tmp_path / "study", str(prompts), 0).write_batch(4)
+    prompts_written = json.loads((batch / "prompts.json").read_text())
+    assert list(prompts_written.values()) == [[{"box": [1.0, 2.0, 30.0, 40.0]}]] * 2
 
 
 @pytest.mark.parametrize("text", ["", "5,x", "0", "-3", "1000000"])
 def test_wrong_sizes_are_named(text: str) -> None:
     with pytest.raises(OperatorError, match="--sizes"):
-        _sizes(text)
+        parse_sizes(text)

@@ -1,0 +1,77 @@
+"""What a deployment costs while it stands: Workbench, deployed models, the bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts.cloud.deployment import Deployment
+from scripts.costs.prices import HOURS_A_MONTH, prices
+
+Row = dict[str, Any]
+
+
+def deployment_costs(outputs: Path) -> list[Row]:
+    """List what bills: ``what``, ``usd_an_hour``, ``usd_a_month`` and a ``note`` for each.
+
+    A price that is not known is ``None``.
+
+    Args:
+        outputs: file that 'cdktf deploy' wrote.
+
+    Raises:
+        OperatorError: the outputs cannot be read, or Vertex AI cannot be asked.
+        StorageError: the bucket cannot be listed.
+    """
+    deployment = Deployment.from_outputs(outputs)
+    rows = list(_workbench(deployment))
+    if deployment.endpoint_resource_name:
+        rows += _deployed_models(outputs)
+    rows.append(_bucket(deployment))
+    return rows
+
+
+def _row(what: str, hour: float | None, note: str = "") -> Row:
+    month = None if hour is None else round(hour * HOURS_A_MONTH, 2)
+    rounded = None if hour is None else round(hour, 5)
+    return {"what": what, "usd_an_hour": rounded, "usd_a_month": month, "note": note}
+
+
+def _workbench(deployment: Deployment) -> Iterator[Row]:
+    shape = deployment.workbench_shape
+    if not shape:
+        return
+    machine, accelerator = str(shape["machine"]), str(shape["accelerator"])
+    hour = prices().workbench_hour(machine, accelerator)
+    note = "while it runs; it stops when idle"
+    yield _row(f"Workbench {deployment.workbench_name}, {machine}", hour, note)
+    disks_gb = int(shape["disk_gb"])
+    hour = disks_gb * prices().usd["disk_gb_month"] / HOURS_A_MONTH
+    yield _row(f"its disks, {disks_gb} GB", hour, "always")
+
+
+def _deployed_models(outputs: Path) -> Iterator[Row]:
+    from scripts.releases.release import Releases
+    from scripts.releases.request import read_request
+    from scripts.releases.versions import version_table
+
+    versions = version_table(Releases(read_request(outputs)))
+    deployed = [version for version in versions if version["deployed_model_ids"]]
+    for version in deployed:
+        note = f"{version['traffic_percent']} % of the traffic; bills whether it is asked or not"
+        what = f"deployed model, version {version['version']}"
+        yield _row(what, version["usd_an_hour"], note)
+    if not deployed:
+        yield _row("endpoint without a model", 0.0)
+
+
+def _bucket(deployment: Deployment) -> Row:
+    """Its live objects; noncurrent versions bill too and are not counted."""
+    from serving.storage import SCHEME, open_folder
+
+    sizes = [file.size_bytes for file in open_folder(f"{SCHEME}{deployment.bucket_name}").files()]
+    gigabytes = sum(sizes) / 1e9
+    hour = gigabytes * prices().usd["storage_gb_month"] / HOURS_A_MONTH
+    what = f"bucket {deployment.bucket_name}, {len(sizes)} objects"
+    return _row(what, hour, f"{gigabytes:.3f} GB")

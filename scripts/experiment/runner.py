@@ -1,0 +1,145 @@
+"""Where an experiment runs its batches: on this machine or on Vertex AI."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from scripts.checkpoints.cache import resolve_checkpoint
+from scripts.cloud.deployment import Deployment
+from scripts.costs.prices import prices
+from scripts.experiment.results import Mode, Row
+
+if TYPE_CHECKING:
+    from pipeline.run.parameters import RunParameters
+
+_ACCELERATOR = "NVIDIA_TESLA_T4"
+_MOST_CORES_OF_AN_N1 = 96
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRunner:
+    """Runs batches and says what each took.
+
+    Attributes:
+        engine: this machine or Vertex AI.
+        checkpoint: name or file.
+        shards: pieces each batch is split into.
+        points_per_side: grid of automatic prompts; ``None`` for the checkpoint's own.
+        outputs: file that 'cdktf deploy' wrote, for Vertex AI.
+    """
+
+    engine: Literal["local", "vertex"]
+    checkpoint: str
+    shards: int
+    points_per_side: int | None
+    outputs: Path
+
+    def settings(self) -> dict[str, Any]:
+        """What tells experiments on one machine from those on another, and today's date."""
+        cores = os.cpu_count() or 1
+        machine = priced_as = "n1-standard-4 and T4"
+        if self.engine == "local":
+            machine = f"{platform.machine()}, {cores} cores"
+            priced_as = f"as {cores} CPUs of an N1 on Vertex would bill"
+        return {
+            "date": datetime.date.today().isoformat(),
+            "engine": self.engine,
+            "machine": machine,
+            "priced_as": priced_as,
+            "checkpoint": self.checkpoint,
+            "shards": self.shards,
+            "points_per_side": self.points_per_side,
+        }
+
+    def run(self, batch: Path, run_folder: Path, count: int, mode: Mode) -> Row:
+        """Run one batch from nothing.
+
+        Args:
+            batch: folder with ``images/`` and ``prompts.json``.
+            run_folder: local folder for the output; its name tells runs on Vertex AI apart.
+            count: images in the batch.
+            mode: whether its prompts are used.
+
+        Returns:
+            The row of its figures.
+
+        Raises:
+            OperatorError: the run failed.
+        """
+        from pipeline.run.manifest import read_json
+        from pipeline.run.parameters import RunParameters
+        from pipeline.steps.write_report import METRICS
+        from serving.storage import open_folder
+
+        parameters = RunParameters(
+            inputs=(str(batch / "images"),),
+            output=str(run_folder),
+            prompts=str(batch / "prompts.json") if mode == "prompted" and count > 1 else "",
+            checkpoint=self.checkpoint,
+            shards=self.shards,
+            points_per_side=self.points_per_side,
+            max_failed=1.0,
+        )
+        run = self._run_here if self.engine == "local" else self._run_on_vertex
+        output = run(parameters)
+        metrics = read_json(open_folder(output), METRICS)
+        seconds = metrics["run"]["wall_seconds"]
+        usd = metrics["cost_usd"].get("actual") or seconds / 3600 * self._usd_an_hour()
+        return {
+            "images": count,
+            "mode": mode,
+            "seconds": round(seconds, 2),
+            "usd": round(usd, 5),
+            "images_per_second": metrics["images_per_second"],
+            "failed": metrics["failed"],
+            "masks": metrics["masks"],
+            "prompted": metrics["prompted"],
+            "report": f"{output}/report.html",
+        }
+
+    def _run_here(self, parameters: RunParameters) -> str:
+        """Run on this machine; return the output."""
+        from scripts.runs.local import run_here
+
+        shutil.rmtree(parameters.output, ignore_errors=True)  # a resumed run would measure the rest
+        checkpoint = resolve_checkpoint(self.checkpoint)
+        run_here(dataclasses.replace(parameters, checkpoint=checkpoint))
+        return parameters.output
+
+    def _run_on_vertex(self, parameters: RunParameters) -> str:
+        """Upload the batch and run it on Vertex AI; return the URI of the output."""
+        from scripts.runs.following import follow
+        from scripts.runs.submission import submit_run
+        from serving.storage import open_folder
+
+        deployment = Deployment.from_outputs(self.outputs)
+        images, name = Path(parameters.inputs[0]), Path(parameters.output).name
+        uri = f"{deployment.images_uri}/experiment-{images.parent.name}"
+        folder = open_folder(uri)
+        uploaded = {file.name for file in folder.files()}
+        for path in sorted(images.iterdir()):
+            if path.name not in uploaded:
+                folder.write_bytes(path.name, path.read_bytes(), "application/octet-stream")
+        now = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+        output = f"{deployment.pipeline_uri}/experiment/{now}-{name}"
+        submitted = submit_run(
+            dataclasses.replace(parameters, inputs=(uri,), output=output),
+            outputs=self.outputs,
+            parallel=self.shards,
+            accelerator=_ACCELERATOR,
+        )
+        follow(submitted)
+        return output
+
+    def _usd_an_hour(self) -> float:
+        """The list price of all machines; one's own costs what the nearest on Vertex would."""
+        if self.engine == "vertex":
+            return self.shards * (prices().shard_hour(4, _ACCELERATOR, 1) or 0.0)
+        cores = min(os.cpu_count() or 1, _MOST_CORES_OF_AN_N1)
+        return prices().shard_hour(cores, "", 1) or 0.0

@@ -1,0 +1,183 @@
+"""The checks of ``sam-vertex doctor``: tools, settings, credentials, the Workbench."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from scripts.checkout import ROOT
+from scripts.cloud.deployment import Deployment
+
+ADC = ".config/gcloud/application_default_credentials.json"
+TIMEOUT_S = 30
+Status = Literal["ok", "missing", "wrong", "waiting", "skipped"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: what was checked.
+        status: ok; missing or wrong, which make the command fail; waiting; skipped.
+        message: the version, the path or the fault.
+        hint: how to mend it.
+    """
+
+    check: str
+    status: Status
+    message: str
+    hint: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether the operator must mend it."""
+        return self.status in ("missing", "wrong")
+
+
+def _version(command: list[str]) -> str | None:
+    """The first version number that a program prints of itself; ``None`` where it does not run."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+            env={**os.environ, "CHECKPOINT_DISABLE": "1"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"\d+\.\d+(\.\d+)?", done.stdout)
+    return match[0] if match else None
+
+
+def _tool(name: str, command: list[str], least: tuple[int, ...], hint: str) -> Finding:
+    version = _version(command)
+    expected = ".".join(map(str, least))
+    if version is None:
+        return Finding(name, "missing", f"{command[0]} does not run", hint)
+    if tuple(map(int, version.split("."))) < least:
+        return Finding(name, "wrong", f"{version}; expected {expected} or newer", hint)
+    return Finding(name, "ok", version)
+
+
+def check_python() -> Finding:
+    """The interpreter that runs this."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] != (3, 11):
+        return Finding(
+            "python", "wrong", f"{version}; expected 3.11", "PYTHON=python3.11 make setup"
+        )
+    return Finding("python", "ok", version)
+
+
+def check_terraform() -> Finding:
+    """Terraform on the PATH."""
+    hint = "https://developer.hashicorp.com/terraform/install"
+    return _tool("terraform", ["terraform", "version"], (1, 5), hint)
+
+
+def check_node() -> Finding:
+    """Node on the PATH."""
+    return _tool("node", ["node", "--version"], (20,), "https://nodejs.org/en/download")
+
+
+def check_cdktf() -> Finding:
+    """The command line that deploys, as ``make setup`` installs it."""
+    program = ROOT / "node_modules" / ".bin" / "cdktf"
+    if not program.exists():
+        return Finding("cdktf", "missing", f"{program} is not there", "make setup")
+    package = ROOT / "node_modules" / "cdktf-cli" / "package.json"
+    return Finding("cdktf", "ok", str(json.loads(package.read_text("utf-8"))["version"]))
+
+
+def check_settings() -> Finding:
+    """The settings of the stacks, as the app that declares them judges them."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.main", "--check"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        problem = f"infra.main has not answered for {TIMEOUT_S} s"
+        return Finding("settings", "wrong", problem, "python -m infra.main --check")
+    if done.returncode == 0:
+        return Finding("settings", "ok", done.stdout.strip())
+    lines = dict(line.split(": ", 1) for line in done.stderr.splitlines() if ": " in line)
+    problem = lines.get("error", done.stderr.strip() or "infra.main does not run")
+    return Finding("settings", "wrong", problem, lines.get("hint", "make setup"))
+
+
+def check_credentials() -> Finding:
+    """Credentials for Google Cloud; whether they are valid only Google can say."""
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        return Finding("credentials", "skipped", "none needed: this shell uses the local cloud")
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    path = Path(named) if named else Path.home() / ADC
+    if path.exists():
+        return Finding("credentials", "ok", f"found {path}")
+    return Finding(
+        "credentials", "missing", f"{path} is not there", "gcloud auth application-default login"
+    )
+
+
+def check_startup(outputs: Path) -> Finding:
+    """What the Workbench's start-up script last reported."""
+    from serving.storage import StorageError, open_folder
+
+    name = "workbench start-up"
+    if not outputs.exists():
+        return Finding(name, "skipped", f"nothing is deployed: there is no {outputs}")
+    deployment = Deployment.from_outputs(outputs)
+    folder, _, object_name = deployment.startup_status_uri.rpartition("/")
+    try:
+        status_folder = open_folder(folder)
+        if not status_folder.exists(object_name):
+            return Finding(
+                name,
+                "waiting",
+                f"no report yet at {deployment.startup_status_uri}",
+                "it reports a minute after its first start; see the instance's serial port log",
+            )
+        report = json.loads(status_folder.read_bytes(object_name))
+    except StorageError as error:
+        return Finding(name, "wrong", str(error), "check the bucket's name and your access to it")
+    text = f"{report['status']} at {report['reported']}, {report['step']}: {report['message']}"
+    if report["status"] == "ready":
+        return Finding(name, "ok", text)
+    if report["status"] == "running":
+        return Finding(name, "waiting", text, "look again in a few minutes")
+    hint = (
+        f"mend it, then: gcloud workbench instances reset {deployment.workbench_name} "
+        f"--location={deployment.workbench_zone}"
+    )
+    return Finding(name, "wrong", text, hint)
+
+
+def findings(outputs: Path) -> Iterator[Finding]:
+    """Run every check, in the order in which an operator needs what it checks."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        check_python,
+        check_terraform,
+        check_node,
+        check_cdktf,
+        check_settings,
+        check_credentials,
+        lambda: check_startup(outputs),
+    )
+    for check in checks:
+        yield check()
