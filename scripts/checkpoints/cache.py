@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from scripts.terminal.errors import OperatorError
-from serving.sam.checkpoints import CheckpointEntry, find_entry
+from serving.sam.checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
 
 
 def cache_folder() -> Path:
@@ -18,6 +19,21 @@ def cache_folder() -> Path:
 def cached_path(entry: CheckpointEntry) -> Path:
     """Where a known checkpoint lies, or will lie once it is fetched."""
     return entry.embedded_path or cache_folder() / entry.file_name
+
+
+def checkpoint_table() -> list[dict[str, Any]]:
+    """A row for each known checkpoint; its ``path`` is ``None`` where it is not on this machine."""
+    return [
+        {
+            "name": entry.name,
+            "file_name": entry.file_name,
+            "size_bytes": entry.size_bytes,
+            "sha256": entry.sha256,
+            "path": str(cached_path(entry)) if cached_path(entry).exists() else None,
+            "summary": entry.summary,
+        }
+        for entry in CHECKPOINTS.values()
+    ]
 
 
 def resolve_checkpoint(name: str) -> str:

@@ -2,7 +2,7 @@
 
     python -m scripts.development.container_lock  # resolves serving/requirements.in
 
-The base image brings torch and torchvision, so neither they nor what only they need is written.
+The base image brings torch and torchvision, so this file leaves out both and what only they need.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from scripts.checkout import ROOT
 
-WANTED = ROOT / "serving" / "requirements.in"
+REQUIREMENTS = ROOT / "serving" / "requirements.in"
 LOCK = ROOT / "requirements.lock"
 TARGET = ROOT / "serving" / "requirements.txt"
 IN_BASE_IMAGE = ("torch", "torchvision", "triton")
@@ -51,12 +51,12 @@ def resolve() -> dict[str, Any]:
         report = Path(folder, "report.json")
         subprocess.run(  # noqa: S603
             [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed",
-             "--report", str(report), "--requirement", str(WANTED),
+             "--report", str(report), "--requirement", str(REQUIREMENTS),
              "--constraint", str(LOCK)],
             check=True,
         )  # fmt: skip
-        found: dict[str, Any] = json.loads(report.read_text("utf-8"))
-        return found
+        resolution: dict[str, Any] = json.loads(report.read_text("utf-8"))
+        return resolution
 
 
 def main() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from PIL import Image
@@ -30,18 +32,19 @@ def write_images(folder: Path) -> None:
         Image.fromarray(getattr(data, name)()).save(folder / f"{name}.jpg", quality=92)
 
 
-def main() -> None:
-    """Write the inputs, then hand over to ``sam-vertex run``."""
+def main() -> int:
+    """Write the inputs, then run ``sam-vertex run`` over them; return its exit code."""
     images, prompts, output = FOLDER / "images", FOLDER / "prompts.json", FOLDER / "output"
     write_images(images)
     prompts.write_text(json.dumps(PROMPTS, indent=2) + "\n", "utf-8")
     command = ["run", str(images), "--prompts", str(prompts), "--output", str(output)]
     print("sam-vertex " + " ".join(command), flush=True)
-    from scripts.cli import app
-
-    app(command, standalone_mode=False)
+    done = subprocess.run([sys.executable, "-m", "scripts.cli", *command], check=False)  # noqa: S603
+    if done.returncode:
+        return done.returncode
     print(f"\nOpen {output / 'report.html'} in a browser, or read {output / 'report.md'}.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Plan the stacks for review: what a change of this repository would do, as Markdown.
+"""Terraform's plan of the stacks as a comment for review: what a change would do, as Markdown.
 
     python -m scripts.development.plan_comment --output plan.md            # of the real project
     python -m scripts.development.plan_comment --rehearse --base ../main   # in a local cloud
@@ -22,21 +22,21 @@ from pathlib import Path
 import typer
 
 from scripts.checkout import ROOT, STACKS
-from scripts.rehearsal import local_cloud as cloud
+from scripts.rehearsal import local_cloud
 from scripts.terminal.errors import OperatorError, reporting_errors
 
 LONGEST = 28_000  # characters of one stack's plan; a comment holds 65,536
 SUMMARY = re.compile(r"^(Plan: .*|No changes\..*)$", re.MULTILINE)
 
 
-def _call(words: list[str], folder: Path, environment: dict[str, str]) -> str:
+def _call(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(  # noqa: S603
-        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         tail = (done.stderr or done.stdout).strip()[-800:]
         raise OperatorError(
-            f"{' '.join(words[:2])} failed: {tail}",
+            f"{' '.join(command[:2])} failed: {tail}",
             hint="python -m infra.main --check",
             exit_code=1,
         )
@@ -49,9 +49,9 @@ def synthesize(checkout: Path, output: Path, environment: dict[str, str]) -> Non
     _call([sys.executable, "-m", "infra.main"], checkout, {**environment, **settings})
 
 
-def terraform(folder: Path, environment: dict[str, str], *words: str) -> str:
+def terraform(folder: Path, environment: dict[str, str], *arguments: str) -> str:
     """Run Terraform in a stack's folder; return what it printed."""
-    return _call(["terraform", *words, "-no-color", "-input=false"], folder, environment)
+    return _call(["terraform", *arguments, "-no-color", "-input=false"], folder, environment)
 
 
 def _stacks(output: Path) -> Iterator[tuple[str, Path]]:
@@ -61,12 +61,17 @@ def _stacks(output: Path) -> Iterator[tuple[str, Path]]:
             yield stack, folder
 
 
-def markdown(plans: dict[str, str], where: str) -> str:
-    """The plans as a comment: a line a stack, and each plan folded away."""
-    parts = [f"### Plan ({where})\n"]
+def markdown(plans: dict[str, str], origin: str) -> str:
+    """Return the plans as a comment: a line a stack, and each plan folded away.
+
+    Args:
+        plans: what ``terraform plan`` printed, by stack.
+        origin: of the plans, for the heading.
+    """
+    parts = [f"### Plan ({origin})\n"]
     for stack, text in plans.items():
-        found = SUMMARY.search(text)
-        parts.append(f"- `{stack}`: {found[1] if found else 'only outputs change'}")
+        summary = SUMMARY.search(text)
+        parts.append(f"- `{stack}`: {summary[1] if summary else 'only outputs change'}")
     for stack, text in plans.items():
         changes = text[text.find("Terraform used") :] if "Terraform used" in text else text
         cut = changes if len(changes) <= LONGEST else changes[:LONGEST] + "\n[cut: see the log]"
@@ -76,7 +81,7 @@ def markdown(plans: dict[str, str], where: str) -> str:
     return "\n".join(parts) + "\n"
 
 
-def plan(base: Path | None, rehearse: bool) -> str:
+def plan_as_markdown(base: Path | None, rehearse: bool) -> str:
     """Plan both stacks of this checkout; return Markdown.
 
     Args:
@@ -90,10 +95,10 @@ def plan(base: Path | None, rehearse: bool) -> str:
         home = Path(cleaning.enter_context(tempfile.TemporaryDirectory()))
         environment = dict(os.environ)
         if rehearse:
-            found = cloud.start(home / "cloud")
-            cleaning.callback(cloud.stop, found.home)
+            cloud = local_cloud.start(home / "cloud")
+            cleaning.callback(local_cloud.stop, cloud.home)
             environment = {"SAM_PROJECT_ID": "rehearsed-project", **environment}
-            environment |= found.environment()
+            environment |= cloud.environment()
             if base is not None:
                 synthesize(base.resolve(), home / "base", environment)
                 for _, folder in _stacks(home / "base"):
@@ -104,8 +109,8 @@ def plan(base: Path | None, rehearse: bool) -> str:
         for stack, folder in _stacks(home / "head"):
             terraform(folder, environment, "init")
             # Planning locks the state for writing; CI may look only.
-            words = () if rehearse else ("-lock=false",)
-            plans[stack] = terraform(folder, environment, "plan", *words)
+            locking = () if rehearse else ("-lock=false",)
+            plans[stack] = terraform(folder, environment, "plan", *locking)
         return markdown(plans, "rehearsed" if rehearse else "real project")
 
 
@@ -118,7 +123,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         with reporting_errors(debug=False):
-            text = plan(arguments.base, arguments.rehearse)
+            text = plan_as_markdown(arguments.base, arguments.rehearse)
             if arguments.output:
                 arguments.output.write_text(text, "utf-8")
             else:

@@ -1,4 +1,4 @@
-"""Scan what the stacks synthesize with the policy scanner checkov; compare with what is accepted.
+"""Scan the synthesized stacks with the policy scanner checkov; compare with the accepted list.
 
 python -m scripts.development.policy_audit --checkov .venv-audit/bin/checkov
 """
@@ -73,14 +73,14 @@ def scan(checkov: Path, folder: Path) -> list[dict[str, Any]]:
     return failed
 
 
-def compare(found: list[dict[str, Any]], accepted: dict[str, str], variant: str) -> list[str]:
-    """What is not as the list says, one line each."""
+def compare(findings: list[dict[str, Any]], accepted: dict[str, str], variant: str) -> list[str]:
+    """Return a line for each finding that is not accepted and each acceptance without a finding."""
     lines = [
         f"{variant}: {check['check_id']} {check['check_name']}: {check['resource']} is not accepted"
-        for check in found
+        for check in findings
         if check["check_id"] not in accepted
     ]
-    ids = {check["check_id"] for check in found}
+    ids = {check["check_id"] for check in findings}
     lines += [f"{variant}: {id_} is accepted, but not found" for id_ in accepted if id_ not in ids]
     return lines
 
@@ -95,9 +95,9 @@ def main() -> int:
     for variant, settings in VARIANTS.items():
         with tempfile.TemporaryDirectory() as folder:
             synthesize(Path(folder), settings)
-            found = scan(arguments.checkov, Path(folder))
-        print(f"{variant}: {len(found)} findings, {len(accepted[variant])} kinds accepted")
-        differing += compare(found, accepted[variant], variant)
+            findings = scan(arguments.checkov, Path(folder))
+        print(f"{variant}: {len(findings)} findings, {len(accepted[variant])} kinds accepted")
+        differing += compare(findings, accepted[variant], variant)
     for line in differing:
         print(f"error: {line}", file=sys.stderr)
     if differing:

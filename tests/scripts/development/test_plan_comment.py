@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scripts.checkout import ROOT
-from scripts.development import plan_comment as plan
+from scripts.development import plan_comment
 from scripts.terminal.errors import OperatorError
 
 
@@ -24,7 +24,7 @@ def test_rehearsed_plan_shows_what_a_change_changes(tmp_path: Path) -> None:
     )
     assert changed != settings.read_text()
     settings.write_text(changed)
-    text = plan.plan(base, rehearse=True)
+    text = plan_comment.plan_as_markdown(base, rehearse=True)
     assert "- `sam-platform`: Plan: 0 to add, 1 to change, 0 to destroy." in text
     assert "- `sam-serving`: No changes." in text
     assert re.search(r"[+~] keep_count +=.* 10$", text, re.MULTILINE), text
@@ -33,7 +33,7 @@ def test_rehearsed_plan_shows_what_a_change_changes(tmp_path: Path) -> None:
 
 def test_plan_that_is_too_long_for_a_comment_is_cut() -> None:
     long = "Terraform used ...\n" + "x" * 100_000 + "\nPlan: 1 to add, 0 to change, 0 to destroy."
-    text = plan.markdown({"sam-platform": long, "sam-serving": long}, "rehearsed")
+    text = plan_comment.markdown({"sam-platform": long, "sam-serving": long}, "rehearsed")
     assert len(text) < 65_536
     assert text.count("[cut: see the log]") == 2
     assert text.count("Plan: 1 to add") == 2
@@ -42,7 +42,7 @@ def test_plan_that_is_too_long_for_a_comment_is_cut() -> None:
 def test_wrong_settings_end_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM_ZONE", "us-west1-c")
     with pytest.raises(OperatorError, match="SAM_ZONE"):
-        plan.plan(None, rehearse=True)
+        plan_comment.plan_as_markdown(None, rehearse=True)
 
 
 def test_workflow_pins_actions_and_gives_no_more_than_it_needs() -> None:

@@ -1,0 +1,53 @@
+"""A checkpoint of this machine, uploaded into a folder of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from scripts.checkpoints.cache import cached_path
+from scripts.cloud.uploads import upload_file
+from scripts.terminal.errors import OperatorError
+from scripts.terminal.progress import meter
+from serving.sam.checkpoints import check_file, find_entry
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UploadedCheckpoint:
+    """A checkpoint in the bucket.
+
+    Attributes:
+        folder_uri: the folder that holds it and nothing else, as an endpoint wants it.
+        file_name: its name there.
+        sent: whether it was sent; otherwise the same content was there.
+    """
+
+    folder_uri: str
+    file_name: str
+    sent: bool
+
+
+def upload_checkpoint(name: str, parent_uri: str) -> UploadedCheckpoint:
+    """Check a checkpoint and upload it.
+
+    Args:
+        name: a known name, or a file.
+        parent_uri: ``gs://`` folder below which its own folder is made.
+
+    Raises:
+        OperatorError: a known checkpoint that is not here, or a bucket that cannot be written.
+        CheckpointError: the file is no usable checkpoint.
+    """
+    entry = find_entry(name)
+    path = Path(name)
+    if not path.exists() and entry is not None:
+        path = cached_path(entry)
+        if not path.exists():
+            raise OperatorError(
+                f"{name} is not on this machine", hint=f"sam-vertex checkpoint fetch {name}"
+            )
+    check_file(path, find_entry(path.name))
+    folder_uri = f"{parent_uri.rstrip('/')}/{path.stem}"
+    with meter(f"uploading {path.name}", unit="bytes") as bar:
+        sent = upload_file(path, f"{folder_uri}/{path.name}", bar)
+    return UploadedCheckpoint(folder_uri, path.name, sent)
