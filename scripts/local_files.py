@@ -11,12 +11,17 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its target and rename it, so that no reader meets half of it.
 
     Args:
-        path: the file; the folders above it are made.
+        path: the file; the folders above it are made. A link is followed, and what is no file, such
+            as ``/dev/stdout``, is simply written to.
         content: all of it.
 
     Raises:
         OSError: the file cannot be written; what was there before is still there.
     """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     partial = Path(name)

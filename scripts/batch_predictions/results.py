@@ -17,7 +17,7 @@ from pipeline.shard.image_outputs import (
     write_pictures,
 )
 from scripts.batch_predictions.input_lines import Line, line_key
-from scripts.online_predictions.requests import records_of
+from scripts.online_predictions.replies import mask_records
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import meter
 from serving.sam.errors import ImageError
@@ -62,7 +62,7 @@ def merge_records(
     for objects, prediction in lines:
         if prediction is None:
             raise OperatorError("the batch prediction has no result for it", hint="run again")
-        records = records_of(prediction, [prompts[number] for number in objects])
+        records = mask_records(prediction, [prompts[number] for number in objects])
         if not objects:
             return records
         by_object |= dict(zip(objects, records, strict=True))

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from scripts.cloud import deployment
+from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
-from scripts.online_predictions.requests import (
-    innermost_message,
-    make_instance,
-    make_prompts,
-    post,
-    records_of,
-    save_json,
-)
-from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
+from scripts.online_predictions.files import write_json, write_prediction
+from scripts.online_predictions.requests import make_request, read_image
+from scripts.online_predictions.servers import ask_endpoint, ask_server
+from scripts.terminal.errors import OperatorError, reporting_errors
 from serving.sam.prompts import Prompt
 
 EXAMPLES = (
@@ -49,7 +45,7 @@ def predict(
     save_request: Annotated[
         Path | None, typer.Option(help="Write the request's JSON there and send nothing.")
     ] = None,
-    outputs: options.Outputs = deployment.DEFAULT_PATH,
+    outputs: options.Outputs = DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -58,82 +54,63 @@ def predict(
     Writes IMAGE.overlay.png and IMAGE.masks.json to the output folder (default: the current one).
     """
     with reporting_errors(debug):
-        prompts = make_prompts(point or [], box or [])
-        data, name, uri = _read(image, endpoint)
-        instance = make_instance(name, data, uri, prompts, multimask=multimask)
-        parameters: dict[str, Any] = {"mask_format": "rle"}
-        if points_per_side is not None:
-            parameters["points_per_side"] = points_per_side
-        body = {"instances": [instance], "parameters": parameters}
+        prompts = parse_prompts(point or [], box or [])
+        requested = read_image(image, endpoint=endpoint)
+        body = make_request(
+            requested, prompts, multimask=multimask, points_per_side=points_per_side
+        )
         if save_request is not None:
-            save_json(save_request, body)
+            write_json(save_request, body)
             typer.echo(f"{save_request}: {save_request.stat().st_size} bytes")
             return
-        reply = _ask_endpoint(body, outputs) if endpoint else post(url, body)
+        reply = ask_endpoint(outputs, body) if endpoint else ask_server(url, body)
         if as_json:
             typer.echo(json.dumps(reply))
             return
-        _write(reply, prompts, data, name, output or Path())
+        files = write_prediction(reply, requested, prompts, output or Path())
+        typer.echo(f"{files.count} masks: {files.masks}")
+        if files.overlay is not None:
+            typer.echo(f"overlay: {files.overlay}")
 
 
-def _read(image: str, endpoint: bool) -> tuple[bytes | None, str, str]:
-    """Content, name and URI of the image; a ``gs://`` one is read by the server."""
-    if image.startswith("gs://"):
-        if not endpoint:
-            raise OperatorError(f"{image}: a server here reads no bucket", hint="--endpoint")
-        return None, image.rpartition("/")[2], image
-    path = Path(image).expanduser()
+def parse_prompts(points: Sequence[str], boxes: Sequence[str]) -> tuple[Prompt, ...]:
+    """The prompts of ``--point X,Y[,LABEL]`` and ``--box X0,Y0,X1,Y1``.
+
+    All points belong to one object, together with the box where there is one; several boxes are
+    several objects.
+
+    Raises:
+        OperatorError: not numbers, or points beside several boxes.
+        PromptError: numbers that are no prompt.
+    """
+    point_numbers = [_numbers(text, (2, 3), "--point X,Y or X,Y,LABEL") for text in points]
+    corners = [_corners(text) for text in boxes]
+    if len(corners) > 1:
+        if point_numbers:
+            raise OperatorError(
+                "points beside several boxes: which object do they belong to?",
+                hint="give one box with its points, or boxes alone",
+            )
+        return tuple(Prompt(box_xyxy=box) for box in corners)
+    if not point_numbers and not corners:
+        return ()
+    xy = tuple((numbers[0], numbers[1]) for numbers in point_numbers)
+    labels = tuple(int(numbers[2]) if len(numbers) == 3 else 1 for numbers in point_numbers)
+    return (Prompt(points=xy, labels=labels, box_xyxy=corners[0] if corners else None),)
+
+
+def _numbers(text: str, counts: tuple[int, ...], expected: str) -> tuple[float, ...]:
     try:
-        return path.read_bytes(), path.name, ""
-    except OSError as error:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in counts:
         raise OperatorError(
-            f"cannot read {path}: {error.strerror or error}", hint="give an image file"
-        ) from error
-
-
-def _ask_endpoint(body: dict[str, Any], outputs: Path) -> dict[str, Any]:
-    """Ask the deployed endpoint by the SDK."""
-    from google.api_core.exceptions import GoogleAPICallError
-
-    from scripts.cloud.vertex_sdk import connect, patiently
-
-    found = deployment.Deployment.from_outputs(outputs)
-    if not found.endpoint_resource_name:
-        raise OperatorError(f"{outputs} holds no endpoint", hint="cdktf deploy sam-serving")
-    size = len(json.dumps(body))
-    if found.reply_limit_bytes and size > found.reply_limit_bytes:
-        raise OperatorError(
-            f"the request has {size} bytes, this endpoint takes {found.reply_limit_bytes}",
-            hint="upload the image to the bucket and give its gs:// URI, or scale it down",
+            f"{text!r}: expected {expected} in pixels", hint="sam-vertex predict --help"
         )
-    sdk = connect(found.project_id, found.region)
-    try:
-        endpoint = patiently(lambda: sdk.Endpoint(found.endpoint_resource_name))
-        answer = patiently(
-            lambda: endpoint.predict(instances=body["instances"], parameters=body["parameters"])
-        )
-    except (GoogleAPICallError, ValueError) as error:
-        # ValueError is the SDK's word for any refusal of a dedicated endpoint.
-        raise OperatorError(
-            f"the endpoint refuses: {innermost_message(str(error))}",
-            hint="'sam-vertex model list' shows what is deployed",
-            exit_code=CLOUD,
-        ) from error
-    return {"predictions": answer.predictions, "deployed_model_id": answer.deployed_model_id}
+    return numbers
 
 
-def _write(
-    reply: dict[str, Any], prompts: tuple[Prompt, ...], data: bytes | None, name: str, folder: Path
-) -> None:
-    (prediction,) = reply["predictions"]
-    records = records_of(prediction, prompts)
-    masks = folder / f"{name}.masks.json"
-    save_json(masks, {"image": name, "masks": records})
-    typer.echo(f"{len(records)} masks: {masks}")
-    if data is not None:
-        from pipeline.shard.pictures import draw_overlay, encode_png
-        from serving.sam.images import decode_image
-
-        overlay = folder / f"{name}.overlay.png"
-        overlay.write_bytes(encode_png(draw_overlay(decode_image(data, name), records)))
-        typer.echo(f"overlay: {overlay}")
+def _corners(text: str) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = _numbers(text, (4,), "--box X0,Y0,X1,Y1")
+    return x0, y0, x1, y1

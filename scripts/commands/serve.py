@@ -12,6 +12,7 @@ from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from serving.sam.checkpoints import find_entry
+from serving.storage import SCHEME
 
 EXAMPLE = "Example: sam-vertex serve --checkpoint vit_b --port 8080"
 
@@ -33,13 +34,7 @@ def serve(
     shows counters.
     """
     with reporting_errors(debug):
-        place = resolve_checkpoint(checkpoint)
-        entry = find_entry(place)
-        if entry is not None and entry.name == place and entry.embedded_path is not None:
-            place = str(entry.embedded_path)
-        elif not place.startswith("gs://") and not Path(place).exists():
-            raise OperatorError(f"{place}: no such checkpoint", hint="sam-vertex checkpoint list")
-        os.environ["AIP_STORAGE_URI"] = place
+        os.environ["AIP_STORAGE_URI"] = _storage_uri(resolve_checkpoint(checkpoint))
         os.environ["AIP_HTTP_PORT"] = str(port)
         os.environ["SERVING_PRECISION"] = precision
         os.environ.setdefault("SERVING_TIMEOUT_SECONDS", "600")
@@ -55,3 +50,13 @@ def serve(
             raise OperatorError(
                 "the model server ended", hint="its log above says why", exit_code=CLOUD
             )
+
+
+def _storage_uri(source: str) -> str:
+    """Where the server reads a checkpoint that is a file, a URI or the name of an embedded one."""
+    entry = find_entry(source)
+    if entry is not None and entry.name == source and entry.embedded_path is not None:
+        return str(entry.embedded_path)
+    if not source.startswith(SCHEME) and not Path(source).exists():
+        raise OperatorError(f"{source}: no such checkpoint", hint="sam-vertex checkpoint list")
+    return source

@@ -1,1 +1,1 @@
-"""Single predictions: the request for one image, and what its reply says."""
+"""Single predictions: the request for one image, the servers that answer it, and the reply."""

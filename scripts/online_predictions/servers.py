@@ -1,0 +1,70 @@
+"""The two servers that answer a request: any model server by its address, and the endpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from scripts.cloud.deployment import Deployment
+from scripts.cloud.vertex_sdk import connect, patiently
+from scripts.online_predictions.replies import check_reply, innermost_message
+from scripts.terminal.errors import CLOUD, OperatorError
+
+TIMEOUT_SECONDS = 600.0
+
+
+def ask_server(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Send a request to a model server's address and return the reply.
+
+    Raises:
+        OperatorError: the server does not answer, or refuses the request.
+    """
+    import requests
+
+    try:
+        reply = requests.post(url, json=body, timeout=TIMEOUT_SECONDS)
+    except requests.RequestException as error:
+        raise OperatorError(
+            f"{url} does not answer ({type(error).__name__})",
+            hint="start a server here with 'sam-vertex serve', or use --endpoint",
+            exit_code=CLOUD,
+        ) from error
+    return check_reply(reply.status_code, reply.text)
+
+
+def ask_endpoint(outputs: Path, body: dict[str, Any]) -> dict[str, Any]:
+    """Send a request to the deployed endpoint by the SDK and return the reply.
+
+    Args:
+        outputs: outputs of ``cdktf deploy``, which name the endpoint.
+        body: the request.
+
+    Raises:
+        OperatorError: there is no endpoint, the request is too large for it, or it refuses.
+    """
+    from google.api_core.exceptions import GoogleAPICallError
+
+    deployment = Deployment.from_outputs(outputs)
+    if not deployment.endpoint_resource_name:
+        raise OperatorError(f"{outputs} holds no endpoint", hint="cdktf deploy sam-serving")
+    size, limit = len(json.dumps(body)), deployment.reply_limit_bytes
+    if limit and size > limit:
+        raise OperatorError(
+            f"the request has {size} bytes, this endpoint takes {limit}",
+            hint="upload the image to the bucket and give its gs:// URI, or scale it down",
+        )
+    sdk = connect(deployment.project_id, deployment.region)
+    try:
+        endpoint = patiently(lambda: sdk.Endpoint(deployment.endpoint_resource_name))
+        reply = patiently(
+            lambda: endpoint.predict(instances=body["instances"], parameters=body["parameters"])
+        )
+    except (GoogleAPICallError, ValueError) as error:
+        # The SDK raises ValueError for any refusal of a dedicated endpoint.
+        raise OperatorError(
+            f"the endpoint refuses: {innermost_message(str(error))}",
+            hint="'sam-vertex model list' shows what is deployed",
+            exit_code=CLOUD,
+        ) from error
+    return {"predictions": reply.predictions, "deployed_model_id": reply.deployed_model_id}
