@@ -178,7 +178,7 @@ def _source_hash(source: str) -> str:
 def _tiles(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     run, done = metrics["run"], metrics["done"]
     tiles: list[dict[str, Any]] = [
-        {"name": "images", "value": f"{done:,}"},
+        {"name": "images done", "value": f"{done:,}"},
         {"name": "masks", "value": f"{metrics['masks']:,}"},
         {"name": "failed", "value": f"{metrics['failed']:,}", "bad": metrics["failed"] > 0},
     ]

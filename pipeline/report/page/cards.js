@@ -102,7 +102,7 @@ function imageCard(index, open) {
     card.append(make("p", {}, reason || "failed"));
     return card;
   }
-  const facts = [kind, counted(masks, "mask"), `${seconds.toFixed(2)} s`];
+  const facts = [kind, counted(masks, "mask"), `${seconds.toFixed(2)}\u00a0s`];
   const about = make("p", {}, facts.join(" · "));
   card.append(about);
   imageDetail(index).then(
@@ -139,7 +139,7 @@ function cardPictures(index, detail, open) {
   const best = figure(
     "best",
     `Enlarge ${name}`,
-    `best masks: ${detail.masks.length} of ${masks.toLocaleString("en")}`,
+    masks ? `best masks: ${detail.masks.length} of ${masks.toLocaleString("en")}` : "original",
   );
   const all = figure(
     "all",

@@ -43,7 +43,7 @@ async function openViewer(index, view) {
   enlarged = stack;
   canvas.replaceChildren(stack);
   const drawing = stack.querySelector("svg");
-  masksButton.hidden = !drawing;
+  masksButton.hidden = !drawing?.hasChildNodes();
   press(masksButton, drawing, masksButton.getAttribute("aria-pressed") === "true");
   for (const button of stepButtons()) {
     const last = viewerPage.neighbour(index, Number(button.dataset.step)) === undefined;
