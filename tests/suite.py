@@ -12,7 +12,10 @@ NOT_UNIT = (
     "tests/infra/test_plan.py",
     "tests/infra/test_startup.py",
     "tests/journeys",
+    "tests/pipeline/report/test_html.py",
     "tests/pipeline/report/test_page.py",
+    "tests/pipeline/report/test_report.py",
+    "tests/pipeline/report/test_viewer.py",
     "tests/pipeline/shard/test_shards.py",
     "tests/scripts/commands/test_doctor.py",
     "tests/scripts/development",
@@ -46,6 +49,7 @@ SECONDS = {
     "tests/journeys/test_survival.py::test_shard_killed_at_random_equals_an_undisturbed_run": 25,
     "tests/journeys/test_survival.py::test_storage_that_fails_for_a_while_costs_time_only": 45,
     "tests/journeys/test_vertex_run.py": 120,
+    "tests/pipeline/report": 30,  # together: they share a run
     "tests/pipeline/shard/test_shards.py": 25,
     "tests/pipeline/steps/test_steps.py": 25,
     "tests/scripts/development": 20,

@@ -1,4 +1,4 @@
-"""The COCO data set of a run, written image by image so that its size costs no memory."""
+"""Writes the COCO data set of a run image by image, so that its size costs no memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AnnotationsWriter:
     """Writes the masks of a run as one COCO data set.
 
     ``pycocotools.coco.COCO`` loads it (https://cocodataset.org/#format-data). Annotations carry
-    SAM's scores beside the keys of the format; all are of the one category "object".
+    SAM's scores beside the keys of the format, and all have the same category, "object".
 
     Args:
         file: where to write, in binary mode.

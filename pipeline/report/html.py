@@ -185,7 +185,7 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     if run["computed"] < done:  # the others were there before
         value = f"{run['computed']:,} of {done:,}"
         tiles.append({"name": "computed by the last run", "value": value})
-    if run["computed"]:
+    if metrics["images_per_second"]:
         tiles.append({"name": "images/s", "value": f"{metrics['images_per_second']:.2f}"})
     tiles.append({"name": "last run", "value": duration(run["wall_seconds"])})
     if run["busy_share"]:

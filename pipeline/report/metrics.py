@@ -13,7 +13,7 @@ from pipeline.run.manifest import STAGES, ManifestRow
 class RunMetrics:
     """Sums over a run's images, gathered one image at a time.
 
-    Times of images are those of the run that computed each, so a resumed run reports the whole.
+    The time of an image is what the run that computed it took, so a resumed run reports the whole.
     """
 
     images: int = 0
@@ -48,7 +48,7 @@ class RunMetrics:
         Args:
             engine: where it ran.
             run: what the last run over this output took.
-            forecast: what that was expected to take, as ``RunParameters.forecast``.
+            forecast: what the run was to take, as ``RunParameters.forecast``.
         """
         done = self.images - self.failed
         seconds = sum(self.stage_seconds.values())
@@ -79,7 +79,7 @@ class LastRun:
     Attributes:
         computed: images it computed.
         wall_seconds: from its plan to its report.
-        shards: what each shard says, as ``ShardFigures.to_json``.
+        shards: the figures of each shard, as ``ShardFigures.to_json`` gives them.
     """
 
     computed: int
@@ -119,12 +119,12 @@ class LastRun:
         }
 
     def cost(self, engine: str, forecast: Mapping[str, Any]) -> dict[str, Any]:
-        """Estimated and actual cost; nothing where no price was given.
+        """Estimated and actual cost, in US dollars; empty where the run knew no price.
 
-        The actual one counts what the steps themselves saw: the time that a machine takes to come
-        up is billed too, and not known here.
+        The actual cost counts the time that the steps themselves saw. Google also bills the time
+        that a machine takes to come up, which the steps cannot see.
         """
-        if engine == "local":  # a run on one's own machine is billed by nobody
+        if engine == "local":  # nobody bills a run on the operator's own machine
             return {"estimated": 0.0, "actual": 0.0}
         if not forecast:
             return {}

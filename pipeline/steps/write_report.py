@@ -1,7 +1,7 @@
 """Last step: the manifest, the COCO data set, the figures and the reports of a run.
 
-Every masks file is read once, the next ones while one is worked on, and nothing but a short row is
-kept of it: a run of 100,000 images fits a small machine.
+The step reads every masks file once, some ahead of the image it works on, and keeps nothing but a
+short row of each: a run of 100,000 images fits a small machine.
 """
 
 from __future__ import annotations

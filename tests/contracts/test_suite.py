@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.checkout import ROOT
+from tests.conftest import find_chromium
 from tests.suite import NOT_UNIT, SECONDS, group_of, is_unit
 
 
@@ -49,3 +50,16 @@ def test_skip_that_is_not_foreseen_fails_in_ci(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert line in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("required", "outcome"), [(True, pytest.fail.Exception), (False, pytest.skip.Exception)]
+)
+def test_page_without_a_browser_fails_where_it_must_not_skip(
+    tmp_path: Path, required: bool, outcome: type[Exception]
+) -> None:
+    with pytest.raises(outcome, match="apt-get install chromium"):
+        find_chromium(str(tmp_path), required=required)
+    program = tmp_path / "google-chrome"
+    program.touch(mode=0o755)
+    assert find_chromium(str(tmp_path), required=required) == str(program)

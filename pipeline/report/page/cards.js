@@ -26,7 +26,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** @param {number} mask place among the best */
+/** @param {number} mask position among the best */
 const colourOf = (mask) => `rgb(${SETTINGS.colours[mask].join(" ")})`;
 
 /**
@@ -52,7 +52,7 @@ function outlineDrawing(detail) {
 /**
  * One picture with what it is called, for a card or the viewer.
  *
- * @param {number} index place among IMAGES
+ * @param {number} index position in IMAGES
  * @param {Detail} detail
  * @param {View} view
  */
@@ -88,7 +88,7 @@ function press(button, drawing, pressed = button.getAttribute("aria-pressed") !=
 /**
  * A card; its pictures follow when the details of the image are there.
  *
- * @param {number} index place among IMAGES
+ * @param {number} index position in IMAGES
  * @param {OpenPicture} open
  */
 function imageCard(index, open) {

@@ -5,7 +5,7 @@
 // page; the details of the images into the page too, or into files of SETTINGS.chunk images each.
 
 /**
- * An image as the page holds it; the one place that names the columns is IMAGES below.
+ * An image as the page holds it; IMAGES below names the columns, and nothing else counts them.
  *
  * @typedef {[name: string, kind: number, masks: number, seconds: number, reason?: string]} Row
  */
@@ -89,7 +89,7 @@ function samReport(chunk, details) {
  *
  * A large page loads them as a script, because a page opened from a disk may load nothing else.
  *
- * @param {number} index place among IMAGES
+ * @param {number} index position in IMAGES
  * @returns {Promise<Detail>}
  */
 async function imageDetail(index) {

@@ -12,7 +12,7 @@ const orderChoice = byId("order", HTMLSelectElement);
 const pagers = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".pager"));
 
 /** @type {number[]} */
-let matches = []; // places among IMAGES, in order
+let matches = []; // positions in IMAGES, in the chosen order
 let page = 0;
 
 const maskCounts = IMAGES.filter((image) => image.kind !== "failed")
@@ -60,23 +60,23 @@ function draw() {
   page = Math.min(Math.max(page, 0), pages - 1);
   const indices = matches.slice(page * PAGE, (page + 1) * PAGE);
   gallery.replaceChildren(...indices.map((index) => imageCard(index, openViewer)));
-  const place = `page ${page + 1} of ${pages.toLocaleString("en")}`;
+  const pageOfPages = `page ${page + 1} of ${pages.toLocaleString("en")}`;
   for (const pager of pagers) {
     pager.hidden = pages === 1;
     const [previous, next] = pager.querySelectorAll("button");
     previous.disabled = page === 0;
     next.disabled = page === pages - 1;
     const label = pager.querySelector("span");
-    if (label) label.textContent = place;
+    if (label) label.textContent = pageOfPages;
   }
   const total = counted(IMAGES.length, "image");
-  const found =
+  const count =
     matches.length === IMAGES.length
       ? total
       : matches.length
         ? `${matches.length.toLocaleString("en")} of ${total}`
         : `no image matches, of ${total}`;
-  byId("matches", HTMLElement).textContent = pages === 1 ? found : `${found}, ${place}`;
+  byId("matches", HTMLElement).textContent = pages === 1 ? count : `${count}, ${pageOfPages}`;
 }
 
 // What the page shows is in its address, so that it can be kept and sent, and Back returns to it.
@@ -161,17 +161,17 @@ for (const event of ["popstate", "hashchange"]) {
 
 viewerPage = {
   neighbour(index, step) {
-    let place = matches.indexOf(index);
-    if (place < 0) return undefined;
-    do place += step;
-    while (IMAGES[matches[place]]?.kind === "failed");
-    return matches[place];
+    let position = matches.indexOf(index);
+    if (position < 0) return undefined;
+    do position += step;
+    while (IMAGES[matches[position]]?.kind === "failed");
+    return matches[position];
   },
 
   async closed(index, view) {
-    const place = matches.indexOf(index);
-    if (place >= 0 && Math.floor(place / PAGE) !== page) {
-      page = Math.floor(place / PAGE);
+    const position = matches.indexOf(index);
+    if (position >= 0 && Math.floor(position / PAGE) !== page) {
+      page = Math.floor(position / PAGE);
       draw();
       history.pushState(null, "", address());
     }

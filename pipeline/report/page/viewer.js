@@ -27,7 +27,7 @@ let viewed;
 let viewerPage;
 
 /**
- * @param {number} index place among IMAGES
+ * @param {number} index position in IMAGES
  * @param {View} view
  */
 async function openViewer(index, view) {

@@ -15,13 +15,12 @@ from tests.conftest import draw_scene
 from tests.pipeline.conftest import run_steps
 
 
-def test_report_html_is_one_file_without_outside_references(local_run: RunParameters) -> None:
-    run_steps(local_run)
-    page = Path(local_run.output, "report.html").read_text("utf-8")
+def test_report_html_is_one_file_without_outside_references(small_run: RunParameters) -> None:
+    page = Path(small_run.output, "report.html").read_text("utf-8")
     assert "://" not in page
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=(?!.data:)", page)
     pictures = re.findall(r"data:image/webp;base64,[A-Za-z0-9+/=]+", page)
-    masks = [json.loads(path.read_text())["masks"] for path in _masks(local_run)]
+    masks = [json.loads(path.read_text())["masks"] for path in _masks(small_run)]
     assert len(pictures) == sum(2 + len(records) for records in masks)
 
 
@@ -41,15 +40,13 @@ def test_report_names_that_look_like_markup_stay_text(image_folder: Path, tmp_pa
     assert "\\|" in Path(run.output, "report.md").read_text("utf-8")
 
 
-def test_report_markdown_pictures_all_exist(local_run: RunParameters) -> None:
-    run_steps(local_run)
-    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", Path(local_run.output, "report.md").read_text())
+def test_report_markdown_pictures_all_exist(small_run: RunParameters) -> None:
+    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", Path(small_run.output, "report.md").read_text())
     assert len(links) >= 6
     for link in links:
-        assert Path(local_run.output, unquote(link)).is_file(), link
+        assert Path(small_run.output, unquote(link)).is_file(), link
 
 
-def test_overlay_has_the_images_size(local_run: RunParameters) -> None:
-    run_steps(local_run)
-    picture = np.asarray(Image.open(Path(local_run.output, "overlays/a.png.png")))
+def test_overlay_has_the_images_size(small_run: RunParameters) -> None:
+    picture = np.asarray(Image.open(Path(small_run.output, "overlays/a.png.png")))
     assert picture.shape == (150, 200, 3)

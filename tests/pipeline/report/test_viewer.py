@@ -71,14 +71,14 @@ def test_viewer_wheel_zooms_at_the_pointer_only_with_control(
         const b = n.getBoundingClientRect();
         return [({x} - b.x) / b.width, ({y} - b.y) / b.height];
     }}"""
-    place = page.locator("#canvas .stack").evaluate(under_pointer)
+    point = page.locator("#canvas .stack").evaluate(under_pointer)
     page.keyboard.down("Control")
     for _ in range(8):
         page.mouse.wheel(0, -100)
     page.keyboard.up("Control")
     stack = "document.querySelector('#canvas .stack')"
     wait_until(page, f"{stack}.getBoundingClientRect().width > {before * 2}")
-    assert page.locator("#canvas .stack").evaluate(under_pointer) == pytest.approx(place, abs=0.005)
+    assert page.locator("#canvas .stack").evaluate(under_pointer) == pytest.approx(point, abs=0.005)
 
 
 def test_viewer_mouse_drags_the_zoomed_picture(open_page: OpenPage, small: Path) -> None:
