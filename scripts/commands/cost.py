@@ -42,7 +42,8 @@ def cost(
     accelerator: options.Accelerator = "",
     spot: Annotated[bool, typer.Option("--spot", help="As if machines were preemptible.")] = False,
     region: Annotated[
-        str, typer.Option(help="Where it will run; one without prices is said.")
+        str,
+        typer.Option(help="Where it will run; the forecast says so where the table has no prices."),
     ] = "",
     start_seconds: Annotated[
         float, typer.Option(help="Until a shard's machine computes.", min=0)

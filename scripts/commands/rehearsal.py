@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from scripts.commands import options
-from scripts.rehearsal import local_cloud as cloud
+from scripts.rehearsal import local_cloud
 from scripts.terminal.errors import OperatorError, reporting_errors
 
 app = typer.Typer(
@@ -20,41 +20,41 @@ app = typer.Typer(
 Home = Annotated[Path, typer.Option(help="folder of the local cloud")]
 
 
-def _exports(found: cloud.Cloud) -> str:
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in found.environment().items()]
+def _exports(cloud: local_cloud.Cloud) -> str:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in cloud.environment().items()]
     return "\n".join(lines)
 
 
 @app.command(epilog='Example: sam-vertex rehearsal start && eval "$(sam-vertex rehearsal env)"')
-def start(home: Home = cloud.DEFAULT_HOME, debug: options.Debug = False) -> None:
-    """Start the local cloud; finds one that runs already."""
+def start(home: Home = local_cloud.DEFAULT_HOME, debug: options.Debug = False) -> None:
+    """Start the local cloud, or use the one that runs already."""
     with reporting_errors(debug):
-        found = cloud.start(home)
-        print(f"The local cloud runs: storage at {found.storage_url}, files in {found.home}")
+        cloud = local_cloud.start(home)
+        print(f"The local cloud runs: storage at {cloud.storage_url}, files in {cloud.home}")
         print('Point this shell at it:  eval "$(sam-vertex rehearsal env)"')
 
 
 @app.command(epilog='Example: eval "$(sam-vertex rehearsal env)"')
 def env(
-    home: Home = cloud.DEFAULT_HOME,
+    home: Home = local_cloud.DEFAULT_HOME,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Print the variables that make the real tools use the local cloud."""
     with reporting_errors(debug):
-        found = cloud.running(home.resolve())
-        if found is None:
+        cloud = local_cloud.running(home.resolve())
+        if cloud is None:
             raise OperatorError("no local cloud runs here", hint="sam-vertex rehearsal start")
-        print(json.dumps(found.environment(), indent=2) if as_json else _exports(found))
+        print(json.dumps(cloud.environment(), indent=2) if as_json else _exports(cloud))
 
 
 @app.command(epilog="Example: sam-vertex rehearsal stop")
 def stop(
-    home: Home = cloud.DEFAULT_HOME,
+    home: Home = local_cloud.DEFAULT_HOME,
     keep: Annotated[bool, typer.Option(help="leave its files for the next start")] = False,
     debug: options.Debug = False,
 ) -> None:
     """Stop the local cloud and remove what it made."""
     with reporting_errors(debug):
-        stopped = cloud.stop(home, keep=keep)
+        stopped = local_cloud.stop(home, keep=keep)
         print("The local cloud has stopped." if stopped else "No local cloud was running here.")

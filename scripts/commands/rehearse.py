@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +28,7 @@ def rehearse(
     Cloud; no account and no network are needed. What is left is OUTPUT; an interruption leaves
     nothing running either.
     """
-    with reporting_errors(debug), _interruptible():
+    with reporting_errors(debug):
         summary = Journey(output).run()
         if as_json:
             typer.echo(json.dumps(summary))
@@ -41,17 +38,3 @@ def rehearse(
             f"and destroyed, {summary['images']} images segmented, nothing left"
         )
         typer.echo(f"report: {summary['report']}")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end a block as Ctrl-C does, so that the block cleans up."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    earlier = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)

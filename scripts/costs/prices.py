@@ -1,7 +1,7 @@
 """List prices in US dollars, from one dated table that an operator may override.
 
 The table is ``prices.json`` beside this module; ``SAM_PRICES`` names a file with other values, of
-the same form, of which only what differs need be there.
+the same form, and need hold only what differs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Prices:
 
     @property
     def basis(self) -> str:
-        """What to say beside every figure."""
+        """What an operator must know beside every figure."""
         return f"list prices of {self.region}, {self.as_of}, US dollars, without {self.leaves_out}"
 
     def serving_hour(self, machine: str, accelerator: str, count: int) -> float | None:

@@ -1,4 +1,4 @@
-"""A run on Vertex AI, followed to its end: now from where it was submitted, now from elsewhere."""
+"""A run on Vertex AI, followed to its end by the command that submitted it or by another."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def follow(run: VertexRun) -> Summary:
     """Show how far a run is until it ends.
 
     Returns:
-        What it came to. How long an image took is kept for later estimates.
+        Its summary. The time of an image is kept for later estimates.
 
     Raises:
         OperatorError: the run failed or was cancelled; or the operator left it, or the connection

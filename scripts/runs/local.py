@@ -27,7 +27,7 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
         show_log: whether to print what Kubeflow and the steps logged, on standard error.
 
     Returns:
-        What the run came to. How long an image took is kept for later estimates.
+        The run's summary. The time of an image is kept for later estimates.
 
     Raises:
         OperatorError: a step failed.

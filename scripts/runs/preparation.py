@@ -1,4 +1,4 @@
-"""What a run on Vertex AI needs before it is submitted: an image, places its steps can reach."""
+"""What a run on Vertex AI needs before it is submitted: an image, folders its steps can reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run came to: figures for a program, lines for a person, an error where too much failed."""
+"""The summary of a run: figures for a program, lines for a person, too many failures an error."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Errors as an operator reads them: one line what, one line what to do, and an exit code."""
+"""Errors as an operator reads them: a line that names it, a line what to do, an exit code."""
 
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from typing import NoReturn, Protocol, Self, runtime_checkable
@@ -44,7 +46,7 @@ class OperatorError(Exception):
 
 
 def as_operator_error(error: Exception) -> OperatorError:
-    """Any error in an operator's terms; one that explains nothing is unexpected."""
+    """Return any error in an operator's terms; one without an explanation is unexpected."""
     if isinstance(error, OperatorError):
         return error
     if isinstance(error, ExplainedError):
@@ -57,9 +59,13 @@ def as_operator_error(error: Exception) -> OperatorError:
 
 @contextlib.contextmanager
 def reporting_errors(debug: bool) -> Iterator[None]:
-    """Print errors as ``error:`` and ``hint:`` and exit; a traceback only with debug."""
+    """Print errors as ``error:`` and ``hint:`` and exit; a traceback only with debug.
+
+    SIGTERM ends the block as Ctrl-C does, so that the block cleans up.
+    """
     try:
-        yield
+        with _interrupted_by_sigterm():
+            yield
     except (typer.Exit, typer.Abort):
         raise
     except KeyboardInterrupt:
@@ -69,6 +75,22 @@ def reporting_errors(debug: bool) -> Iterator[None]:
             traceback.print_exc()
         explained = as_operator_error(error)
         _fail(str(explained), explained.hint, explained.exit_code)
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # which has the handlers
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def _fail(message: str, hint: str, exit_code: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A list of steps that is shown while they are taken, with how long each took."""
+"""The steps of a long piece of work, shown while it goes on, with the time each needed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any
+
+from scripts.terminal.progress import report_line
 
 _PENDING, _RUNNING, _DONE, _FAILED = "·", "…", "✓", "✗"
 
@@ -43,7 +45,7 @@ class StepList:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[list[str]]:
-        """Take a step; what the block appends to the list is said beside it."""
+        """Time a step; the list shows the notes that the block appends beside its title."""
         row = next(row for row in self._rows if row[1] == title)
         notes: list[str] = []
         started = time.monotonic()
@@ -60,7 +62,7 @@ class StepList:
             self._draw()
             if self._live is None:
                 number = self._rows.index(row) + 1
-                print(f"[{number}/{len(self._rows)}] {_line(row)}", file=sys.stderr, flush=True)
+                report_line(f"[{number}/{len(self._rows)}] {_line(row)}")
 
     def timings(self) -> dict[str, float]:
         """Seconds of the steps that were taken, by title."""
@@ -76,5 +78,5 @@ class StepList:
 
 def _line(row: list[Any]) -> str:
     mark, title, note, seconds = row
-    took = f"{seconds:6.1f} s" if mark in (_DONE, _FAILED) else " " * 8
-    return f"{mark} {title:34} {took}  {note}".rstrip()
+    time_shown = f"{seconds:6.1f} s" if mark in (_DONE, _FAILED) else " " * 8
+    return f"{mark} {title:34} {time_shown}  {note}".rstrip()

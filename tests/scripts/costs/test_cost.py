@@ -23,15 +23,15 @@ def fresh_table() -> None:
     table._table.cache_clear()
 
 
-def cost(*words: str, code: int = 0) -> Any:
-    done = CliRunner().invoke(app, ["cost", *words])
+def cost(*arguments: str, code: int = 0) -> Any:
+    done = CliRunner().invoke(app, ["cost", *arguments])
     assert done.exit_code == code, done.output
     return done
 
 
 def test_estimate_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """1000 images of 3 s and 200 prompted of 0.5 s on four machines, two at a time."""
-    found = estimate(
+    estimated = estimate(
         Work(automatic=1000, prompted=200, shards=4, parallel=2),
         Throughput(seconds=3.0, basis="here"),
         Throughput(seconds=0.5, basis="there"),
@@ -41,10 +41,10 @@ def test_estimate_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
         coordinators_seconds=120,
     )
     compute = 1000 * 3.0 + 200 * 0.5
-    assert found.seconds == pytest.approx(120 + 2 * (300 + compute / 4))
-    assert found.usd == pytest.approx((120 + 4 * 300 + compute) / 3600 * 0.6 + 0.03)
-    for words in ("here", "there", "2026-10-04", "start-up assumed"):
-        assert words in found.basis
+    assert estimated.seconds == pytest.approx(120 + 2 * (300 + compute / 4))
+    assert estimated.usd == pytest.approx((120 + 4 * 300 + compute) / 3600 * 0.6 + 0.03)
+    for text in ("here", "there", "2026-10-04", "start-up assumed"):
+        assert text in estimated.basis
 
 
 def test_estimate_of_large_images_is_bound_by_what_goes_on_beside_the_network() -> None:
@@ -54,9 +54,9 @@ def test_estimate_of_large_images_is_bound_by_what_goes_on_beside_the_network() 
 
 
 def test_more_shards_than_images_cost_nothing_more() -> None:
-    one = Throughput(seconds=1.0, basis="x")
+    times = Throughput(seconds=1.0, basis="x")
     few, many = (
-        estimate(Work(automatic=3, shards=n, parallel=n), one, one, usd_per_shard_hour=1.0)
+        estimate(Work(automatic=3, shards=n, parallel=n), times, times, usd_per_shard_hour=1.0)
         for n in (3, 50)
     )
     assert few.usd == many.usd and few.seconds == many.seconds
@@ -76,9 +76,9 @@ def test_throughput_is_remembered_from_runs_and_says_its_origin() -> None:
         == PUBLISHED["automatic"]
     )
     remember(metrics(), "vertex, NVIDIA_TESLA_T4")
-    found = throughput("vertex, NVIDIA_TESLA_T4", "vit_b", "automatic")
-    assert found.seconds == 4.0 and found.beside == pytest.approx(0.2)
-    assert "measured on" in found.basis and "10 images" in found.basis
+    times = throughput("vertex, NVIDIA_TESLA_T4", "vit_b", "automatic")
+    assert times.seconds == 4.0 and times.beside == pytest.approx(0.2)
+    assert "measured on" in times.basis and "10 images" in times.basis
     # What was measured with prompts, elsewhere or over two images says nothing of this.
     assert throughput("vertex, NVIDIA_TESLA_T4", "vit_b", "prompted").seconds == 3.15
     remember(metrics(prompted=10, computed=2), "vertex, NVIDIA_L4")
@@ -98,25 +98,25 @@ def test_times_of_another_version_are_ignored() -> None:
 
 
 def test_cost_command_predicts_a_run_on_this_machine_from_earlier_ones() -> None:
-    words = ("--images", "100", "--engine", "local", "--shards", "4")
-    assert "nothing was measured on this machine" in cost(*words, code=2).output
+    arguments = ("--images", "100", "--engine", "local", "--shards", "4")
+    assert "nothing was measured on this machine" in cost(*arguments, code=2).output
     remember(metrics(), THIS_MACHINE)
-    result = json.loads(cost(*words, "--json").stdout)
+    result = json.loads(cost(*arguments, "--json").stdout)
     assert result["seconds"] == 100 * 4.0, "shards are computed one after the other"
     assert result["usd"] == 0 and "list prices" not in result["basis"]
-    text = cost(*words).stdout
+    text = cost(*arguments).stdout
     assert "100 images: 7 min, on this machine" in text and "10 images, local, cpu" in text
     assert "with prompts" not in text
-    assert "nothing was measured" in cost(*words, "--prompted", "0.5", code=2).output
-    assert "--spot: these are for --engine vertex" in cost(*words, "--spot", code=2).output
+    assert "nothing was measured" in cost(*arguments, "--prompted", "0.5", code=2).output
+    assert "--spot: these are for --engine vertex" in cost(*arguments, "--spot", code=2).output
 
 
 def test_cost_command_predicts_a_run() -> None:
-    found = json.loads(cost("--images", "1000", "--shards", "4", "--json").stdout)
+    result = json.loads(cost("--images", "1000", "--shards", "4", "--json").stdout)
     hour = 4 * 0.0546247 + 0.4025
     seconds = 240 + 300 + 1000 * 12.7 / 4
-    assert found["seconds"] == pytest.approx(seconds)
-    assert found["usd"] == pytest.approx((240 + 4 * 300 + 12700) / 3600 * hour + 0.03, abs=1e-3)
+    assert result["seconds"] == pytest.approx(seconds)
+    assert result["usd"] == pytest.approx((240 + 4 * 300 + 12700) / 3600 * hour + 0.03, abs=1e-3)
     text = cost("--images", "1000", "--spot", "--region", "europe-west4").stdout
     assert "not in the table" in text and "as if spot" in text and "2026-10-04" in text
 
@@ -149,7 +149,7 @@ def test_every_price_names_its_source() -> None:
     assert all(row["value"] > 0 and row["source"] for row in content["usd"].values())
 
 
-def test_duration_is_said_as_people_do() -> None:
+def test_duration_reads_as_people_say_it() -> None:
     assert [duration(s) for s in (5, 600, 9000)] == ["5 s", "10 min", "2.5 h"]
 
 

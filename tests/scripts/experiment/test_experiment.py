@@ -20,11 +20,11 @@ from tests.conftest import draw_scene
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 
 
-def experiment(images: Path, output: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def experiment(images: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             PROGRAM, "experiment", str(images), "--output", str(output), "--sizes", "2,4",
-            "--points-per-side", "4", *words,
+            "--points-per-side", "4", *arguments,
         ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -50,41 +50,41 @@ def run(
         text=True,
         check=False,
     )
-    found = json.loads(done.stdout)
-    return done.returncode, {finding["check"]: finding for finding in found}, done.stderr
+    findings = json.loads(done.stdout)
+    return done.returncode, {finding["check"]: finding for finding in findings}, done.stderr
 
 
 def test_doctor_names_everything_that_is_wrong(tmp_path: Path) -> None:
-    """Old Terraform, no Node, a wrong zone, no credentials: all said in one go, exit code 2."""
-    code, found, stderr = run(
+    """Old Terraform, no Node, a wrong zone, no credentials: named in one go, exit code 2."""
+    code, findings, stderr = run(
         tmp_path,
         programs={"terraform": "Terraform v1.2.9"},
         SAM_PROJECT_ID="my-project",
         SAM_ZONE="us-west1-c",
     )
     assert code == 2
-    assert found["terraform"]["status"] == "wrong"
-    assert "1.2.9" in found["terraform"]["message"]
-    assert found["settings"]["status"] == "wrong"
-    assert "SAM_ZONE" in found["settings"]["message"]
-    assert "us-west1-a" in found["settings"]["hint"]
-    assert found["credentials"]["status"] == "missing"
-    assert found["workbench start-up"]["status"] == "skipped"
+    assert findings["terraform"]["status"] == "wrong"
+    assert "1.2.9" in findings["terraform"]["message"]
+    assert findings["settings"]["status"] == "wrong"
+    assert "SAM_ZONE" in findings["settings"]["message"]
+    assert "us-west1-a" in findings["settings"]["hint"]
+    assert findings["credentials"]["status"] == "missing"
+    assert findings["workbench start-up"]["status"] == "skipped"
     assert stderr.startswith("error: not in order: ")
-    assert all(f["hint"] for f in found.values() if f["status"] in ("missing", "wrong"))
+    assert all(f["hint"] for f in findings.values() if f["status"] in ("missing", "wrong"))
 
 
 def test_doctor_finds_everything_in_order(tmp_path: Path) -> None:
     credentials = tmp_path / "key.json"
     credentials.write_text("{}")
-    _, found, _ = run(
+    _, findings, _ = run(
         tmp_path,
         programs={"terraform": "Terraform v1.11.4", "node": "v20.20.2"},
         SAM_PROJECT_ID="my-project",
         GOOGLE_APPLICATION_CREDENTIALS=str(credentials),
     )
     for check in ("python", "terraform", "node", "settings", "credentials"):
-        assert found[check]["status"] == "ok", found[check]
+        assert findings[check]["status"] == "ok", findings[check]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_doctor_reads_the_report_of_the_workbench(
     if report:
         text = {"status": report[0], "step": report[1], "message": "m", "reported": "2026-11-22"}
         objects.put(bucket, name, json.dumps(text).encode())
-    _, found, _ = run(tmp_path, STORAGE_EMULATOR_HOST=storage_server)
-    finding = found["workbench start-up"]
+    _, findings, _ = run(tmp_path, STORAGE_EMULATOR_HOST=storage_server)
+    finding = findings["workbench start-up"]
     assert finding["status"] == status, finding
     assert bool(finding["hint"]) == (status != "ok")
 

@@ -1,11 +1,14 @@
-"""Errors come as two lines with the right exit code; progress is plain where nobody watches."""
+"""Errors come as two lines with the right exit code."""
+
+import os
+import signal
+import time
 
 import pytest
 import typer
 
 from pipeline.local_engine import StepError
 from scripts.terminal.errors import OperatorError, as_operator_error, reporting_errors
-from scripts.terminal.progress import meter
 from serving.sam.errors import PromptError
 from serving.storage import BucketError, StorageError
 
@@ -34,6 +37,22 @@ def test_reporting_errors_prints_error_and_hint(
     assert second.startswith("hint: ")
 
 
+def test_sigterm_ends_a_command_as_an_interruption_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    earlier = signal.getsignal(signal.SIGTERM)
+    cleaned = []
+    with pytest.raises(typer.Exit) as exit_, reporting_errors(False):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            cleaned.append(True)
+    assert exit_.value.exit_code == 130 and cleaned
+    assert "error: interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is earlier
+
+
 def test_reporting_errors_with_debug_adds_the_traceback(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -56,14 +75,3 @@ def test_as_operator_error_tells_the_callers_fault_from_the_clouds(
     error: Exception, code: int
 ) -> None:
     assert as_operator_error(error).exit_code == code
-
-
-def test_meter_in_a_pipe_prints_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with meter("segmenting") as bar:
-        bar.update(0, None)
-        for done in range(1001):
-            bar.update(done, 1000, "2.00 images/s")
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "segmenting: 0/1000 2.00 images/s"
-    assert lines[-1] == "segmenting: 1000/1000 2.00 images/s"
-    assert len(lines) <= 12
