@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
 import socket
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.definition import define_pipeline
-from pipeline.run.claim import LOCK, held
-from pipeline.run.parameters import RunError, RunParameters
+from pipeline.run.claim import claimed
+from pipeline.run.parameters import RunParameters
 from pipeline.run.step_process import ERROR_VARIABLE, OWNER_VARIABLE
-from serving.storage import WORK, LocalFolder, StorageError, open_folder
+from serving.storage import WORK, open_folder
 
 LOG_HINT = "run again with --debug for the log; finished images are kept"
 
@@ -27,8 +25,8 @@ class StepError(Exception):
     """A step of the run failed.
 
     Attributes:
-        callers_fault: as the step's own error says.
-        hint: likewise.
+        callers_fault: whether the step's own error is its caller's mistake.
+        hint: the way out that the step's own error names.
     """
 
     def __init__(self, message: str, *, hint: str = LOG_HINT, callers_fault: bool = False) -> None:
@@ -41,17 +39,19 @@ def run_locally(parameters: RunParameters, log: IO[str]) -> dict[str, Any]:
     """Run the pipeline here, wait for its end, and return the summary of ``write-report``.
 
     Args:
-        parameters: what to do.
+        parameters: the run.
         log: receives everything that Kubeflow and the steps print.
 
     Raises:
         RunError: another run is using the same output.
-        StepError: a step failed; its own message where it left one.
+        StepError: a step failed; with the step's own message where the step reported one.
     """
     from kfp import local
 
-    with _only_one(parameters.output), tempfile.TemporaryDirectory(prefix="sam-kfp-") as scratch:
-        open_folder(parameters.output).delete_folder(WORK)  # what a killed run left half-done
+    output = open_folder(parameters.output)
+    run = f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(3)}"
+    with claimed(output, run), tempfile.TemporaryDirectory(prefix="sam-kfp-") as scratch:
+        output.delete_folder(WORK)  # what a killed run left half-done
         root = Path(scratch)
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
@@ -59,13 +59,13 @@ def run_locally(parameters: RunParameters, log: IO[str]) -> dict[str, Any]:
             workspace_root=str(root / "workspace"),
         )
         error_file = root / "error.json"
-        own = {
+        variables = {
             OWNER_VARIABLE: str(os.getpid()),
             ERROR_VARIABLE: str(error_file),
-            "TMPDIR": scratch,  # Kubeflow's runner leaves a folder behind for each step
+            "TMPDIR": scratch,  # Kubeflow's runner never removes the folders of its steps
         }
-        earlier = {name: os.environ.get(name) for name in own}
-        os.environ.update(own)
+        earlier = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
         try:
             # Kubeflow's runner prints its log and the steps' output to standard output.
             with contextlib.redirect_stdout(log), warnings.catch_warnings():
@@ -95,26 +95,3 @@ def _step_error(error_file: Path, error: RuntimeError) -> StepError:
             detail["message"], hint=detail["hint"], callers_fault=detail["callers_fault"]
         )
     return StepError(str(error))
-
-
-@contextlib.contextmanager
-def _only_one(output: str) -> Iterator[None]:
-    """Hold the output for one run; a local folder's lock goes with the process, however it ends."""
-    folder = open_folder(output)
-    if not isinstance(folder, LocalFolder):
-        with held(folder, f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(3)}"):
-            yield
-        return
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        file = (folder.path / LOCK).open("w")
-    except OSError as error:
-        raise StorageError(f"{folder.path}: {error.strerror or error}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                f"{output}: another run is writing here; wait for it or choose another output"
-            ) from error
-        yield

@@ -4,67 +4,81 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from serving.buckets import SCHEME, download, list_folder
 from serving.errors import ArtifactsError
+from serving.storage import SCHEME, Folder, StorageError, open_folder
 
 SUFFIXES = (".pth", ".pt")
 
 
-def choose_checkpoint(sizes: dict[str, int], wanted: str, place: str) -> str:
+def choose_checkpoint(files: Iterable[str], checkpoint: str, folder_uri: str) -> str:
     """Return the name of the checkpoint among a folder's files.
 
     Args:
-        sizes: file name to bytes.
-        wanted: the one to take; empty where there is only one.
-        place: the folder, for messages.
+        files: names of the folder's files.
+        checkpoint: the one to take; empty where there is only one.
+        folder_uri: the folder, for messages.
 
     Raises:
         ArtifactsError: there is none, or not exactly one and none was named.
     """
-    found = sorted(name for name in sizes if name.endswith(SUFFIXES) and "/" not in name)
-    if wanted:
-        if wanted not in found:
-            raise ArtifactsError(f"{place}: no {wanted!r} there, found {', '.join(found) or '-'}")
-        return wanted
-    if not found:
+    candidates = sorted(name for name in files if name.endswith(SUFFIXES) and "/" not in name)
+    if checkpoint:
+        if checkpoint not in candidates:
+            listed = ", ".join(candidates) or "-"
+            raise ArtifactsError(f"{folder_uri}: no {checkpoint!r} there, found {listed}")
+        return checkpoint
+    if not candidates:
         raise ArtifactsError(
-            f"{place}: no checkpoint ({' or '.join(SUFFIXES)}) there; upload one with "
+            f"{folder_uri}: no checkpoint ({' or '.join(SUFFIXES)}) there; upload one with "
             "'sam-vertex checkpoint upload'"
         )
-    if len(found) > 1:
+    if len(candidates) > 1:
         raise ArtifactsError(
-            f"{place}: several checkpoints ({', '.join(found)}); name one with SERVING_CHECKPOINT"
+            f"{folder_uri}: several checkpoints ({', '.join(candidates)}); name one with "
+            "SERVING_CHECKPOINT"
         )
-    return found[0]
+    return candidates[0]
 
 
 @contextlib.contextmanager
-def checkpoint_file(artifacts_uri: str, wanted: str) -> Iterator[Path]:
+def checkpoint_file(artifacts_uri: str, checkpoint: str) -> Iterator[Path]:
     """Yield the checkpoint as a local file; a downloaded copy is removed afterwards.
 
     Args:
         artifacts_uri: ``gs://`` folder, local folder or local file.
-        wanted: file name of the checkpoint, where a folder holds several.
+        checkpoint: file name of the checkpoint, where a folder holds several.
 
     Raises:
         ArtifactsError: nothing there, or it cannot be read.
     """
     if not artifacts_uri:
         raise ArtifactsError("AIP_STORAGE_URI is empty: upload the model with its artifact_uri")
-    if not artifacts_uri.startswith(SCHEME):
-        path = Path(artifacts_uri)
-        if path.is_dir():
-            sizes = {file.name: file.stat().st_size for file in path.iterdir() if file.is_file()}
-            path = path / choose_checkpoint(sizes, wanted, artifacts_uri)
-        if not path.is_file():
+    if not artifacts_uri.startswith(SCHEME) and not Path(artifacts_uri).is_dir():
+        if not Path(artifacts_uri).is_file():
             raise ArtifactsError(f"{artifacts_uri}: no such file or folder")
-        yield path
+        yield Path(artifacts_uri)
         return
-    name = choose_checkpoint(list_folder(artifacts_uri), wanted, artifacts_uri)
-    with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
-        path = Path(folder, name)
-        download(f"{artifacts_uri.rstrip('/')}/{name}", path)
+    try:
+        folder = open_folder(artifacts_uri)
+        files = [file.name for file in folder.files(nested=False)]
+    except StorageError as error:
+        raise ArtifactsError(f"{artifacts_uri}: cannot be listed ({error})") from error
+    name = choose_checkpoint(files, checkpoint, artifacts_uri)
+    if folder.is_local:
+        yield Path(folder.uri_of(name))
+        return
+    with tempfile.TemporaryDirectory(prefix="checkpoint-") as scratch:
+        path = Path(scratch, name)
+        _download(folder, name, path)
         yield path
+
+
+def _download(folder: Folder, name: str, path: Path) -> None:
+    try:
+        folder.download(name, path)
+    except StorageError as error:
+        uri = folder.uri_of(name)
+        raise ArtifactsError(f"{uri}: cannot be downloaded ({error})") from error

@@ -24,8 +24,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from serving.buckets import check_allowed
 from serving.errors import RequestError
+from serving.object_access import check_allowed
 from serving.parameters import Parameters, parse_parameters
 from serving.sam.errors import PromptError
 from serving.sam.prompts import Prompt, parse_box, parse_labels, parse_point, parse_points

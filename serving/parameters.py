@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from serving.buckets import check_allowed
 from serving.errors import RequestError
+from serving.object_access import check_allowed
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.errors import ParameterError
 from serving.settings import ServingSettings

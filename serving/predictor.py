@@ -20,11 +20,11 @@ import orjson
 from google.cloud.aiplatform.prediction.predictor import Predictor
 
 from serving.artifacts import checkpoint_file
-from serving.buckets import read_object, write_object
 from serving.contract import Instance, Request, parse_request
 from serving.costs import Costs, grid_points
 from serving.embeddings import EmbeddingCache
 from serving.errors import Refusal, RequestError, error_body
+from serving.object_access import read_object, write_object
 from serving.parameters import Parameters
 from serving.replies import array_bytes
 from serving.sam.embedding import Embedding

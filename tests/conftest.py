@@ -151,16 +151,16 @@ def bucket(storage_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    from serving.storage import bucket as ours
+    from serving.storage.client import storage_client
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "rehearsal")
-    ours._client.cache_clear()
+    storage_client.cache_clear()
     client = storage.Client(project="rehearsal", credentials=AnonymousCredentials())
     name = f"bucket-{os.urandom(4).hex()}"
     client.create_bucket(name)
     yield lambda path: f"gs://{name}/{path}" if path else f"gs://{name}"
-    ours._client.cache_clear()
+    storage_client.cache_clear()
 
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -19,7 +19,8 @@ import orjson
 from PIL import Image
 
 from pipeline.report.templates import duration, render_html
-from pipeline.run.manifest import ManifestRow, overlay_name, segment_name
+from pipeline.run.manifest import ManifestRow
+from pipeline.run.output_layout import overlay_name, segment_name
 from pipeline.shard.pictures import encode_webp, mask_colour
 from serving.storage import Folder
 

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from pipeline.report.templates import render_markdown
-from pipeline.run.manifest import FAILED, MANIFEST, ManifestRow, overlay_name, segment_name
+from pipeline.run.manifest import ManifestRow
+from pipeline.run.output_layout import FAILED, MANIFEST, overlay_name, segment_name
 
 COLUMNS = 4
 MOST_SHOWN = 100  # images; thousands make a file that no viewer opens

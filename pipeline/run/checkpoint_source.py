@@ -9,68 +9,68 @@ from pathlib import Path
 
 from serving.sam.checkpoints import CheckpointEntry, check_file, find_entry
 from serving.sam.errors import CheckpointError
-from serving.storage import SCHEME, open_folder
+from serving.storage import Folder, open_parent
 
 
-def _embedded(place: str) -> Path | None:
-    entry = find_entry(place)
-    return entry.embedded_path if entry is not None and place == entry.name else None
-
-
-def _split(place: str) -> tuple[str, str]:
-    if _embedded(place):
-        place = str(_embedded(place))
-    elif "/" not in place and find_entry(place) and not Path(place).exists():
+def _open(checkpoint: str) -> tuple[Folder, str]:
+    """The folder that holds a checkpoint, and the checkpoint's name there."""
+    entry = find_entry(checkpoint)
+    if entry is not None and entry.name == checkpoint and entry.embedded_path:
+        return open_parent(str(entry.embedded_path))
+    if "/" not in checkpoint and entry is not None and not Path(checkpoint).exists():
         raise CheckpointError(
-            f"{place}: a known checkpoint, but not on this machine; fetch it first: "
-            f"sam-vertex checkpoint fetch {place}"
+            f"{checkpoint}: a known checkpoint, but not on this machine; fetch it first: "
+            f"sam-vertex checkpoint fetch {checkpoint}"
         )
-    if place.startswith(SCHEME):
-        parent, _, name = place.rpartition("/")
-        return parent, name
-    path = Path(place).expanduser().absolute()
-    return str(path.parent), path.name
+    return open_parent(checkpoint)
 
 
-def checkpoint_identity(place: str) -> str:
-    """Return what tells one checkpoint from another: a digest of its content.
+def checkpoint_identity(checkpoint: str) -> str:
+    """Return the digest of a checkpoint's content.
+
+    Args:
+        checkpoint: a file, a ``gs://`` URI, or the name of the embedded one.
 
     Raises:
         CheckpointError: there is no such checkpoint.
         StorageError: it cannot be read.
     """
-    parent, name = _split(place)
-    folder = open_folder(parent)
+    folder, name = _open(checkpoint)
     if not folder.exists(name):
         raise CheckpointError(
-            f"{place}: no such checkpoint; give a file, a gs:// URI or one of "
+            f"{checkpoint}: no such checkpoint; give a file, a gs:// URI or one of "
             "vit_tiny, vit_b, vit_l, vit_h"
         )
     return folder.digest(name)
 
 
-def check_checkpoint(place: str) -> None:
-    """Refuse early what is certainly no usable checkpoint, without loading it.
+def check_checkpoint(checkpoint: str) -> None:
+    """Refuse what is certainly no usable checkpoint, without loading it.
 
     Raises:
         CheckpointError: missing, empty, truncated or an HTML page.
         StorageError: it cannot be read.
     """
-    checkpoint_identity(place)
-    if not place.startswith(SCHEME):
-        parent, name = _split(place)
-        check_file(Path(parent, name), find_entry(name))
+    checkpoint_identity(checkpoint)
+    folder, name = _open(checkpoint)
+    if folder.is_local:
+        check_file(Path(folder.uri_of(name)), find_entry(name))
 
 
 @contextlib.contextmanager
-def local_checkpoint(place: str) -> Iterator[tuple[Path, CheckpointEntry | None]]:
-    """Yield the checkpoint as a local file, and what is known of it; a download is cleaned up."""
-    parent, name = _split(place)
+def local_checkpoint(checkpoint: str) -> Iterator[tuple[Path, CheckpointEntry | None]]:
+    """Yield the checkpoint as a local file, and what is known of it; remove a downloaded copy.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+        StorageError: it cannot be read.
+    """
+    folder, name = _open(checkpoint)
     entry = find_entry(name)
-    if not place.startswith(SCHEME):
-        yield Path(parent, name), entry
+    if folder.is_local:
+        yield Path(folder.uri_of(name)), entry
         return
     with tempfile.TemporaryDirectory(prefix="sam-checkpoint-") as scratch:
         path = Path(scratch, name)
-        open_folder(parent).download(name, path)
+        folder.download(name, path)
         yield path, entry

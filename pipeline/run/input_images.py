@@ -1,4 +1,4 @@
-"""Which images a run is about, and which prompts belong to each."""
+"""Which images a run segments, and which prompts belong to each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import ImageError, PromptError
 from serving.sam.images import SUFFIXES, read_size
 from serving.sam.prompts import Prompt, parse_prompts_file
-from serving.storage import SCHEME, Folder, LocalFolder, StorageError, StoredFile, open_folder
+from serving.storage import Folder, StorageError, StoredFile, open_folder, open_parent
 
-_MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of what is made of it
+_MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of the output's files
 _KEPT_LETTERS = 48
 _HEAD_BYTES = 65536
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -28,10 +28,10 @@ class InputImage:
 
     Attributes:
         name: its name in the output, unique in the run.
-        folder: where it lies.
+        folder: the folder that holds it.
         file: its name below ``folder``.
-        size_bytes: its length; 0 where the listing does not say it.
-        digest: of its content; empty where the listing does not say it.
+        size_bytes: its length; 0 where the listing does not tell it.
+        digest: of its content; empty where the listing does not tell it.
         prompts: what to segment; empty for everything.
     """
 
@@ -46,26 +46,26 @@ class InputImage:
 def find_images(parameters: RunParameters) -> list[InputImage]:
     """Return the images of a run with their prompts, by name.
 
-    Folders are searched for files with an image's suffix, subfolders too; hidden files and the
-    run's own output are left out. A file that is named itself is taken whatever its suffix.
+    In a folder and its subfolders it takes the files with an image's suffix, except hidden ones and
+    the run's own output. It takes a file that the caller names itself whatever the suffix.
 
     Raises:
         RunError: an input is missing or holds no image, or the prompts file is missing.
         PromptError: a prompt is wrong, outside its image or for an unknown file.
         StorageError: an input cannot be listed.
     """
-    found: list[InputImage] = []
-    taken: set[str] = set()
-    for place in parameters.inputs:
-        images = _images_of(place, parameters.output)
-        if not images:
+    images: list[InputImage] = []
+    names: set[str] = set()
+    for uri in parameters.inputs:
+        files = _images_of(uri, parameters.output)
+        if not files:
             raise RunError(
-                f"{place}: no images found; expected files ending in {', '.join(SUFFIXES)}"
+                f"{uri}: no images found; expected files ending in {', '.join(SUFFIXES)}"
             )
-        for folder, file in images:
-            name = _unique_name(folder, output_name(file.name), taken)
-            taken.add(name)
-            found.append(
+        for folder, file in files:
+            name = _unique_name(folder, output_name(file.name), names)
+            names.add(name)
+            images.append(
                 InputImage(
                     name=name,
                     folder=folder,
@@ -74,8 +74,8 @@ def find_images(parameters: RunParameters) -> list[InputImage]:
                     digest=file.digest,
                 )
             )
-    found.sort(key=lambda image: image.name)
-    return _with_prompts(found, parameters.prompts) if parameters.prompts else found
+    images.sort(key=lambda image: image.name)
+    return _with_prompts(images, parameters.prompts) if parameters.prompts else images
 
 
 def output_name(file: str) -> str:
@@ -97,20 +97,21 @@ def output_name(file: str) -> str:
     return "/".join(parts)
 
 
-def _images_of(place: str, output: str) -> list[tuple[Folder, StoredFile]]:
-    folder = open_folder(place)
-    if isinstance(folder, LocalFolder):
-        if folder.path.is_file():
-            size = folder.path.stat().st_size
-            return [(LocalFolder(folder.path.parent), StoredFile(folder.path.name, size))]
-        if not folder.path.is_dir():
-            raise RunError(f"{place}: no such file or folder")
-    elif PurePosixPath(place).suffix.lower() in SUFFIXES:
-        parent, _, name = place.rpartition("/")
-        holder = open_folder(parent)
-        if not holder.exists(name):
-            raise RunError(f"{place}: no such object")
-        return [(holder, StoredFile(name, 0))]
+def _images_of(uri: str, output: str) -> list[tuple[Folder, StoredFile]]:
+    """The images that one input stands for: an image file, or a folder of them."""
+    folder = open_folder(uri)
+    if folder.is_local:
+        path = Path(folder.uri)
+        if path.is_file():
+            parent, name = open_parent(uri)
+            return [(parent, StoredFile(name, path.stat().st_size))]
+        if not path.is_dir():
+            raise RunError(f"{uri}: no such file or folder")
+    elif PurePosixPath(uri).suffix.lower() in SUFFIXES:
+        parent, name = open_parent(uri)
+        if not parent.exists(name):
+            raise RunError(f"{uri}: no such object")
+        return [(parent, StoredFile(name, 0))]
     skipped = _output_below(folder, output)
     return [
         (folder, file)
@@ -121,48 +122,45 @@ def _images_of(place: str, output: str) -> list[tuple[Folder, StoredFile]]:
 
 
 def _output_below(folder: Folder, output: str) -> str:
-    """The part of a folder that is the run's own output, or an empty string."""
-    own = open_folder(output).uri.rstrip("/") + "/"
-    whole = folder.uri.rstrip("/") + "/"
-    return own.removeprefix(whole) if own.startswith(whole) else ""
+    """The subfolder in which the run's own output lies, or an empty string."""
+    output_uri = open_folder(output).uri.rstrip("/") + "/"
+    folder_uri = folder.uri.rstrip("/") + "/"
+    return output_uri.removeprefix(folder_uri) if output_uri.startswith(folder_uri) else ""
 
 
-def _unique_name(folder: Folder, file: str, taken: set[str]) -> str:
-    if file not in taken:
+def _unique_name(folder: Folder, file: str, names: set[str]) -> str:
+    if file not in names:
         return file
     name = f"{PurePosixPath(folder.uri).name}/{file}"
     number = 2
-    while name in taken:
+    while name in names:
         name = f"{PurePosixPath(folder.uri).name}-{number}/{file}"
         number += 1
     return name
 
 
-def _read_text(place: str) -> str:
+def _read_text(uri: str) -> str:
     try:
-        if place.startswith(SCHEME):
-            parent, _, name = place.rpartition("/")
-            content = open_folder(parent).read_bytes(name)
-        else:
-            content = Path(place).expanduser().read_bytes()
-    except (OSError, StorageError) as error:
-        raise RunError(f"prompts file {place}: {error}") from error
+        folder, name = open_parent(uri)
+        content = folder.read_bytes(name)
+    except StorageError as error:
+        raise RunError(f"prompts file {uri}: {error}") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RunError(f"prompts file {place}: not UTF-8 text ({error})") from error
+        raise RunError(f"prompts file {uri}: not UTF-8 text ({error})") from error
 
 
-def _with_prompts(images: Sequence[InputImage], place: str) -> list[InputImage]:
-    wanted = parse_prompts_file(_read_text(place))
-    by_name: dict[str, list[int]] = {}
+def _with_prompts(images: Sequence[InputImage], prompts_uri: str) -> list[InputImage]:
+    prompts_by_name = parse_prompts_file(_read_text(prompts_uri))
+    numbers_by_name: dict[str, list[int]] = {}
     for number, image in enumerate(images):
         for key in {image.name, PurePosixPath(image.name).name}:
-            by_name.setdefault(key, []).append(number)
+            numbers_by_name.setdefault(key, []).append(number)
     result = list(images)
     chosen: list[int] = []
-    for name, prompts in wanted.items():
-        numbers = by_name.get(name, [])
+    for name, prompts in prompts_by_name.items():
+        numbers = numbers_by_name.get(name, [])
         if not numbers:
             some = ", ".join(image.name for image in images[:3])
             raise PromptError(
@@ -187,12 +185,12 @@ def _check_inside(image: InputImage) -> None:
     except (ImageError, StorageError):  # a bad image is a failed row, not an error of its prompts
         return
     for number, prompt in enumerate(image.prompts):
-        place = f"prompts[{image.name!r}]" + (f"[{number}]" if len(image.prompts) > 1 else "")
-        prompt.check_inside(width, height, place)
+        label = f"prompts[{image.name!r}]" + (f"[{number}]" if len(image.prompts) > 1 else "")
+        prompt.check_inside(width, height, label)
 
 
 def _size_of(image: InputImage) -> tuple[int, int]:
-    """Width and height, from the file's beginning where that says them."""
+    """Width and height, from the file's first bytes where these tell them."""
     try:
         return read_size(image.folder.read_head(image.file, _HEAD_BYTES), image.name)
     except ImageError:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
-from pipeline.run.manifest import ERROR, write_json
+from pipeline.run.manifest import write_json
+from pipeline.run.output_layout import ERROR
 from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import SamError
 from serving.sam.machine.allocator import keep_freed_memory

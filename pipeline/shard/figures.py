@@ -1,4 +1,4 @@
-"""What a shard says of itself: how far it is, how long its stages take, how busy it was."""
+"""What a shard took: seconds of each stage, how busy the network was, memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ import resource
 import sys
 import time
 from typing import Any
-
-from pipeline.run.manifest import ManifestRow, shard_progress_name, write_json
-from serving.storage import Folder, LocalFolder
-
-_LOCAL_SECONDS = 0.3
-_BUCKET_SECONDS = 5.0
 
 
 class Stopwatch:
@@ -38,28 +32,6 @@ class Stopwatch:
         return sum(self.seconds.values())
 
 
-class Progress:
-    """Says now and then how far the shard is, where the command line can read it."""
-
-    def __init__(self, output: Folder, shard: str) -> None:
-        self._output, self._name = output, shard_progress_name(shard)
-        self._pause = _LOCAL_SECONDS if isinstance(output, LocalFolder) else _BUCKET_SECONDS
-        self._last = 0.0
-        self._counts = {"done": 0, "failed": 0, "masks": 0}
-
-    def add(self, row: ManifestRow) -> None:
-        """Count one image."""
-        self._counts[row.status] += 1
-        self._counts["masks"] += row.masks
-        self.say(force=False)
-
-    def say(self, *, force: bool) -> None:
-        """Write the counts, if the last time is long enough ago or ``force`` says so."""
-        if force or time.monotonic() - self._last >= self._pause:
-            write_json(self._output, self._name, self._counts)
-            self._last = time.monotonic()
-
-
 @dataclasses.dataclass(slots=True)
 class ShardFigures:
     """What one shard took.
@@ -68,7 +40,7 @@ class ShardFigures:
         load_seconds: until its network was ready.
         wall_seconds: from its first image to its last.
         busy_seconds: of these, how long the network computed.
-        restarts: how often its process died and was started again.
+        restarts: how often its process died.
         started: when its process began to load, seconds since 1970.
     """
 

@@ -6,15 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.ordered_map import ordered_map
-from pipeline.run.manifest import (
-    ManifestRow,
-    PlannedImage,
-    as_text,
-    masks_name,
-    overlay_name,
-    segment_name,
-    write_json,
-)
+from pipeline.run.manifest import ManifestRow, PlannedImage, as_text, write_json
+from pipeline.run.output_layout import masks_name, overlay_name, segment_name
 from pipeline.shard.pictures import draw_overlay, draw_segments, encode_png, outline_paths
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord

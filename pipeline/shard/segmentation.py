@@ -15,21 +15,24 @@ from pathlib import Path
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.checkpoint_source import local_checkpoint
-from pipeline.run.claim import JOB_SECONDS, renew
+from pipeline.run.claim import JOB_SECONDS, renew_claim
 from pipeline.run.manifest import (
     ManifestRow,
     PlannedImage,
     finished,
-    masks_name,
     read_done,
     read_plan,
+    write_json,
+)
+from pipeline.run.output_layout import (
+    masks_name,
     shard_plan_name,
     shard_rows_name,
     shard_summary_name,
-    write_json,
 )
 from pipeline.run.parameters import RunParameters
-from pipeline.shard.figures import Progress, ShardFigures
+from pipeline.run.progress import ShardProgress
+from pipeline.shard.figures import ShardFigures
 from pipeline.shard.image_in_hand import InHand, RestartPolicy
 from pipeline.shard.image_loading import LoadedImage, load_planned_image, unexpected_reason
 from pipeline.shard.image_outputs import (
@@ -104,7 +107,7 @@ class _ShardSegmentation:
         self.parameters, self.shard, self.policy = parameters, shard, policy
         self.in_hand = InHand(note_path, policy.run_alone)
         self.output = open_folder(parameters.output)
-        self.progress = Progress(self.output, shard)
+        self.progress = ShardProgress(self.output, shard)
         self.figures = ShardFigures(restarts=policy.restarts)
         self.rows: list[ManifestRow] = []
         self._renewed = time.monotonic()
@@ -114,7 +117,7 @@ class _ShardSegmentation:
         self.in_hand.finish()
         self.progress.add(row)
         if self.parameters.run_id and time.monotonic() - self._renewed > _RENEW_SECONDS:
-            renew(self.output, self.parameters.run_id, JOB_SECONDS)
+            renew_claim(self.output, self.parameters.run_id, JOB_SECONDS)
             self._renewed = time.monotonic()
 
     def fail(self, image: PlannedImage, reason: str, seconds: float) -> None:
@@ -124,7 +127,7 @@ class _ShardSegmentation:
 
     def run(self, images: Sequence[PlannedImage]) -> None:
         if not images:
-            self.progress.say(force=True)
+            self.progress.write()
             return
         parameters = self.parameters
         started = time.perf_counter()
@@ -150,7 +153,7 @@ class _ShardSegmentation:
             if writing is not None:
                 self.add(writing.result())
         self.figures.wall_seconds = time.perf_counter() - begun
-        self.progress.say(force=True)
+        self.progress.write()
 
     def _loaded(self, images: Sequence[PlannedImage]) -> Iterator[LoadedImage]:
         """The images decoded, the next ones while the caller computes."""

@@ -9,20 +9,10 @@ from pathlib import PurePosixPath
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.checkpoint_source import checkpoint_identity
-from pipeline.run.claim import JOB_SECONDS, acquire
+from pipeline.run.claim import JOB_SECONDS, acquire_claim
 from pipeline.run.input_images import InputImage, find_images
-from pipeline.run.manifest import (
-    FAILED,
-    PLAN,
-    PLANNED,
-    PlannedImage,
-    finished,
-    plan_lines,
-    read_rows,
-    shard_name,
-    shard_plan_name,
-    write_json,
-)
+from pipeline.run.manifest import PlannedImage, finished, plan_lines, read_rows, write_json
+from pipeline.run.output_layout import FAILED, PLAN, PLANNED, shard_name, shard_plan_name
 from pipeline.run.parameters import RunError, RunParameters, fingerprint
 from serving.sam.images import header_pixels
 from serving.storage import WORK, Folder, StorageError, open_folder
@@ -47,7 +37,7 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     started = time.time()
     output = open_folder(parameters.output)
     if parameters.run_id:
-        acquire(output, parameters.run_id, JOB_SECONDS)
+        acquire_claim(output, parameters.run_id, JOB_SECONDS)
     images = find_images(parameters)
     planned = plan_images(images, parameters)
     done = finished(output, planned)

@@ -20,28 +20,32 @@ from pipeline.report.coco import AnnotationsWriter
 from pipeline.report.html import DATA, Gallery
 from pipeline.report.markdown import MarkdownReport, in_bucket, relative
 from pipeline.report.metrics import LastRun, RunMetrics
-from pipeline.run.claim import release
+from pipeline.run.claim import release_claim
 from pipeline.run.manifest import (
-    FAILED,
-    MANIFEST,
-    PLAN,
-    PLANNED,
     ManifestRow,
     PlannedImage,
-    masks_name,
     read_done,
     read_json,
     read_plan,
     read_rows,
-    shard_summary_name,
     write_json,
+)
+from pipeline.run.output_layout import (
+    ANNOTATIONS,
+    FAILED,
+    HTML,
+    MANIFEST,
+    MARKDOWN,
+    METRICS,
+    PLAN,
+    PLANNED,
+    masks_name,
+    shard_summary_name,
 )
 from pipeline.run.parameters import RunParameters
 from pipeline.shard.image_outputs import done_row, failed_row
 from serving.storage import SCHEME, WORK, Folder, open_folder
 
-ANNOTATIONS, METRICS = "annotations.json", "metrics.json"
-MARKDOWN, HTML = "report.md", "report.html"
 _NEVER_RUN = "not computed: its shard did not finish; run again"
 _LINES, _JSON = "application/jsonl", "application/json"
 _ROWS = ".rows.jsonl"
@@ -118,7 +122,7 @@ def write_report(
     if artifact:
         Path(artifact).write_text(shown.text(figures), "utf-8")
     if parameters.run_id:
-        release(output, parameters.run_id)
+        release_claim(output, parameters.run_id)
     return RunSummary(
         images=metrics.images,
         failed=metrics.failed,

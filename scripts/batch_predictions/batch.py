@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from pipeline.run.input_images import find_images
-from pipeline.run.manifest import PLAN, PlannedImage, finished, plan_lines
+from pipeline.run.manifest import PlannedImage, finished, plan_lines
+from pipeline.run.output_layout import PLAN
 from pipeline.run.parameters import RunParameters, fingerprint
 from pipeline.shard.image_outputs import failed_row
 from pipeline.steps.plan_shards import planned_image

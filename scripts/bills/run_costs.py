@@ -49,7 +49,7 @@ def run_costs(output: str) -> RunCosts:
         OperatorError: no run has ended there.
     """
     from pipeline.run.manifest import read_json
-    from pipeline.steps.write_report import METRICS
+    from pipeline.run.output_layout import METRICS
     from serving.storage import StorageError, open_folder
 
     folder = open_folder(output)

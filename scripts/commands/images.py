@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +11,6 @@ from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import meter
-
-if TYPE_CHECKING:
-    from pipeline.run.input_images import InputImage
 
 app = typer.Typer(
     no_args_is_help=True, help="Upload images to the bucket.", pretty_exceptions_enable=False
@@ -43,9 +38,9 @@ def upload(
     resumed by the same command.
     """
     with reporting_errors(debug):
-        from pipeline.ordered_map import ordered_map
         from pipeline.run.input_images import find_images
         from pipeline.run.parameters import RunParameters
+        from scripts.cloud.uploads import upload_images
         from serving.storage import SCHEME, open_folder
 
         place = to or deployment.Deployment.from_outputs(outputs).images_uri
@@ -53,28 +48,9 @@ def upload(
             raise OperatorError(f"{place!r}: expected gs://bucket/folder", hint="--to gs://...")
         images = find_images(RunParameters(inputs=tuple(inputs), output=place))
         folder = open_folder(place)
-        there = {file.name: file.digest for file in folder.files()}
-
-        def send(image: InputImage) -> bool:
-            content = image.folder.read_bytes(image.file)
-            digest = "md5:" + hashlib.md5(content, usedforsecurity=False).hexdigest()
-            if there.get(image.name) == digest:
-                return False
-            folder.write_bytes(image.name, content, _content_type(image.name))
-            return True
-
-        sent = 0
         with meter("uploading") as bar:
-            for number, was_sent in enumerate(ordered_map(send, images, folder.readers), start=1):
-                sent += was_sent
-                bar.update(number, len(images), f"{sent} sent")
+            sent = upload_images(images, folder, bar)
         if as_json:
             typer.echo(json.dumps({"folder": place, "images": len(images), "sent": sent}))
         else:
             typer.echo(f"{place}: {sent} images sent, {len(images) - sent} there already")
-
-
-def _content_type(name: str) -> str:
-    kinds = {".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff"}
-    suffix = Path(name).suffix.lower()
-    return f"image/{kinds.get(suffix, suffix.removeprefix('.'))}"

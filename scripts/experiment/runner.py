@@ -73,8 +73,8 @@ class BatchRunner:
             OperatorError: the run failed.
         """
         from pipeline.run.manifest import read_json
+        from pipeline.run.output_layout import METRICS
         from pipeline.run.parameters import RunParameters
-        from pipeline.steps.write_report import METRICS
         from serving.storage import open_folder
 
         parameters = RunParameters(

@@ -31,7 +31,7 @@ def follow(run: VertexRun) -> Summary:
             to Vertex AI broke, and the run goes on.
     """
     from pipeline.run.manifest import read_json
-    from pipeline.steps.write_report import METRICS
+    from pipeline.run.output_layout import METRICS
     from serving.storage import open_folder
 
     parameters = run.parameters
@@ -97,7 +97,8 @@ def _phase(job: Any, state: RunState) -> str:
 
 def _step_error(output: Folder, run_id: str) -> OperatorError | None:
     """The error that a step of the run has written to the output; ``None`` if there is none."""
-    from pipeline.run.manifest import ERROR, read_json
+    from pipeline.run.manifest import read_json
+    from pipeline.run.output_layout import ERROR
     from serving.storage import StorageError
 
     try:
@@ -113,12 +114,12 @@ def _step_error(output: Folder, run_id: str) -> OperatorError | None:
 
 def _failure(run: VertexRun, state: RunState, output: Folder) -> OperatorError:
     """Why a run failed, as its step explained it, else as Vertex AI does."""
-    from pipeline.run.claim import release
+    from pipeline.run.claim import release_claim
     from serving.storage import StorageError
 
     run_id = run.parameters.run_id
     with contextlib.suppress(StorageError):
-        release(output, run_id)
+        release_claim(output, run_id)
     error = _step_error(output, run_id)
     if error is not None:
         return error

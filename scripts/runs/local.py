@@ -15,9 +15,6 @@ from scripts.terminal.progress import meter, repeating, report_line
 if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
 
-# Seconds between two looks at the progress: files are free to read, objects are requests.
-_LOCAL_PAUSE, _BUCKET_PAUSE = 0.3, 5.0
-
 
 def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
     """Run on this machine and show how far it is.
@@ -34,17 +31,16 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
     """
     from pipeline.local_engine import StepError, run_locally
     from pipeline.run.manifest import read_json
-    from pipeline.steps.write_report import METRICS
-    from serving.storage import LocalFolder, open_folder
+    from pipeline.run.output_layout import METRICS
+    from serving.storage import open_folder
 
     started = time.monotonic()
     output = open_folder(parameters.output)
-    pause = _LOCAL_PAUSE if isinstance(output, LocalFolder) else _BUCKET_PAUSE
     with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
         try:
             with meter("segmenting") as bar:
                 run_meter = RunMeter(output, parameters.shards, bar)
-                with repeating(run_meter.show, pause):
+                with repeating(run_meter.show, output.progress_seconds):
                     summary = run_locally(parameters, log)
         except StepError as error:
             raise as_operator_error(error) from error

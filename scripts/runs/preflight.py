@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.terminal.errors import OperatorError
@@ -24,19 +25,19 @@ def check_run(parameters: RunParameters) -> list[InputImage]:
     """
     from pipeline.run.checkpoint_source import check_checkpoint
     from pipeline.run.input_images import find_images
-    from serving.storage import LocalFolder, open_folder
+    from serving.storage import open_folder
 
     images = find_images(parameters)
     check_checkpoint(parameters.checkpoint)
     output = open_folder(parameters.output)
-    if isinstance(output, LocalFolder):
+    if output.is_local:
         try:
-            output.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=output.path):
+            Path(output.uri).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=output.uri):
                 pass
         except OSError as error:
             raise OperatorError(
-                f"cannot write to {output.path}: {error.strerror or error}",
+                f"cannot write to {output.uri}: {error.strerror or error}",
                 hint="choose another --output, or make that folder writable",
             ) from error
     return images

@@ -9,7 +9,7 @@ from scripts.terminal.amounts import duration
 from scripts.terminal.progress import Meter, Pace
 
 if TYPE_CHECKING:
-    from pipeline.run.manifest import Progress
+    from pipeline.run.progress import RunProgress
     from serving.storage import Folder
 
 
@@ -36,7 +36,7 @@ class RunMeter:
         Args:
             phase: what the run does now, shown beside the figures.
         """
-        from pipeline.run.manifest import read_progress
+        from pipeline.run.progress import read_progress
         from serving.storage import StorageError
 
         try:
@@ -51,7 +51,7 @@ class RunMeter:
             self._shown = (finished, phase)
             self._meter.update(finished, progress.total, self._note(progress, phase))
 
-    def _note(self, progress: Progress, phase: str) -> str:
+    def _note(self, progress: RunProgress, phase: str) -> str:
         parts = [phase] if phase else []
         seconds_left = self._pace.seconds_left
         if self._pace.per_second is not None:

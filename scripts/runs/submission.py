@@ -93,24 +93,24 @@ def _refuse_second_run(runs: VertexRuns, parameters: RunParameters) -> None:
     """Refuse before a machine starts; release what a job that has ended left claimed."""
     from google.api_core.exceptions import NotFound
 
-    from pipeline.run.claim import holder, release
+    from pipeline.run.claim import read_claim, release_claim
     from serving.storage import open_folder
 
     output = open_folder(parameters.output)
-    claim = holder(output)
+    claim = read_claim(output)
     if claim is None:
         return
     try:
-        job = runs.job(str(claim["run"]))
+        job = runs.job(claim.run)
         ended = state_of(patiently(lambda: job.state)).ended
     except (NotFound, ValueError):
         return  # no job: the plan looks at the time that is written in the claim
     if ended:
-        release(output, claim["run"])
+        release_claim(output, claim.run)
         return
     raise OperatorError(
-        f"{parameters.output}: another run is writing here ({claim['run']})",
-        hint=f"follow it: sam-vertex run --attach {claim['run']}",
+        f"{parameters.output}: another run is writing here ({claim.run})",
+        hint=f"follow it: sam-vertex run --attach {claim.run}",
     )
 
 
@@ -121,7 +121,7 @@ def _submit(
     from google.api_core.exceptions import AlreadyExists
 
     from pipeline.definition import compile_pipeline
-    from pipeline.run.manifest import ERROR, PLANNED
+    from pipeline.run.output_layout import ERROR, PLANNED
     from scripts.cloud.vertex_sdk import pipeline_client
     from serving.storage import open_folder
 

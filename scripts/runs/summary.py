@@ -24,7 +24,7 @@ def summary_of_output(
         output: its folder.
         metrics: content of its ``metrics.json``.
     """
-    from pipeline.steps.write_report import HTML
+    from pipeline.run.output_layout import HTML
 
     return {
         "images": metrics["images"],

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving.storage.folder import (
-    SCHEME,
-    WORK,
-    BucketError,
-    Folder,
-    StorageError,
-    StoredFile,
-    safe_path,
-)
+from serving.storage.errors import BucketError, StorageError
+from serving.storage.folder import SCHEME, WORK, Folder, StoredFile, safe_path
 from serving.storage.local import LocalFolder
+from serving.storage.patience import Patience
 
 __all__ = [
     "SCHEME",
@@ -25,25 +19,44 @@ __all__ = [
     "BucketError",
     "Folder",
     "LocalFolder",
+    "Patience",
     "StorageError",
     "StoredFile",
     "open_folder",
+    "open_parent",
     "safe_path",
 ]
 
 
-def open_folder(place: str) -> Folder:
+def open_folder(uri: str, patience: Patience | None = None) -> Folder:
     """Return the folder of a local path or a ``gs://`` URI; nothing is created or looked up.
 
-    Raises:
-        StorageError: the URI names no bucket, or no credentials are found for one.
-    """
-    if place.startswith(SCHEME):
-        from serving.storage.bucket import (
-            BucketFolder,  # loads the cloud's client only where it is used
-        )
+    Args:
+        uri: the folder.
+        patience: how long to wait for Cloud Storage; the default outlives its bad minutes.
 
-        return BucketFolder(place)
-    if "://" in place:
-        raise StorageError(f"{place!r}: expected a local path or a gs:// URI")
-    return LocalFolder(Path(place).expanduser().absolute())
+    Raises:
+        StorageError: the URI names no bucket, or this machine has no credentials for one.
+    """
+    if uri.startswith(SCHEME):
+        # Here, since it loads the cloud's client.
+        from serving.storage.bucket import BucketFolder
+
+        return BucketFolder(uri, patience)
+    if "://" in uri:
+        raise StorageError(f"{uri!r}: expected a local path or a gs:// URI")
+    return LocalFolder(Path(uri).expanduser().absolute())
+
+
+def open_parent(uri: str) -> tuple[Folder, str]:
+    """Return the folder that a file lies in, and the file's name there.
+
+    Raises:
+        StorageError: as :func:`open_folder`.
+    """
+    if uri.startswith(SCHEME):
+        parent, _, name = uri.rpartition("/")
+        return open_folder(parent), name
+    folder = open_folder(uri)
+    path = Path(folder.uri)
+    return LocalFolder(path.parent), path.name

@@ -1,177 +1,198 @@
-"""A folder of a Cloud Storage bucket behind the interface of :mod:`serving.storage.folder`.
-
-The official client does the work and honours ``STORAGE_EMULATOR_HOST``. It retries what is worth
-retrying; writes too, which it leaves alone by default: a name always gets the same content here, so
-writing twice is as good as once.
-"""
+"""A folder of a Cloud Storage bucket behind the interface of :mod:`serving.storage.folder`."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, Any
 
-from serving.storage.folder import SCHEME, BucketError, Folder, StorageError, StoredFile, safe_path
+from google.api_core.exceptions import (
+    NotFound,
+    PreconditionFailed,
+    RequestRangeNotSatisfiable,
+)
+from google.cloud import storage
 
-if TYPE_CHECKING:
-    from google.cloud import storage as gcs
+from serving.storage.client import bucket_errors, retry_policy, storage_client
+from serving.storage.errors import StorageError
+from serving.storage.folder import SCHEME, Folder, ProgressCallback, StoredFile, safe_path
+from serving.storage.patience import Patience
 
-
-RETRY_SECONDS = 300.0  # a storage that answers 429, 503 or nothing for so long is lost
+CHUNK_BYTES = 8 << 20  # the client sends each chunk again when a connection breaks
+_LISTED_FIELDS = "items(name,size,md5Hash,crc32c),nextPageToken"
 
 
 class BucketFolder(Folder):
-    """A folder of a Cloud Storage bucket, ``gs://bucket/path``."""
+    """A folder of a Cloud Storage bucket, ``gs://bucket/path``.
 
+    Args:
+        uri: the folder.
+        patience: how long to wait for Cloud Storage.
+
+    Raises:
+        StorageError: the URI names no bucket, or this machine has no credentials.
+    """
+
+    is_local = False
     readers = 6  # with the images that are read meanwhile, what the client keeps connections for
+    progress_seconds = 5.0
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, patience: Patience | None = None) -> None:
         super().__init__(uri.rstrip("/"))
         bucket, _, path = uri.removeprefix(SCHEME).partition("/")
         if not bucket:
             raise StorageError(f"{uri!r}: expected gs://bucket/folder")
-        self._bucket = _client().bucket(bucket)
+        self._bucket = storage_client().bucket(bucket)
         self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+        patience = patience or Patience()
+        self._waiting: dict[str, Any] = {
+            "retry": retry_policy(patience),
+            "timeout": patience.request_seconds,
+        }
 
-    def _blob(self, name: str) -> gcs.Blob:
+    def _blob(self, name: str, chunk_size: int | None = None) -> storage.Blob:
         safe_path(name)
-        return self._bucket.blob(self._prefix + name)  # as it is: "a//b" is not "a/b" here
+        # The name as it is: "a//b" is not "a/b" here.
+        return self._bucket.blob(self._prefix + name, chunk_size=chunk_size)
 
-    def files(self, prefix: str = "") -> Iterator[StoredFile]:
-        with _translated(self.uri):
-            fields = "items(name,size,md5Hash,crc32c),nextPageToken"
+    def files(self, prefix: str = "", *, nested: bool = True) -> Iterator[StoredFile]:
+        with bucket_errors(self.uri):
             listed = self._bucket.list_blobs(
-                prefix=self._prefix + prefix, fields=fields, retry=_retry()
+                prefix=self._prefix + prefix,
+                fields=_LISTED_FIELDS,
+                delimiter=None if nested else "/",
+                **self._waiting,
             )
             for blob in listed:
                 name = blob.name.removeprefix(self._prefix)
                 # ".." is no parent here but a name like any other, if an unusual one
-                hidden = any(p.startswith(".") and p != ".." for p in name.split("/"))
+                hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
                 if name and not name.endswith("/") and not hidden:
-                    yield StoredFile(name, int(blob.size or 0), _digest(blob))
+                    yield _stored_file(name, blob)
 
     def exists(self, name: str) -> bool:
-        with _translated(self.uri_of(name)):
-            return bool(self._blob(name).exists(retry=_retry()))
+        with bucket_errors(self.uri_of(name)):
+            return bool(self._blob(name).exists(**self._waiting))
+
+    def stat(self, name: str) -> StoredFile | None:
+        with bucket_errors(self.uri_of(name)):
+            blob = self._bucket.get_blob(self._blob(name).name, **self._waiting)
+            return None if blob is None else _stored_file(name, blob)
 
     def read_bytes(self, name: str) -> bytes:
-        with _translated(self.uri_of(name)):
-            return bytes(self._blob(name).download_as_bytes(retry=_retry()))
+        with bucket_errors(self.uri_of(name)):
+            return bytes(self._blob(name).download_as_bytes(**self._waiting))
 
     def read_head(self, name: str, length: int) -> bytes:
-        from google.api_core.exceptions import RequestRangeNotSatisfiable
-
-        with _translated(self.uri_of(name)):
+        with bucket_errors(self.uri_of(name)):
             blob = self._blob(name)
             try:
-                return bytes(blob.download_as_bytes(end=length - 1, retry=_retry()))[:length]
+                return bytes(blob.download_as_bytes(end=length - 1, **self._waiting))[:length]
             except RequestRangeNotSatisfiable:  # an empty object has no first byte
                 return b""
 
-    def version(self, name: str) -> int:
-        with _translated(self.uri_of(name)):
-            blob = self._bucket.get_blob(self._blob(name).name, retry=_retry())
-            return int(blob.generation) if blob is not None else 0
-
-    def create(self, name: str, content: bytes, over: int = 0) -> bool:
-        from google.api_core.exceptions import PreconditionFailed
-
-        with _translated(self.uri_of(name)):
+    def create(self, name: str, content: bytes, replacing: int = 0) -> bool:
+        with bucket_errors(self.uri_of(name)):
             try:
                 self._blob(name).upload_from_string(
-                    content, if_generation_match=over, retry=_retry(), checksum=None
+                    content, if_generation_match=replacing, checksum=None, **self._waiting
                 )
             except PreconditionFailed:
-                # The answer to a first try may have been lost: then it is ours after all.
+                # The answer to a first try may have been lost: then the object is ours after all.
                 try:
                     return self.read_bytes(name) == content
-                except StorageError:  # and gone again: whoever wrote it was not us
+                except StorageError:  # somebody else wrote it, and has removed it again
                     return False
         return True
 
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
-        with _translated(self.uri_of(name)):
-            self._blob(name).upload_from_string(content, content_type=content_type, retry=_retry())
+        with bucket_errors(self.uri_of(name)):
+            blob = self._blob(name)
+            blob.upload_from_string(content, content_type=content_type, **self._waiting)
 
     def write_from(self, name: str, path: Path, content_type: str) -> None:
-        with _translated(self.uri_of(name)):
+        with bucket_errors(self.uri_of(name)):
             blob = self._blob(name)
-            blob.upload_from_filename(str(path), content_type=content_type, retry=_retry())
+            blob.upload_from_filename(str(path), content_type=content_type, **self._waiting)
         path.unlink()
 
+    def upload(
+        self,
+        name: str,
+        path: Path,
+        content_type: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        # Resumable, chunk by chunk. The parallel upload of the client's transfer_manager speaks
+        # the XML API, which the storage stand-in does not.
+        total = path.stat().st_size
+        with bucket_errors(self.uri_of(name)), path.open("rb") as file:
+            blob = self._blob(name, CHUNK_BYTES)
+            blob.metadata = dict(metadata or {})
+            blob.upload_from_file(
+                _CountingReader(file, total, progress),
+                size=total,
+                content_type=content_type,
+                checksum="crc32c",
+                **self._waiting,
+            )
+
     def download(self, name: str, path: Path) -> None:
-        with _translated(self.uri_of(name)):
-            self._blob(name).download_to_filename(str(path), retry=_retry())
+        with bucket_errors(self.uri_of(name)):
+            self._blob(name).download_to_filename(str(path), **self._waiting)
 
     def delete(self, name: str) -> None:
-        from google.api_core.exceptions import NotFound
-
-        with _translated(self.uri_of(name)), contextlib.suppress(NotFound):
-            self._blob(name).delete(retry=_retry())
+        with bucket_errors(self.uri_of(name)), contextlib.suppress(NotFound):
+            self._blob(name).delete(**self._waiting)
 
     def delete_folder(self, name: str) -> None:
-        from google.api_core.exceptions import NotFound
-
-        with _translated(self.uri_of(name)):
+        with bucket_errors(self.uri_of(name)):
             prefix = f"{self._prefix}{safe_path(name)}/"
-            for blob in self._bucket.list_blobs(prefix=prefix, retry=_retry()):
+            for blob in self._bucket.list_blobs(prefix=prefix, **self._waiting):
                 with contextlib.suppress(NotFound):  # a retried deletion finds nothing more
-                    blob.delete(retry=_retry())
+                    blob.delete(**self._waiting)
 
     def digest(self, name: str) -> str:
-        with _translated(self.uri_of(name)):
+        with bucket_errors(self.uri_of(name)):
             blob = self._blob(name)
-            blob.reload(retry=_retry())
+            blob.reload(**self._waiting)
             return _digest(blob)
 
     def uri_of(self, name: str) -> str:
         return f"{self.uri}/{safe_path(name)}"
 
 
-def _digest(blob: gcs.Blob) -> str:
+def _stored_file(name: str, blob: storage.Blob) -> StoredFile:
+    return StoredFile(
+        name=name,
+        size_bytes=int(blob.size or 0),
+        digest=_digest(blob),
+        crc32c=blob.crc32c or "",
+        generation=int(blob.generation or 0),
+    )
+
+
+def _digest(blob: storage.Blob) -> str:
     if blob.md5_hash:
         return "md5:" + base64.b64decode(blob.md5_hash).hex()
     return f"crc32c:{blob.crc32c}" if blob.crc32c else ""
 
 
-def _retry() -> Any:
-    from google.cloud.storage.retry import DEFAULT_RETRY
+class _CountingReader:
+    """A file that reports how far the client has read it."""
 
-    return DEFAULT_RETRY.with_timeout(RETRY_SECONDS).with_delay(initial=0.5, maximum=20.0)
+    def __init__(self, file: IO[bytes], total: int, progress: ProgressCallback | None) -> None:
+        self._file, self._total, self._progress = file, total, progress
 
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        if self._progress is not None:
+            self._progress(self._file.tell(), self._total)
+        return block
 
-class _translated:
-    """Turn what the client raises into a BucketError that names the object."""
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        from google.api_core.exceptions import GoogleAPICallError, RetryError
-        from google.auth.exceptions import GoogleAuthError
-        from requests.exceptions import RequestException
-
-        if isinstance(error, GoogleAPICallError):
-            raise BucketError(f"{self._place}: {error.message}") from error
-        if isinstance(error, RetryError | GoogleAuthError | RequestException):
-            raise BucketError(f"{self._place}: {error}") from error
-
-
-@functools.cache
-def _client() -> gcs.Client:
-    from google.auth.exceptions import DefaultCredentialsError
-    from google.cloud import storage
-
-    try:
-        return storage.Client()
-    except DefaultCredentialsError as error:
-        raise BucketError(
-            "no Google Cloud credentials on this machine; run "
-            "'gcloud auth application-default login', or use local folders"
-        ) from error
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

@@ -1,4 +1,4 @@
-"""Files in a local folder or a Cloud Storage bucket, by one small interface.
+"""The interface of a folder, local or in a bucket.
 
 A write is all or nothing on both sides: a bucket's object appears when its upload is complete, a
 local file when its finished copy is renamed into place.
@@ -8,81 +8,92 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+
+from serving.storage.errors import StorageError
 
 SCHEME = "gs://"
 WORK = ".run"  # inside a run's output: plans, progress and half-written files
-
-
-class StorageError(Exception):
-    """A file or folder cannot be read or written; the message names it and the reason."""
-
-    callers_fault: ClassVar[bool] = True
-    hint: ClassVar[str] = "check that it exists and that you may read or write it"
-
-
-class BucketError(StorageError):
-    """A bucket or object cannot be read or written: Cloud Storage, its grants or the network."""
-
-    callers_fault = False
+ProgressCallback = Callable[[int, int], object]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file of a listing.
+    """One file of a folder.
 
     Attributes:
         name: its path below the folder, with forward slashes.
         size_bytes: its length.
-        digest: as :meth:`Folder.digest`; empty where the listing does not say it.
+        digest: as :meth:`Folder.digest`; empty where the storage does not keep it.
+        crc32c: checksum of its content, base64; empty where the storage does not keep it.
+        generation: a number that changes with every write of the file; 0 in a listing.
     """
 
     name: str
     size_bytes: int
     digest: str = ""
+    crc32c: str = ""
+    generation: int = 0
 
 
 class Folder(abc.ABC):
-    """A place that holds files; names are relative, with forward slashes.
+    """A folder that holds files; names are relative, with forward slashes.
+
+    Every method but :meth:`exists` and :meth:`uri_of` raises StorageError where the storage
+    refuses or fails; all refuse a name that leads outside.
 
     Attributes:
         uri: the local path or ``gs://`` URI.
-        readers: how many files are best asked for at once.
+        is_local: whether the folder lies on this machine.
+        readers: how many files a caller best asks for at once.
+        progress_seconds: how often a process best writes, or reads, how far a run is.
     """
 
-    readers = 1
+    is_local: bool
+    readers: int
+    progress_seconds: float
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
 
     @abc.abstractmethod
-    def files(self, prefix: str = "") -> Iterator[StoredFile]:
-        """All files whose name begins with ``prefix``, in subfolders too, by name."""
+    def files(self, prefix: str = "", *, nested: bool = True) -> Iterator[StoredFile]:
+        """List the files whose name begins with ``prefix``, by name; hidden ones are left out.
+
+        Args:
+            prefix: beginning of the names.
+            nested: whether to list those of subfolders too.
+        """
 
     @abc.abstractmethod
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
 
     @abc.abstractmethod
+    def stat(self, name: str) -> StoredFile | None:
+        """Return what the storage knows of a file; ``None`` where there is no such file."""
+
+    @abc.abstractmethod
     def read_bytes(self, name: str) -> bytes:
-        """A file's content; StorageError where it cannot be read."""
+        """Return a file's content."""
 
     @abc.abstractmethod
     def read_head(self, name: str, length: int) -> bytes:
-        """The first bytes of a file, fewer where it is shorter; StorageError likewise."""
+        """Return the first ``length`` bytes of a file, fewer where it is shorter."""
 
-    def version(self, name: str) -> int:
-        """A number that changes with every write of a file; 0 where there is none.
+    @abc.abstractmethod
+    def create(self, name: str, content: bytes, replacing: int = 0) -> bool:
+        """Write a file unless another process has written it meanwhile.
 
-        This and :meth:`create` are a bucket's means against two writers; a local folder has locks.
+        Args:
+            name: the file.
+            content: its new content.
+            replacing: the generation that the file must still have; 0 if it must not exist.
+
+        Returns:
+            Whether the file now has this content.
         """
-        raise NotImplementedError
-
-    def create(self, name: str, content: bytes, over: int = 0) -> bool:
-        """Write a file if its version is still ``over``, 0 for none; whether it was written."""
-        raise NotImplementedError
 
     @abc.abstractmethod
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
@@ -90,7 +101,27 @@ class Folder(abc.ABC):
 
     @abc.abstractmethod
     def write_from(self, name: str, path: Path, content_type: str) -> None:
-        """Move a finished local file to this place, all or nothing."""
+        """Move a finished local file into this folder, all or nothing."""
+
+    @abc.abstractmethod
+    def upload(
+        self,
+        name: str,
+        path: Path,
+        content_type: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        """Copy a local file of any size into this folder, all or nothing.
+
+        Args:
+            name: the file's name here.
+            path: the local file; it stays.
+            content_type: its media type.
+            metadata: kept beside the object; a local folder has no room for it.
+            progress: called with the bytes copied so far and the total.
+        """
 
     @abc.abstractmethod
     def download(self, name: str, path: Path) -> None:
@@ -106,15 +137,22 @@ class Folder(abc.ABC):
 
     @abc.abstractmethod
     def digest(self, name: str) -> str:
-        """The content's digest as ``md5:<hex>`` (``crc32c:<base64>`` of a composite object)."""
+        """Return the content's digest as ``md5:<hex>``, or ``crc32c:<base64>``.
+
+        Cloud Storage keeps no MD5 of an object that was composed of several.
+        """
 
     @abc.abstractmethod
     def uri_of(self, name: str) -> str:
-        """The full path or ``gs://`` URI of a file."""
+        """Return the full path or ``gs://`` URI of a file."""
 
 
 def safe_path(name: str) -> PurePosixPath:
-    """A file's name as a relative path; StorageError where it would lead outside."""
+    """Return a file's name as a relative path.
+
+    Raises:
+        StorageError: the name would lead outside the folder.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise StorageError(f"{name!r}: expected a name below the folder")

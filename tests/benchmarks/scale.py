@@ -17,7 +17,8 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.run.manifest import PLAN, ManifestRow, masks_name, read_json, read_plan
+from pipeline.run.manifest import ManifestRow, read_json, read_plan
+from pipeline.run.output_layout import PLAN, masks_name
 from pipeline.run.parameters import RunParameters
 from serving.storage import open_folder
 from tests.benchmarks import record

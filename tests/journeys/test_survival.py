@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from serving.storage import bucket as ours
 from serving.storage import open_folder
+from serving.storage.client import storage_client
 from tests.conftest import draw_scene
 from tests.journeys.test_run import COMMAND, contents, sam_vertex
 from tests.stand_ins.faulty_storage import FaultyStorage
@@ -119,7 +119,7 @@ def test_storage_that_fails_for_a_while_costs_time_only(
         proxy.stop()
     assert all(proxy.faults.values()), proxy.faults
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server)
-    ours._client.cache_clear()
+    storage_client.cache_clear()
     plain, faulty = open_folder(bucket("plain")), open_folder(bucket("faulty"))
     names = {file.name for file in plain.files() if "report" not in file.name}
     assert names == {file.name for file in faulty.files() if "report" not in file.name}

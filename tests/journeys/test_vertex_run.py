@@ -18,7 +18,7 @@ from PIL import Image
 from scripts.rehearsal import local_cloud as clouds
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.world import World
-from serving.storage.bucket import _client
+from serving.storage.client import storage_client
 from tests import command_line
 from tests.conftest import draw_scene
 
@@ -236,11 +236,11 @@ def test_callers_mistake_is_named_before_anything_is_submitted(
     for name, value in operator.cloud.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(operator.home)
-    _client.cache_clear()
+    storage_client.cache_clear()
     try:
         done = command_line.sam_vertex(*words)
     finally:
-        _client.cache_clear()
+        storage_client.cache_clear()
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert jobs() == before

@@ -42,11 +42,11 @@ def fault(vertex: Vertex) -> Callable[..., None]:
 @pytest.fixture
 def shell(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process is pointed at the stand-ins, as a shell of an operator who rehearses."""
-    from serving.storage import bucket
+    from serving.storage.client import storage_client
 
     for name, value in vertex.cloud.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p1")
-    bucket._client.cache_clear()
+    storage_client.cache_clear()
     yield
-    bucket._client.cache_clear()
+    storage_client.cache_clear()

@@ -92,9 +92,8 @@ def test_the_limits_of_a_shared_endpoint(launch: Launch) -> None:
 def test_objects_of_a_bucket_are_read_and_written_where_it_is_allowed(
     launch: Launch, bucket: Callable[[str], str], storage_server: str, scene: RgbImage
 ) -> None:
-    from serving.buckets import _client, read_object, write_object
+    from serving.object_access import read_object, write_object
 
-    _client.cache_clear()
     write_object(bucket("images/a.png"), png(scene), "test")
     write_object(bucket("secret/a.png"), png(scene), "test")
     with launch(
@@ -118,16 +117,14 @@ def test_objects_of_a_bucket_are_read_and_written_where_it_is_allowed(
         assert written["output_uri"].startswith(bucket("out/run-1/0000-a-"))
         content = json.loads(read_object(written["output_uri"], 10**7, "test"))
         assert content == allowed.predict(POINT, mask_format="array")[0]
-    _client.cache_clear()
 
 
 def test_a_checkpoint_folder_in_a_bucket(
     launch: Launch, bucket: Callable[[str], str], storage_server: str
 ) -> None:
-    from serving.buckets import _client, write_object
+    from serving.object_access import write_object
     from serving.sam.checkpoints import CHECKPOINTS
 
-    _client.cache_clear()
     path = CHECKPOINTS["vit_tiny"].embedded_path
     assert path is not None
     write_object(bucket("sam-checkpoint/sam_vit_tiny.pth"), path.read_bytes(), "test")
@@ -144,7 +141,6 @@ def test_a_checkpoint_folder_in_a_bucket(
         assert "SERVING_CHECKPOINT" in failing.log.read_text()
     with launch(**cloud, SERVING_CHECKPOINT="sam_vit_tiny.pth") as served:
         assert served.predict(POINT)
-    _client.cache_clear()
 
 
 def test_a_busy_server_says_when_to_come_back(launch: Launch) -> None:

@@ -1,4 +1,4 @@
-"""One run at a time over one output of a bucket; a dead holder is succeeded."""
+"""One run at a time over one output; another run takes over the claim of a dead one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from pipeline.local_engine import _only_one
-from pipeline.run import claim as lease
+from pipeline.run import claim as claims
+from pipeline.run.claim import (
+    LOCK,
+    Claim,
+    acquire_claim,
+    claimed,
+    read_claim,
+    release_claim,
+    renew_claim,
+)
 from pipeline.run.parameters import RunError, RunParameters
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
@@ -22,37 +31,42 @@ def output(bucket: Callable[[str], str]) -> Folder:
     return open_folder(bucket("runs/1"))
 
 
-def test_second_run_is_refused_until_the_first_lets_go(output: Folder) -> None:
-    lease.acquire(output, "first", 60)
-    lease.acquire(output, "first", 60)  # its retried step
+def owner(output: Folder) -> str | None:
+    claim: Claim | None = read_claim(output)
+    return claim.run if claim is not None else None
+
+
+def test_second_run_is_refused_until_the_first_releases_its_claim(output: Folder) -> None:
+    acquire_claim(output, "first", 60)
+    acquire_claim(output, "first", 60)  # its retried step
     with pytest.raises(RunError, match=r"another run is writing here \(first\)"):
-        lease.acquire(output, "second", 60)
-    lease.release(output, "second")  # not its own
-    assert lease.holder(output)["run"] == "first"  # type: ignore[index]
-    lease.release(output, "first")
-    lease.acquire(output, "second", 60)
+        acquire_claim(output, "second", 60)
+    release_claim(output, "second")  # not its own
+    assert owner(output) == "first"
+    release_claim(output, "first")
+    acquire_claim(output, "second", 60)
 
 
-def test_dead_holder_is_succeeded_when_its_time_is_over(output: Folder) -> None:
-    lease.acquire(output, "dead", -1)
-    lease.acquire(output, "next", 60)
-    assert lease.holder(output)["run"] == "next"  # type: ignore[index]
-    output.write_bytes(lease.LOCK, b"not ours {", "text/plain")
-    lease.acquire(output, "after", 60)
-    assert lease.holder(output)["run"] == "after"  # type: ignore[index]
+def test_next_run_takes_over_the_claim_of_a_dead_one_when_its_time_is_over(output: Folder) -> None:
+    acquire_claim(output, "dead", -1)
+    acquire_claim(output, "next", 60)
+    assert owner(output) == "next"
+    output.write_bytes(LOCK, b"not ours {", "text/plain")
+    acquire_claim(output, "after", 60)
+    assert owner(output) == "after"
 
 
 @pytest.mark.parametrize("dead", [False, True])
-def test_of_many_at_once_one_gets_it(output: Folder, dead: bool) -> None:
-    """The first claim, and the succession of a dead holder."""
+def test_one_of_many_runs_gets_the_claim(output: Folder, dead: bool) -> None:
+    """Where nobody owns it, and where its owner is dead."""
     if dead:
-        lease.acquire(output, "dead", -1)
-    won: list[str] = []
+        acquire_claim(output, "dead", -1)
+    winners: list[str] = []
 
     def attempt(name: str) -> None:
         try:
-            lease.acquire(output, name, 60)
-            won.append(name)
+            acquire_claim(output, name, 60)
+            winners.append(name)
         except RunError:
             return
 
@@ -61,42 +75,65 @@ def test_of_many_at_once_one_gets_it(output: Folder, dead: bool) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 1
-    assert lease.holder(output)["run"] == won[0]  # type: ignore[index]
+    assert len(winners) == 1
+    assert owner(output) == winners[0]
 
 
-def test_holder_that_was_succeeded_is_told_when_it_wakes_up(output: Folder) -> None:
-    lease.acquire(output, "asleep", -1)
-    lease.acquire(output, "next", 60)
+def test_run_that_slept_learns_that_another_has_taken_over(output: Folder) -> None:
+    acquire_claim(output, "asleep", -1)
+    acquire_claim(output, "next", 60)
     with pytest.raises(RunError, match=r"taken over here \(next\)"):
-        lease.renew(output, "asleep", 60)
-    lease.release(output, "asleep")
-    assert lease.holder(output)["run"] == "next"  # type: ignore[index]
+        renew_claim(output, "asleep", 60)
+    release_claim(output, "asleep")
+    assert owner(output) == "next"
 
 
-def test_local_engine_over_a_bucket_holds_it_and_lets_go(
+def test_process_renews_its_claim_on_a_bucket_and_releases_it(
     output: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "LOCAL_SECONDS", 0.8)
-    with _only_one(output.uri):
-        first = lease.holder(output)
+    monkeypatch.setattr(claims, "PROCESS_SECONDS", 0.8)
+    with claimed(output, "first"):
+        first = read_claim(output)
         assert first is not None
-        time.sleep(1.0)  # longer than its claim: it is renewed
-        with pytest.raises(RunError, match="another run"), _only_one(output.uri):
+        time.sleep(1.0)  # longer than the claim lasts unless the process renews it
+        with pytest.raises(RunError, match="another run"), claimed(output, "second"):
             pass
-        later = lease.holder(output)
-        assert later is not None and later["until"] > first["until"]
-    assert lease.holder(output) is None
+        later = read_claim(output)
+        assert later is not None and later.until > first.until
+    assert read_claim(output) is None
 
 
-def test_job_claims_with_its_plan_and_lets_go_with_its_report(
+def test_local_claim_is_a_file_lock(tmp_path: Path) -> None:
+    """A second run is refused; the lock file stays, since removing it would split the waiters."""
+    folder = open_folder(str(tmp_path / "out"))
+    with claimed(folder, "first"):
+        again = claimed(open_folder(folder.uri), "second")
+        with pytest.raises(RunError, match="another run is writing here"), again:
+            pass
+        acquire_claim(folder, "job", 60)  # a job's claim changes nothing on this machine
+        renew_claim(folder, "job", 60)
+    with claimed(folder, "second"):
+        pass
+
+
+def test_local_claim_follows_no_link(tmp_path: Path) -> None:
+    """Somebody else's file behind a link is neither locked nor emptied."""
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / LOCK).symlink_to(target)
+    with pytest.raises(Exception, match=str(tmp_path)), claimed(open_folder(str(tmp_path)), "run"):
+        pass
+    assert target.read_text() == "precious"
+
+
+def test_job_claims_with_its_plan_and_releases_with_its_report(
     image_folder: object, output: Folder
 ) -> None:
     run = RunParameters(inputs=(str(image_folder),), output=output.uri, run_id="sam-1")
     plan_shards(run)
-    assert lease.holder(output)["run"] == "sam-1"  # type: ignore[index]
+    assert owner(output) == "sam-1"
     other = RunParameters.from_json(json.dumps({**json.loads(run.to_json()), "run_id": "sam-2"}))
     with pytest.raises(RunError, match="sam-1"):
         plan_shards(other)
     write_report(run, [], "vertex")
-    assert lease.holder(output) is None
+    assert read_claim(output) is None

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from pipeline.run.input_images import output_name
-from pipeline.run.manifest import PLAN, read_json, read_plan
+from pipeline.run.manifest import read_json, read_plan
+from pipeline.run.output_layout import PLAN
 from pipeline.run.parameters import RunError, RunParameters, parse_max_failed
 from pipeline.shard.image_in_hand import InHand, LastNote, RestartPolicy, read_last_note
 from pipeline.shard.segmentation import segment_images

@@ -11,8 +11,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from pipeline.run.manifest import PLAN, read_json, read_plan, read_progress
+from pipeline.run.manifest import read_json, read_plan
+from pipeline.run.output_layout import PLAN
 from pipeline.run.parameters import RunParameters
+from pipeline.run.progress import read_progress
 from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report

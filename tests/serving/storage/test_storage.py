@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from serving.storage import Folder, LocalFolder, StorageError, open_folder
+from serving.storage import (
+    BucketError,
+    Folder,
+    LocalFolder,
+    Patience,
+    StorageError,
+    open_folder,
+    open_parent,
+)
+from serving.storage.client import storage_client
 
 
 @pytest.fixture(params=["local", "bucket"])
@@ -109,11 +120,102 @@ def test_open_folder_unknown_scheme_is_refused() -> None:
         open_folder("gs://")
 
 
-def test_bucket_without_credentials_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    from serving.storage import bucket
+def test_stat_tells_size_and_a_generation_that_changes_with_every_write(folder: Folder) -> None:
+    assert folder.stat("x") is None
+    folder.write_bytes("x", b"one", "text/plain")
+    first = folder.stat("x")
+    folder.write_bytes("x", b"three", "text/plain")
+    second = folder.stat("x")
+    assert first is not None and second is not None
+    assert (first.size_bytes, second.size_bytes) == (3, 5)
+    assert first.generation != second.generation
+    assert 0 not in (first.generation, second.generation)
 
-    bucket._client.cache_clear()
+
+def test_create_writes_only_over_the_generation_that_it_names(folder: Folder) -> None:
+    assert folder.create("x", b"one")
+    assert not folder.create("x", b"two")
+    stored = folder.stat("x")
+    assert stored is not None
+    assert folder.create("x", b"two", replacing=stored.generation)
+    assert not folder.create("x", b"three", replacing=stored.generation)
+    assert folder.read_bytes("x") == b"two"
+
+
+def test_files_without_the_nested_ones(folder: Folder) -> None:
+    for name in ("a", "b/c", "b/d/e"):
+        folder.write_bytes(name, b"x", "text/plain")
+    assert [file.name for file in folder.files(nested=False)] == ["a"]
+    assert [file.name for file in folder.files("b/", nested=False)] == ["b/c"]
+
+
+def test_upload_copies_a_file_and_reports_progress(folder: Folder, tmp_path: Path) -> None:
+    source = tmp_path / "large"
+    source.write_bytes(os.urandom(3_000_000))
+    steps: list[tuple[int, int]] = []
+    folder.upload("deep/x", source, "text/plain", metadata={"a": "b"},
+                  progress=lambda sent, total: steps.append((sent, total)))  # fmt: skip
+    assert folder.read_bytes("deep/x") == source.read_bytes()
+    assert steps[-1] == (3_000_000, 3_000_000)
+
+
+def test_open_parent_splits_folder_and_name(folder: Folder) -> None:
+    folder.write_bytes("a/x.txt", b"x", "text/plain")
+    parent, name = open_parent(folder.uri_of("a/x.txt"))
+    assert name == "x.txt"
+    assert parent.uri == folder.uri_of("a")
+    assert parent.read_bytes(name) == b"x"
+
+
+@pytest.fixture
+def no_client() -> Iterator[None]:
+    """The next bucket makes a client of its own, and no later test gets that one."""
+    storage_client.cache_clear()
+    yield
+    storage_client.cache_clear()
+
+
+@pytest.mark.usefixtures("no_client")
+def test_bucket_without_credentials_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
     with pytest.raises(StorageError, match="gcloud auth application-default login"):
         open_folder("gs://bucket/x")
-    bucket._client.cache_clear()
+
+
+@pytest.mark.usefixtures("no_client")
+def test_bucket_needs_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``gcloud auth application-default login`` alone leaves user credentials, and no project."""
+    credentials = tmp_path / "application_default_credentials.json"
+    credentials.write_text(
+        json.dumps(
+            {
+                "type": "authorized_user",
+                "client_id": "id",
+                "client_secret": "secret",
+                "refresh_token": "token",
+            }
+        )
+    )
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    assert open_folder("gs://bucket/x").uri == "gs://bucket/x"
+
+
+def test_refusal_of_cloud_storage_carries_its_status(bucket: Callable[[str], str]) -> None:
+    with pytest.raises(BucketError, match=r"none\.png") as caught:
+        open_folder(bucket("images")).read_bytes("none.png")
+    assert caught.value.status == 404
+
+
+def test_storage_that_does_not_answer_ends_the_callers_patience(
+    bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = bucket("images")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    storage_client.cache_clear()
+    folder = open_folder(uri, Patience(request_seconds=0.5, total_seconds=1.0))
+    started = time.monotonic()
+    with pytest.raises(BucketError, match="images") as caught:
+        folder.read_bytes("a.png")
+    assert caught.value.status is None
+    assert time.monotonic() - started < 20

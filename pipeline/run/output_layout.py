@@ -1,0 +1,55 @@
+"""The names of the files in a run's output."""
+
+from __future__ import annotations
+
+from serving.storage import WORK
+
+PLAN = f"{WORK}/plan.json"
+PLANNED = f"{WORK}/planned.json"  # the last file of the plan, so it says that the plan is complete
+ERROR = f"{WORK}/error.json"
+MANIFEST = "manifest.jsonl"
+FAILED = "failed.jsonl"  # the rows of the manifest that have no masks, with reasons
+ANNOTATIONS = "annotations.json"
+METRICS = "metrics.json"
+MARKDOWN = "report.md"
+HTML = "report.html"
+
+
+def masks_name(image: str) -> str:
+    """The file with an image's masks; the last one of an image, so its presence means done."""
+    return f"masks/{image}.json"
+
+
+def overlay_name(image: str) -> str:
+    """The picture of all masks on the image."""
+    return f"overlays/{image}.png"
+
+
+def segment_name(image: str, number: int) -> str:
+    """The picture of one segment; number 0 is the image itself."""
+    return f"segments/{image}/{number:02d}.png"
+
+
+def shard_name(number: int) -> str:
+    """The name of a shard, in listings and manifests."""
+    return f"shard-{number:04d}"
+
+
+def shard_plan_name(shard: str) -> str:
+    """The list of a shard's images."""
+    return f"{WORK}/{shard}.plan.jsonl"
+
+
+def shard_rows_name(shard: str) -> str:
+    """The manifest rows of a finished shard."""
+    return f"{WORK}/{shard}.rows.jsonl"
+
+
+def shard_summary_name(shard: str) -> str:
+    """The figures of a finished shard: wall time, busy share, memory."""
+    return f"{WORK}/{shard}.summary.json"
+
+
+def shard_progress_name(shard: str) -> str:
+    """The file in which a running shard says how far it is."""
+    return f"{WORK}/{shard}.progress.json"
