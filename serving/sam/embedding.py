@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from serving.sam.decoder import ImageSide
+    from serving.sam.decoder import PreparedImage
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class Embedding:
     features: torch.Tensor
     original_size_hw: tuple[int, int]
     input_size_hw: tuple[int, int]
-    shared: ImageSide
+    shared: PreparedImage
 
     @property
     def size_bytes(self) -> int:

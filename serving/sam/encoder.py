@@ -114,12 +114,12 @@ class FastEncoder:
         q, k, v = parts.view(3, count * count, heads, span * span, -1)
         positions = self._positions[number]
         if positions is None:
-            found = F.scaled_dot_product_attention(q, k, v)
+            attended = F.scaled_dot_product_attention(q, k, v)
         else:
-            found = attend(q, k, v, *positions)
-        found = found.view(count, count, heads, span, span, -1).permute(0, 3, 1, 4, 2, 5)
-        found = found.reshape(1, whole, whole, -1)[:, :side, :side]
-        return found.contiguous()
+            attended = attend(q, k, v, *positions)
+        attended = attended.view(count, count, heads, span, span, -1).permute(0, 3, 1, 4, 2, 5)
+        attended = attended.reshape(1, whole, whole, -1)[:, :side, :side]
+        return attended.contiguous()
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """Image embedding (1, C, G, G) float32 of a normalized, padded image (1, 3, S, S)."""
@@ -129,8 +129,8 @@ class FastEncoder:
             x = x + encoder.pos_embed
         x = x.contiguous()  # else the first sum would be one of strided and contiguous memory
         for number, block in enumerate(encoder.blocks):
-            found = self._attention(number, self._norm(block.norm1, x).to(self._dtype))
-            x = self._add(x, block.attn.proj, found)
+            attended = self._attention(number, self._norm(block.norm1, x).to(self._dtype))
+            x = self._add(x, block.attn.proj, attended)
             normed = self._norm(block.norm2, x).to(self._dtype)
             x = self._add(x, block.mlp.lin2, self._linear(block.mlp.lin1, normed, gelu=True))
         features: torch.Tensor = encoder.neck(x.permute(0, 3, 1, 2))

@@ -63,9 +63,9 @@ class Engine:
             CheckpointError: the file cannot be used.
             DeviceError: the device or precision is not available.
         """
-        chosen = choose_device(device)
-        choose_precision(precision, chosen)
-        return cls(load_checkpoint(path, entry), device=str(chosen), precision=precision)
+        where = choose_device(device)
+        choose_precision(precision, where)
+        return cls(load_checkpoint(path, entry), device=str(where), precision=precision)
 
     def embed(self, image: RgbImage) -> Embedding:
         """Run the image encoder.
@@ -101,10 +101,10 @@ class Engine:
             ParameterError: ``mask_input`` has another shape.
         """
         inputs = [] if mask_input is None else [mask_input]
-        found = self.predictions(
+        predictions = self.predictions(
             embedding, [prompt], multimask_output=multimask_output, mask_inputs=inputs
         )
-        return next(prediction for _, prediction in found)
+        return next(prediction for _, prediction in predictions)
 
     def predictions(
         self,
@@ -142,8 +142,8 @@ class Engine:
                     f"mask_input: expected shape (1, {side}, {side}), got {mask.shape}"
                 )
 
-        def steps() -> Iterator[tuple[int, Prediction]]:
-            found = predict_prompts(
+        def decoded() -> Iterator[tuple[int, Prediction]]:
+            predictions = predict_prompts(
                 self._network,
                 embedding,
                 prompts,
@@ -153,18 +153,18 @@ class Engine:
             while True:
                 # Entered anew for each: a generator must not leave it on in its caller.
                 with torch.inference_mode():
-                    prediction = next(found, None)
+                    prediction = next(predictions, None)
                 if prediction is None:
                     return
                 yield prediction
 
-        return steps()
+        return decoded()
 
     def segment(self, embedding: Embedding, prompts: Iterable[Prompt]) -> list[MaskRecord]:
         """Return the best mask of each prompt, in order.
 
-        A single point is ambiguous, so three candidates are asked for and the one that the model
-        rates best is taken; points in plural or a box name one object and get one mask.
+        A single point is ambiguous, so the network makes three candidates and the one that it rates
+        best stays; several points or a box name one object and get one mask.
 
         Raises:
             PromptError: a prompt lies outside the image.
@@ -173,10 +173,10 @@ class Engine:
 
         from serving.sam.prompted_masks import segment_prompts
 
-        asked = list(prompts)
-        self._check_prompts(embedding, asked)
+        prompts = list(prompts)
+        self._check_prompts(embedding, prompts)
         with torch.inference_mode():
-            return segment_prompts(self._network, embedding, asked)
+            return segment_prompts(self._network, embedding, prompts)
 
     @overload
     def generate(
@@ -223,15 +223,17 @@ class Engine:
                 f"output_mode: expected one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}"
             )
         with torch.inference_mode():
-            found = generate(self._network, _checked(image), settings or self.checkpoint.automatic)
-        return in_output_mode(found, output_mode)
+            records = generate(
+                self._network, _checked(image), settings or self.checkpoint.automatic
+            )
+        return in_output_mode(records, output_mode)
 
     @staticmethod
     def _check_prompts(embedding: Embedding, prompts: Sequence[Prompt]) -> None:
         height, width = embedding.original_size_hw
         for number, prompt in enumerate(prompts):
-            place = "prompt" if len(prompts) == 1 else f"prompt {number}"
-            prompt.check_inside(width, height, place)
+            field = "prompt" if len(prompts) == 1 else f"prompt {number}"
+            prompt.check_inside(width, height, field)
 
 
 def _checked(image: RgbImage) -> RgbImage:

@@ -1,8 +1,9 @@
 """Automatic masks: the official generator's result, computed in a faster order.
 
-Steps and thresholds are those of ``segment_anything.SamAutomaticMaskGenerator`` 1.0. What differs
-is when: candidates that the model itself rates too low are dropped before any mask is upscaled;
-masks come to the image's size one region at a time; bitmaps are encoded after duplicates are gone.
+Steps and thresholds are those of ``segment_anything.SamAutomaticMaskGenerator`` 1.0. Only
+the order differs: it drops candidates that the model itself rates too low before it upscales any
+mask, scales masks to the image's size one region at a time, and encodes bitmaps last, when the
+duplicates are gone.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from numpy.typing import NDArray
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.candidates.candidate_masks import (
     Box,
-    FoundMask,
-    Measured,
+    CandidateMask,
+    Measurement,
     draw,
+    is_near_crop_edge,
     measure,
-    near_edge,
-    record_of,
-    tidied,
+    to_record,
     without_duplicates,
+    without_small_regions,
 )
 from serving.sam.candidates.upsampling import Region, Upsampling
-from serving.sam.decoder import ImageSide
+from serving.sam.decoder import PreparedImage
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
@@ -37,7 +38,9 @@ from serving.sam.network import Network, in_batches, prompts_at_once
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOGITS_BYTES = 256 << 20  # of passing masks at once; those beyond are drawn and encoded at once
+LOGITS_BYTES = (
+    256 << 20
+)  # of stable masks; beyond, a mask is drawn and encoded as soon as it passes
 
 
 def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
@@ -65,35 +68,36 @@ def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> 
     boxes, layers = generate_crop_boxes(
         size_hw, settings.crop_n_layers, settings.crop_overlap_ratio
     )
-    found: list[FoundMask] = []
+    candidates: list[CandidateMask] = []
     for box, layer in zip(boxes, layers, strict=True):
         crop = (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
-        found += _masks_of_crop(network, image, crop, grids[layer], settings)
+        candidates += _masks_of_crop(network, image, crop, grids[layer], settings)
     if len(boxes) > 1:
         # Masks of smaller crops are preferred, as the official code does.
         areas = [
-            (m.crop_xyxy[2] - m.crop_xyxy[0]) * (m.crop_xyxy[3] - m.crop_xyxy[1]) for m in found
+            (m.crop_xyxy[2] - m.crop_xyxy[0]) * (m.crop_xyxy[3] - m.crop_xyxy[1])
+            for m in candidates
         ]
-        kept = without_duplicates(
-            [mask.box_xyxy for mask in found],
+        best = without_duplicates(
+            [mask.box_xyxy for mask in candidates],
             [1 / area for area in areas],
             settings.crop_nms_thresh,
         )
-        found = [found[number] for number in kept]
+        candidates = [candidates[number] for number in best]
     if settings.min_mask_region_area > 0:
-        found = tidied(found, settings)
-    return sorted(map(record_of, found), key=lambda record: -record["predicted_iou"])
+        candidates = without_small_regions(candidates, settings)
+    return sorted(map(to_record, candidates), key=lambda record: -record["predicted_iou"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Stable:
+class _StableMask:
     """A mask of one crop that passed the thresholds; its bitmap is drawn if it is kept."""
 
     point: int
     score: float
     logits: torch.Tensor
     region: Region | None
-    measured: Measured
+    measurement: Measurement
     segmentation: Rle | None = None
 
 
@@ -103,7 +107,7 @@ def _masks_of_crop(
     crop: Box,
     grid: NDArray[np.float64],
     settings: AutomaticSettings,
-) -> list[FoundMask]:
+) -> list[CandidateMask]:
     sam = network.sam
     left, top, right, bottom = crop
     part = image[top:bottom, left:right]
@@ -121,51 +125,51 @@ def _masks_of_crop(
     scale = np.array([input_size[1] / width, input_size[0] / height])
     coords = torch.as_tensor(points * scale, device=features.device)  # float64, as official
 
-    def encoded(mask: _Stable) -> Rle:
+    def encoded(mask: _StableMask) -> Rle:
         if mask.segmentation is not None:
             return mask.segmentation
         canvas = np.zeros((image.shape[1], image.shape[0]), np.uint8)
-        here = canvas[left:right, top:bottom]
-        draw(upsampling, mask.logits, mask.region, sam.mask_threshold, here)
+        crop_canvas = canvas[left:right, top:bottom]
+        draw(upsampling, mask.logits, mask.region, sam.mask_threshold, crop_canvas)
         return encode_mask(canvas.T)
 
-    stable: list[_Stable] = []
-    held = 0
+    stable: list[_StableMask] = []
+    logits_bytes = 0
     for start, scored in _decoded(network, shared, coords, upsampling.extent, settings):
-        for mask in _measured(upsampling, start, scored, sam.mask_threshold, settings):
-            if near_edge(mask.measured.box_xyxy, crop, image.shape[:2]):
+        for mask in _stable_masks(upsampling, start, scored, sam.mask_threshold, settings):
+            if is_near_crop_edge(mask.measurement.box_xyxy, crop, image.shape[:2]):
                 continue
-            held += mask.logits.numel() * mask.logits.element_size()
-            if held > LOGITS_BYTES:
+            logits_bytes += mask.logits.numel() * mask.logits.element_size()
+            if logits_bytes > LOGITS_BYTES:
                 segmentation = encoded(mask)
                 mask = dataclasses.replace(
                     mask, segmentation=segmentation, logits=mask.logits.new_empty(0)
                 )
             stable.append(mask)
-    kept = without_duplicates(
-        [mask.measured.box_xyxy for mask in stable],
+    best = without_duplicates(
+        [mask.measurement.box_xyxy for mask in stable],
         [mask.score for mask in stable],
         settings.box_nms_thresh,
     )
-    found = []
-    for mask in (stable[number] for number in kept):
+    candidates = []
+    for mask in (stable[number] for number in best):
         x, y = points[mask.point]
-        box = mask.measured.box_xyxy
-        found.append(
-            FoundMask(
+        box = mask.measurement.box_xyxy
+        candidates.append(
+            CandidateMask(
                 segmentation=encoded(mask),
                 box_xyxy=(box[0] + left, box[1] + top, box[2] + left, box[3] + top),
                 score=mask.score,
-                stability=mask.measured.stability,
+                stability=mask.measurement.stability,
                 point_xy=(float(x) + left, float(y) + top),
                 crop_xyxy=crop,
             )
         )
-    return found
+    return candidates
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Scored:
+class _ScoredMasks:
     """Low-resolution masks of a batch that the model itself rates high enough.
 
     Attributes:
@@ -181,15 +185,15 @@ class _Scored:
 
 def _decoded(
     network: Network,
-    shared: ImageSide,
+    shared: PreparedImage,
     coords: torch.Tensor,
     extent: tuple[int, int],
     settings: AutomaticSettings,
-) -> Iterator[tuple[int, _Scored]]:
+) -> Iterator[tuple[int, _ScoredMasks]]:
     """Decode all points in batches; for each its first point's number and what passed."""
     labels = torch.ones(len(coords), 1, dtype=torch.int, device=coords.device)
 
-    def decode(batch: slice) -> _Scored | None:
+    def decode(batch: slice) -> _ScoredMasks | None:
         return _decode(network, shared, coords[batch], labels[batch], extent, settings)
 
     at_once = prompts_at_once(network.decoder, shared, settings.points_per_batch)
@@ -200,46 +204,46 @@ def _decoded(
 
 def _decode(
     network: Network,
-    shared: ImageSide,
+    shared: PreparedImage,
     coords: torch.Tensor,
     labels: torch.Tensor,
     extent: tuple[int, int],
     settings: AutomaticSettings,
-) -> _Scored | None:
+) -> _ScoredMasks | None:
     sparse, _ = network.sam.prompt_encoder(points=(coords[:, None], labels), boxes=None, masks=None)
-    candidates = network.decoder.decode(shared, sparse)
-    scores = candidates.scores[:, 1:]
+    decoded = network.decoder.decode(shared, sparse)
+    scores = decoded.scores[:, 1:]
     passing = scores > settings.pred_iou_thresh
     if settings.pred_iou_thresh <= 0:
         passing = torch.ones_like(passing)
-    wanted = passing.nonzero()
-    if not len(wanted):
+    selected = passing.nonzero()
+    if not len(selected):
         return None
-    wanted = wanted + wanted.new_tensor([0, 1])  # the first mask is the single one
-    logits = network.decoder.upscale(candidates, wanted, extent)
-    values = candidates.scores[wanted[:, 0], wanted[:, 1]]
-    return _Scored(wanted[:, 0].tolist(), values.tolist(), logits)
+    selected = selected + selected.new_tensor([0, 1])  # the first mask is the single one
+    logits = network.decoder.upscale(decoded, selected, extent)
+    values = decoded.scores[selected[:, 0], selected[:, 1]]
+    return _ScoredMasks(selected[:, 0].tolist(), values.tolist(), logits)
 
 
-def _measured(
+def _stable_masks(
     upsampling: Upsampling,
     start: int,
-    scored: _Scored,
+    scored: _ScoredMasks,
     threshold: float,
     settings: AutomaticSettings,
-) -> Iterator[_Stable]:
+) -> Iterator[_StableMask]:
     """Masks of a batch that are stable enough, in the frame of their crop."""
     offset = settings.stability_score_offset
-    for place, region in enumerate(upsampling.regions(scored.logits, threshold - offset)):
-        measured = measure(upsampling, scored.logits[place], region, threshold, offset)
+    for index, region in enumerate(upsampling.regions(scored.logits, threshold - offset)):
+        measurement = measure(upsampling, scored.logits[index], region, threshold, offset)
         # An empty mask's stability is not a number: dropped unless every stability is welcome.
         if settings.stability_score_thresh <= 0 or (
-            measured.stability >= settings.stability_score_thresh
+            measurement.stability >= settings.stability_score_thresh
         ):
-            yield _Stable(
-                point=start + scored.numbers[place],
-                score=scored.scores[place],
-                logits=scored.logits[place].clone(),
+            yield _StableMask(
+                point=start + scored.numbers[index],
+                score=scored.scores[index],
+                logits=scored.logits[index].clone(),
                 region=region,
-                measured=measured,
+                measurement=measurement,
             )

@@ -20,9 +20,9 @@ MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 _SUPPORTED = "supported are JPEG, PNG, WebP, TIFF and BMP"
 
 
-def _open(data: bytes, place: str, max_pixels: int) -> Image.Image:
+def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     if not data:
-        raise ImageError(f"{place}: the file is empty (0 bytes); {_SUPPORTED}")
+        raise ImageError(f"{name}: the file is empty (0 bytes); {_SUPPORTED}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -31,34 +31,34 @@ def _open(data: bytes, place: str, max_pixels: int) -> Image.Image:
         start = data[:16].lstrip().lower()
         kind = "an HTML page" if start.startswith((b"<!doctype", b"<html")) else "no image"
         raise ImageError(
-            f"{place}: the content is {kind} that can be read, whatever its name says; {_SUPPORTED}"
+            f"{name}: the content is {kind} that can be read, whatever its name says; {_SUPPORTED}"
         ) from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{place}: more than {max_pixels} pixels; scale it down first") from error
+        raise ImageError(f"{name}: more than {max_pixels} pixels; scale it down first") from error
     except Exception as error:  # Pillow's readers raise SyntaxError, ValueError, struct.error...
-        raise ImageError(f"{place}: the file is damaged ({error}); export it again") from error
+        raise ImageError(f"{name}: the file is damaged ({error}); export it again") from error
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
-            f"{place}: {width} x {height} is {width * height} pixels, more than the limit of "
+            f"{name}: {width} x {height} is {width * height} pixels, more than the limit of "
             f"{max_pixels}; scale it down first"
         )
     return image
 
 
-def read_size(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def read_size(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return the upright image's (width, height) in pixels from its header, decoding nothing.
 
     Raises:
         ImageError: not a supported image, or more than ``max_pixels``.
     """
-    with _open(data, place, max_pixels) as image:
+    with _open(data, name, max_pixels) as image:
         width, height = image.size
         try:  # a PNG's EXIF may stand behind its pixels, so that the whole file is read
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         except Exception as error:
             raise ImageError(
-                f"{place}: the {image.format} file is damaged or cut off ({error}); "
+                f"{name}: the {image.format} file is damaged or cut off ({error}); "
                 "copy or export it again"
             ) from error
         return (height, width) if turned else (width, height)
@@ -78,7 +78,7 @@ def header_pixels(head: bytes) -> int | None:
         return None
 
 
-def decode_image(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
+def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
     """Return the upright image of a file's content as RGB.
 
     The EXIF orientation is applied; greyscale, palette and CMYK become RGB; 16 bits a channel are
@@ -86,7 +86,7 @@ def decode_image(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> Rg
 
     Args:
         data: the file's content.
-        place: what to call the image in messages, such as its file name.
+        name: what to call the image in messages, such as its file name.
         max_pixels: larger images are refused before they are decoded.
 
     Returns:
@@ -95,31 +95,31 @@ def decode_image(data: bytes, place: str, *, max_pixels: int = MAX_PIXELS) -> Rg
     Raises:
         ImageError: empty, not an image, of another kind, damaged, truncated or too large.
     """
-    with _open(data, place, max_pixels) as image:
+    with _open(data, name, max_pixels) as image:
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
         except Exception as error:
             raise ImageError(
-                f"{place}: the {image.format} file is damaged or cut off ({error}); "
+                f"{name}: the {image.format} file is damaged or cut off ({error}); "
                 "copy or export it again"
             ) from error
-        return _to_rgb(upright, place)
+        return _to_rgb(upright, name)
 
 
-def _to_rgb(image: Image.Image, place: str) -> RgbImage:
+def _to_rgb(image: Image.Image, name: str) -> RgbImage:
     if image.mode.startswith("I"):  # 16 bits a channel, or 32 that hold 16
         values = np.asarray(image).astype(np.int64)
         if values.size and (values.min() < 0 or values.max() > 65535):
             raise ImageError(
-                f"{place}: 32-bit integer samples from {values.min()} to {values.max()}; expected "
+                f"{name}: 32-bit integer samples from {values.min()} to {values.max()}; expected "
                 "at most 16 bits, 0 to 65535; convert it to 8 or 16 bits a channel"
             )
         grey = (values // 257).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
     if image.mode == "F":
         raise ImageError(
-            f"{place}: floating-point samples have no fixed range; "
+            f"{name}: floating-point samples have no fixed range; "
             "convert it to 8 or 16 bits a channel"
         )
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -130,5 +130,5 @@ def _to_rgb(image: Image.Image, place: str) -> RgbImage:
         return np.ascontiguousarray(np.asarray(image.convert("RGB"), dtype=np.uint8))
     except ValueError as error:
         raise ImageError(
-            f"{place}: colour mode {image.mode} cannot be converted to RGB; {_SUPPORTED}"
+            f"{name}: colour mode {image.mode} cannot be converted to RGB; {_SUPPORTED}"
         ) from error

@@ -35,7 +35,7 @@ class MaskRecord(TypedDict, total=False):
         predicted_iou: the model's own estimate of the mask's quality, about 0-1.
         point_coords: [[x, y], ...] in pixels: the points that asked for it.
         stability_score: IoU of the mask under two cut-offs of the logits, 0-1.
-        crop_box: [x, y, width, height] of the crop it was found in.
+        crop_box: [x, y, width, height] of the crop that it comes from.
         prompt: the whole prompt, where a caller gave one.
     """
 
@@ -75,8 +75,8 @@ def in_output_mode(records: Sequence[MaskRecord], output_mode: OutputMode) -> li
     """
     if output_mode == "coco_rle":
         return list(records)
-    turn = decode_mask if output_mode == "binary_mask" else _uncompressed
-    return [{**record, "segmentation": turn(record["segmentation"])} for record in records]
+    convert = decode_mask if output_mode == "binary_mask" else _uncompressed
+    return [{**record, "segmentation": convert(record["segmentation"])} for record in records]
 
 
 def _uncompressed(rle: Rle) -> dict[str, Any]:

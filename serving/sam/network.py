@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from serving.sam.checkpoints import LoadedCheckpoint
-from serving.sam.decoder import FastDecoder, ImageSide
+from serving.sam.decoder import FastDecoder, PreparedImage
 from serving.sam.encoder import FastEncoder
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Numbers of an embedding. Below, half precision gains the mask decoder no time and costs digits.
+# Values of an embedding. Below, half precision gains the mask decoder no time and costs digits.
 SMALL_IMAGE_SIDE = 1 << 19
 CPU_BATCH = 16  # prompts whose tokens go together; measured from 1 to 32, more gains nothing
 GPU_MEMORY_SHARE = 0.5  # of what is free, for a batch of prompts
@@ -78,38 +78,38 @@ def build_network(
     return Network(sam, decoder, embed)
 
 
-def prompts_at_once(decoder: FastDecoder, shared: ImageSide, most: int) -> int:
+def prompts_at_once(decoder: FastDecoder, shared: PreparedImage, most: int) -> int:
     """How many prompts to decode together: few on a CPU, on a GPU what its memory takes."""
-    if shared.side.device.type != "cuda":
+    if shared.tokens.device.type != "cuda":
         return min(CPU_BATCH, most)
-    free, _ = torch.cuda.mem_get_info(shared.side.device)
+    free, _ = torch.cuda.mem_get_info(shared.tokens.device)
     return max(1, min(most, int(free * GPU_MEMORY_SHARE / decoder.bytes_per_prompt(shared))))
 
 
 def in_batches(count: int, at_once: int, work: Callable[[slice], T]) -> Iterator[tuple[int, T]]:
-    """Do some of many things at a time; less at a time from where a GPU's memory runs out.
+    """Process many items in batches; smaller ones from where a GPU's memory runs out.
 
     Args:
-        count: of things.
-        at_once: to begin with.
-        work: of a slice of them; done again, for fewer, when it did not fit.
+        count: of items.
+        at_once: items in a batch, to begin with.
+        work: processes a slice of them; called again, for fewer, when the memory ran out.
 
     Yields:
-        The first of each batch, and what was made of it.
+        The first item's number of each batch, and the batch's result.
 
     Raises:
-        torch.OutOfMemoryError: a single one does not fit.
+        torch.OutOfMemoryError: a single item does not fit.
     """
     start = 0
     while start < count:
         size = min(at_once, count - start)
         try:
-            done = work(slice(start, start + size))
+            result = work(slice(start, start + size))
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
             at_once = size // 2
             torch.cuda.empty_cache()
             continue
-        yield start, done
+        yield start, result
         start += size

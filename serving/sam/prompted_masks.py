@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from serving.sam.candidates.candidate_masks import FoundMask, draw, measure, record_of
+from serving.sam.candidates.candidate_masks import CandidateMask, draw, measure, to_record
 from serving.sam.candidates.upsampling import Upsampling
-from serving.sam.decoder import ImageSide
+from serving.sam.decoder import PreparedImage
 from serving.sam.embedding import Embedding
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.sam.network import Network, in_batches, prompts_at_once
@@ -56,8 +56,8 @@ def segment_prompts(
 ) -> list[MaskRecord]:
     """The best mask of each prompt, in order.
 
-    A single point is ambiguous, so three candidates are asked for and the one that the model rates
-    best is taken; points in plural or a box name one object and get one mask.
+    A single point is ambiguous, so the network makes three candidates and the one that it rates
+    best stays; several points or a box name one object and get one mask.
 
     Args:
         network: what computes.
@@ -72,24 +72,24 @@ def segment_prompts(
     def best(number: int, scores: torch.Tensor) -> list[int]:
         return [1 + int(scores[1:].argmax()) if is_ambiguous(prompts[number]) else 0]
 
-    for found in _decoded(network, embedding, prompts, (), best, upsampling.extent):
-        (region,) = upsampling.regions(found.logits, threshold - 1)
+    for decoded in _decoded(network, embedding, prompts, (), best, upsampling.extent):
+        (region,) = upsampling.regions(decoded.logits, threshold - 1)
         canvas = np.zeros((width, height), np.uint8)
-        measured = measure(upsampling, found.logits[0], region, threshold, 1, canvas)
-        record = record_of(
-            FoundMask(
+        measurement = measure(upsampling, decoded.logits[0], region, threshold, 1, canvas)
+        record = to_record(
+            CandidateMask(
                 segmentation=encode_mask(canvas.T),
-                box_xyxy=measured.box_xyxy,
-                score=float(found.scores[0]),
-                stability=measured.inner / max(measured.outer, 1),
+                box_xyxy=measurement.box_xyxy,
+                score=float(decoded.scores[0]),
+                stability=measurement.inner / max(measurement.outer, 1),
                 point_xy=(0.0, 0.0),
                 crop_xyxy=(0, 0, width, height),
             )
         )
-        prompt = prompts[found.number]
+        prompt = prompts[decoded.number]
         record["point_coords"] = [list(point) for point in prompt.points]
         record["prompt"] = prompt.to_json()
-        records[found.number] = record
+        records[decoded.number] = record
     return [records[number] for number in range(len(prompts))]
 
 
@@ -114,20 +114,20 @@ def predict_prompts(
     height, width = embedding.original_size_hw
     upsampling = _upsampling(network, embedding)
     side = embedding.features.shape[-1]
-    wanted = [1, 2, 3] if multimask_output else [0]
-    for found in _decoded(
-        network, embedding, prompts, mask_inputs, lambda _number, _scores: wanted, (side, side)
+    selected = [1, 2, 3] if multimask_output else [0]
+    for decoded in _decoded(
+        network, embedding, prompts, mask_inputs, lambda _number, _scores: selected, (side, side)
     ):
-        canvas = np.zeros((len(wanted), width, height), np.uint8)
-        regions = upsampling.regions(found.logits, threshold)
-        for logits, region, drawn in zip(found.logits, regions, canvas, strict=True):
+        canvas = np.zeros((len(selected), width, height), np.uint8)
+        regions = upsampling.regions(decoded.logits, threshold)
+        for logits, region, drawn in zip(decoded.logits, regions, canvas, strict=True):
             draw(upsampling, logits, region, threshold, drawn)
         yield (
-            found.number,
+            decoded.number,
             Prediction(
                 masks=canvas.view(np.bool_).transpose(0, 2, 1),
-                scores=found.scores.cpu().numpy(),
-                logits=found.logits.cpu().numpy(),
+                scores=decoded.scores.cpu().numpy(),
+                logits=decoded.logits.cpu().numpy(),
             ),
         )
 
@@ -157,47 +157,47 @@ def _decoded(
         embedding: of the image.
         prompts: in pixels of the image.
         mask_inputs: a mask for each, or none; or empty.
-        choose: of a prompt's number and its (4,) scores, the masks that are wanted.
-        extent: rows and columns of the embedding that are wanted.
+        choose: of a prompt's number and its (4,) scores, the masks to make.
+        extent: rows and columns of the embedding that its masks need.
     """
-    side = embedding.shared
+    shared = embedding.shared
     with_masks = {n: mask for n, mask in enumerate(mask_inputs) if mask is not None}
     plain = [number for number in range(len(prompts)) if number not in with_masks]
-    most = prompts_at_once(network.decoder, side, MOST_AT_ONCE)
+    most = prompts_at_once(network.decoder, shared, MOST_AT_ONCE)
     for kind in _alike(prompts, plain):
 
         def decode(part: slice, kind: list[int] = kind) -> list[_Decoded]:
-            return _decode(network, embedding, side, prompts, kind[part], choose, extent)
+            return _decode(network, embedding, shared, prompts, kind[part], choose, extent)
 
-        for _, found in in_batches(len(kind), most, decode):
-            yield from found
+        for _, batch in in_batches(len(kind), most, decode):
+            yield from batch
     for number, mask in with_masks.items():
-        given = torch.as_tensor(mask, device=embedding.features.device)[None]
-        dense = network.sam.prompt_encoder(points=None, boxes=None, masks=given)[1]
-        own = network.decoder.prepare(embedding.features, dense)
-        yield from _decode(network, embedding, own, prompts, [number], choose, extent)
+        mask_input = torch.as_tensor(mask, device=embedding.features.device)[None]
+        dense = network.sam.prompt_encoder(points=None, boxes=None, masks=mask_input)[1]
+        own_image = network.decoder.prepare(embedding.features, dense)
+        yield from _decode(network, embedding, own_image, prompts, [number], choose, extent)
 
 
 def _decode(
     network: Network,
     embedding: Embedding,
-    side: ImageSide,
+    prepared: PreparedImage,
     prompts: Sequence[Prompt],
     group: list[int],
     choose: Callable[[int, torch.Tensor], list[int]],
     extent: tuple[int, int],
 ) -> list[_Decoded]:
     sparse = _tokens(network, embedding, [prompts[number] for number in group])
-    found = network.decoder.decode(side, sparse)
-    scores = found.scores.cpu()
-    chosen = [choose(number, scores[place]) for place, number in enumerate(group)]
-    wanted = [(place, mask) for place, masks in enumerate(chosen) for mask in masks]
-    pairs = torch.tensor(wanted, device=found.scores.device)
-    logits = network.decoder.upscale(found, pairs, extent)
+    decoded = network.decoder.decode(prepared, sparse)
+    scores = decoded.scores.cpu()
+    chosen = [choose(number, scores[index]) for index, number in enumerate(group)]
+    selected = [(index, mask) for index, masks in enumerate(chosen) for mask in masks]
+    pairs = torch.tensor(selected, device=decoded.scores.device)
+    logits = network.decoder.upscale(decoded, pairs, extent)
     of_each = logits.split([len(masks) for masks in chosen])
     return [
-        _Decoded(number, scores[place, masks], of_each[place])
-        for place, (number, masks) in enumerate(zip(group, chosen, strict=True))
+        _Decoded(number, scores[index, masks], of_each[index])
+        for index, (number, masks) in enumerate(zip(group, chosen, strict=True))
     ]
 
 

@@ -13,7 +13,7 @@ from serving.costs import Costs, grid_points
 from serving.embeddings import EmbeddingCache
 from serving.errors import ArtifactsError
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.decoder import ImageSide
+from serving.sam.decoder import PreparedImage
 from serving.sam.embedding import Embedding
 from serving.settings import ServingSettings
 
@@ -62,8 +62,8 @@ def test_the_checkpoint_of_a_folder(names: list[str], wanted: str, chosen: str |
 
 
 def embedding(numbers: int) -> Embedding:
-    side = ImageSide(*[torch.zeros(0)] * 4)
-    return Embedding(torch.zeros(1, numbers), (1, 1), (1, 1), side)
+    prepared = PreparedImage(*[torch.zeros(0)] * 4)
+    return Embedding(torch.zeros(1, numbers), (1, 1), (1, 1), prepared)
 
 
 def test_the_cache_is_bounded_by_bytes_and_forgets_the_least_recently_used() -> None:

@@ -1,6 +1,6 @@
-"""Masks while they are sorted out: measured, drawn, rid of duplicates, written as records.
+"""Candidate masks: measured, drawn, rid of duplicates, written as records.
 
-What is decided here, and in which order, is as in ``segment_anything.utils.amg`` 1.0.
+The rules and their order are those of ``segment_anything.utils.amg`` 1.0.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from serving.sam.masks import MaskRecord, Rle, decode_mask, encode_mask, mask_ar
 
 NEAR_EDGE_PX = 20.0  # as the official ``is_box_near_crop_edge``
 Box = tuple[int, int, int, int]  # XYXY
-Canvas = NDArray[np.uint8]  # (W, H): turned, as run lengths go down columns
+Canvas = NDArray[np.uint8]  # (W, H): transposed, as run lengths go down columns
 
 
 @dataclasses.dataclass(slots=True)
-class FoundMask:
+class CandidateMask:
     """One mask that passed the thresholds, in the frame of the whole image.
 
     Attributes:
@@ -30,7 +30,7 @@ class FoundMask:
         score: predicted IoU.
         stability: stability score.
         point_xy: the prompt.
-        crop_xyxy: the crop that it was found in.
+        crop_xyxy: the crop that it comes from.
     """
 
     segmentation: Rle
@@ -42,7 +42,7 @@ class FoundMask:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class Measurement:
     """A mask at the image's size, without its bitmap, which can be drawn again.
 
     Attributes:
@@ -67,8 +67,8 @@ def measure(
     threshold: float,
     offset: float,
     canvas: Canvas | None = None,
-) -> Measured:
-    """Size up a mask without keeping its bitmap, in memory that the image's size does not change.
+) -> Measurement:
+    """Measure a mask without keeping its bitmap, in memory that the image's size does not change.
 
     Args:
         upsampling: to the image's size.
@@ -79,7 +79,7 @@ def measure(
         canvas: zeros, on which to draw the mask.
     """
     if region is None:
-        return Measured((0, 0, 0, 0), 0, 0)
+        return Measurement((0, 0, 0, 0), 0, 0)
     top = region[0]
     inner = outer = 0
     columns: list[NDArray[np.int64]] = []
@@ -89,23 +89,23 @@ def measure(
         inner += _count(values > threshold + offset)
         outer += _count(values > threshold - offset)
         bitmap = _above(strip, threshold)
-        here = np.flatnonzero(bitmap.any(1))
-        if len(here):
-            columns.append(here[[0, -1]] + start)
+        filled = np.flatnonzero(bitmap.any(1))
+        if len(filled):
+            columns.append(filled[[0, -1]] + start)
             rows |= bitmap.any(0)
         if canvas is not None:
             canvas[start : start + len(bitmap), top : region[2]] = bitmap
     if not columns:
-        return Measured((0, 0, 0, 0), inner, outer)
-    there = np.flatnonzero(rows) + top
-    box = int(columns[0][0]), int(there[0]), int(columns[-1][1]), int(there[-1])
-    return Measured(box, inner, outer)
+        return Measurement((0, 0, 0, 0), inner, outer)
+    filled_rows = np.flatnonzero(rows) + top
+    box = int(columns[0][0]), int(filled_rows[0]), int(columns[-1][1]), int(filled_rows[-1])
+    return Measurement(box, inner, outer)
 
 
 def _above(strip: torch.Tensor, threshold: float) -> NDArray[np.bool_]:
-    """Which pixels are in the mask. On a CPU numpy compares some times faster than PyTorch.
+    """Which pixels are in the mask. On a CPU numpy compares several times faster than PyTorch.
 
-    What a GPU compares is a quarter of what it would send.
+    A GPU compares before it sends: bits are a quarter of the logits.
     """
     if strip.device.type == "cpu":
         return np.asarray(strip.numpy() > threshold)
@@ -138,19 +138,19 @@ def draw(
         canvas[start : start + len(strip), region[0] : region[2]] = _above(strip, threshold)
 
 
-def near_edge(box: Box, crop: Box, size_hw: tuple[int, int]) -> bool:
-    """Whether a box (in the crop's frame) ends at an edge of the crop that is none of the image."""
+def is_near_crop_edge(box: Box, crop: Box, size_hw: tuple[int, int]) -> bool:
+    """Whether a box (in the crop's frame) ends at a crop's edge that is no edge of the image."""
     left, top = crop[:2]
-    ours = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
+    in_image = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
     whole = (0, 0, size_hw[1], size_hw[0])
     return any(
         abs(value - edge) <= NEAR_EDGE_PX and not abs(value - end) <= NEAR_EDGE_PX
-        for value, edge, end in zip(ours, crop, whole, strict=True)
+        for value, edge, end in zip(in_image, crop, whole, strict=True)
     )
 
 
 def without_duplicates(boxes: list[Box], scores: list[float], threshold: float) -> list[int]:
-    """Of boxes that overlap more than a threshold (IoU), which have the best score; best first."""
+    """Numbers of the boxes that stay, best first: of two that overlap more (IoU), the better."""
     from torchvision.ops.boxes import batched_nms
 
     if not boxes:
@@ -160,12 +160,14 @@ def without_duplicates(boxes: list[Box], scores: list[float], threshold: float) 
     return [int(n) for n in batched_nms(corners, values, torch.zeros(len(boxes)), threshold)]
 
 
-def tidied(found: list[FoundMask], settings: AutomaticSettings) -> list[FoundMask]:
-    """Without small holes and islands; masks that needed no change are preferred among alike."""
+def without_small_regions(
+    candidates: list[CandidateMask], settings: AutomaticSettings
+) -> list[CandidateMask]:
+    """Remove small holes and islands; of duplicates keep a mask that needed no change."""
     from segment_anything.utils.amg import remove_small_regions
 
     cleaned, scores = [], []
-    for mask in found:
+    for mask in candidates:
         bitmap = decode_mask(mask.segmentation)
         bitmap, holes = remove_small_regions(bitmap, settings.min_mask_region_area, mode="holes")
         bitmap, islands = remove_small_regions(
@@ -179,8 +181,8 @@ def tidied(found: list[FoundMask], settings: AutomaticSettings) -> list[FoundMas
             )
         cleaned.append(mask)
     threshold = max(settings.box_nms_thresh, settings.crop_nms_thresh)
-    kept = without_duplicates([mask.box_xyxy for mask in cleaned], scores, threshold)
-    return [cleaned[number] for number in kept]
+    best = without_duplicates([mask.box_xyxy for mask in cleaned], scores, threshold)
+    return [cleaned[number] for number in best]
 
 
 def _box_of(bitmap: NDArray[np.bool_]) -> Box:
@@ -190,8 +192,8 @@ def _box_of(bitmap: NDArray[np.bool_]) -> Box:
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
 
-def record_of(mask: FoundMask) -> MaskRecord:
-    """The record that callers get."""
+def to_record(mask: CandidateMask) -> MaskRecord:
+    """The candidate as the record that callers get."""
     x0, y0, x1, y1 = mask.box_xyxy
     crop = mask.crop_xyxy
     return MaskRecord(

@@ -28,13 +28,13 @@ GPU_STRIP_PX = 1 << 25
 def _taps(size: int, to: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Which two of ``size`` values each of ``to`` reads, and how much of each: (to, 2) both.
 
-    As PyTorch resizes float32, ``mode="bilinear", align_corners=False``: places are float32 too.
+    As PyTorch resizes float32, ``mode="bilinear", align_corners=False``: positions are float32 too.
     """
     half = np.float32(0.5)
-    place = np.float32(size / to) * (np.arange(to, dtype=np.float32) + half) - half
-    place = np.maximum(place, np.float32(0))
-    first = np.minimum(place.astype(np.int64), size - 1)
-    share = place.astype(np.float64) - first
+    position = np.float32(size / to) * (np.arange(to, dtype=np.float32) + half) - half
+    position = np.maximum(position, np.float32(0))
+    first = np.minimum(position.astype(np.int64), size - 1)
+    share = position.astype(np.float64) - first
     return np.stack([first, np.minimum(first + 1, size - 1)], 1), np.stack([1 - share, share], 1)
 
 
@@ -78,8 +78,8 @@ class Axis:
         width = int((np.maximum.reduceat(reads.max(1), starts) - low).max()) + 1
         block = np.arange(pixels) // BLOCK_PX
         matrices = np.zeros((len(starts), BLOCK_PX, width))
-        place = block[:, None], np.arange(pixels)[:, None] % BLOCK_PX, reads - low[block, None]
-        np.add.at(matrices, place, shares)
+        index = block[:, None], np.arange(pixels)[:, None] % BLOCK_PX, reads - low[block, None]
+        np.add.at(matrices, index, shares)
         return cls(
             pixels,
             count,
@@ -102,8 +102,8 @@ class Axis:
         """
         origin = start // BLOCK_PX
         blocks = slice(origin, -(-stop // BLOCK_PX))
-        found = torch.bmm(self.shares[blocks], values[self.reads[blocks]]).flatten(0, 1)
-        return found[start - origin * BLOCK_PX : stop - origin * BLOCK_PX]
+        resized = torch.bmm(self.shares[blocks], values[self.reads[blocks]]).flatten(0, 1)
+        return resized[start - origin * BLOCK_PX : stop - origin * BLOCK_PX]
 
 
 # Prompts on an image, and images of a run, are often of one size; 8192 pixels take 0.2 MB.
@@ -152,33 +152,40 @@ class Upsampling:
         """
         above = logits[:, : self.rows.cells, : self.columns.cells] > threshold
         in_rows, in_columns = above.any(2).cpu().numpy(), above.any(1).cpu().numpy()
-        found: list[Region | None] = []
+        regions: list[Region | None] = []
         for rows, columns in zip(in_rows, in_columns, strict=True):
-            here, there = np.flatnonzero(rows), np.flatnonzero(columns)
-            if not len(here):
-                found.append(None)
+            filled_rows, filled_columns = np.flatnonzero(rows), np.flatnonzero(columns)
+            if not len(filled_rows):
+                regions.append(None)
                 continue
-            top, bottom = int(self.rows.first[here].min()), int(self.rows.last[here].max())
-            left, right = int(self.columns.first[there].min()), int(self.columns.last[there].max())
-            found.append((top, left, bottom, right) if top < bottom and left < right else None)
-        return found
+            top, bottom = (
+                int(self.rows.first[filled_rows].min()),
+                int(self.rows.last[filled_rows].max()),
+            )
+            left, right = (
+                int(self.columns.first[filled_columns].min()),
+                int(self.columns.last[filled_columns].max()),
+            )
+            regions.append((top, left, bottom, right) if top < bottom and left < right else None)
+        return regions
 
     def strips(self, logits: torch.Tensor, region: Region) -> Iterator[tuple[int, torch.Tensor]]:
-        """Logits of one mask in one region, some columns of the image at a time.
+        """Logits of one mask in one region, a strip of the image's columns at a time.
 
         Args:
             logits: (h, w) float32, h and w at least the cells that are read.
             region: in pixels of the image.
 
         Yields:
-            The first column, and (columns, rows) float32: turned, as run lengths go down columns.
+            The first column, and (columns, rows) float32: transposed, as run lengths go down
+            columns.
         """
         top, left, bottom, right = region
-        turned = self.rows.resize(logits[:, : self.columns.cells], top, bottom).T.contiguous()
+        transposed = self.rows.resize(logits[:, : self.columns.cells], top, bottom).T.contiguous()
         pixels = GPU_STRIP_PX if logits.device.type == "cuda" else CPU_STRIP_PX
         at_once = max(1, pixels // (bottom - top) // BLOCK_PX) * BLOCK_PX
         start = left
         while start < right:
             stop = min((start // BLOCK_PX) * BLOCK_PX + at_once, right)
-            yield start, self.columns.resize(turned, start, stop)
+            yield start, self.columns.resize(transposed, start, stop)
             start = stop

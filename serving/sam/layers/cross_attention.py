@@ -20,49 +20,52 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """What tokens ask of image sides of their own.
+class TokenQueries:
+    """Queries of a prompt's tokens, which read image tokens of their own.
 
     Attributes:
-        tokens: (B, H, T, D), scaled.
-        folded: (B, H * T, C), the same as products with the image side itself.
+        per_head: (B, H, T, D), scaled.
+        folded: (B, H * T, C), the same multiplied by the key weights, so that their products with
+            the image tokens themselves are those with the tokens' keys.
     """
 
-    tokens: torch.Tensor
+    per_head: torch.Tensor
     folded: torch.Tensor
 
-    def __getitem__(self, part: slice) -> Question:
-        return Question(self.tokens[part], self.folded[part])
+    def __getitem__(self, part: slice) -> TokenQueries:
+        return TokenQueries(self.per_head[part], self.folded[part])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Offer:
-    """What tokens offer to the positions of an image.
+class TokenKeysValues:
+    """Keys and values of a prompt's tokens, which the image tokens read.
 
     Attributes:
         keys: (B, H, T, D), scaled.
-        values: (B, H * T, C), as they are added to the image side.
-        folded: (B, H * T, C), the keys as products with the image side itself.
+        values: (B, H * T, C), multiplied by the output weights: what is added to the image tokens.
+        folded: (B, H * T, C), the keys multiplied by the query weights, so that their products with
+            the image tokens themselves are those with the tokens' queries.
     """
 
     keys: torch.Tensor
     values: torch.Tensor
     folded: torch.Tensor
 
-    def __getitem__(self, part: slice) -> Offer:
-        return Offer(self.keys[part], self.values[part], self.folded[part])
+    def __getitem__(self, part: slice) -> TokenKeysValues:
+        return TokenKeysValues(self.keys[part], self.values[part], self.folded[part])
 
 
 class CrossAttention:
     """The weights of one attention, a head apart, and what they do in either direction.
 
-    Tokens are prepared for a whole batch of prompts (``ask``, ``offer``) and meet image sides for
-    some of them (``take``, ``give``): one prompt at a time stays in a CPU's cache, a GPU takes all.
+    ``token_queries`` and ``token_keys_values`` project the tokens of a whole batch of prompts;
+    ``gather`` and ``update`` attend for some of them: the image tokens of one prompt at a time stay
+    in a CPU's cache, a GPU takes all.
 
     Args:
         attention: the official module; its weights are shared, not copied.
         positions: (N, C) float32, the image's positional encoding.
-        dtype: of the image side and its products.
+        dtype: of the image tokens and their products.
     """
 
     def __init__(self, attention: Attention, positions: torch.Tensor, dtype: torch.dtype) -> None:
@@ -84,104 +87,108 @@ class CrossAttention:
 
     def image_keys(self, image: torch.Tensor) -> torch.Tensor:
         """Keys (H, D, N) of an image (N, C) that all prompts share."""
-        found: torch.Tensor = (self._k @ image.T).to(self._dtype) + self._positions_k
-        return found
+        keys: torch.Tensor = (self._k @ image.T).to(self._dtype) + self._positions_k
+        return keys
 
     def image_values(self, image: torch.Tensor) -> torch.Tensor:
         """Values (H, N, D) of an image (N, C) that all prompts share."""
-        found: torch.Tensor = (image @ self._v.transpose(1, 2)).to(self._dtype)
-        return found
+        values: torch.Tensor = (image @ self._v.transpose(1, 2)).to(self._dtype)
+        return values
 
     def image_queries(self, image: torch.Tensor) -> torch.Tensor:
         """Queries (H, D, N) of an image (N, C) that all prompts share."""
-        found: torch.Tensor = (self._q @ image.T).to(self._dtype) + self._positions_q
-        return found
+        queries: torch.Tensor = (self._q @ image.T).to(self._dtype) + self._positions_q
+        return queries
 
     def _per_head(self, layer: nn.Linear, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens (B, T, C), projected: (B, H, T, D)."""
-        found: torch.Tensor = layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return found
+        projected: torch.Tensor = layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return projected
 
-    def _meet(self, tokens: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """Products of tokens (B, H, T, D) with a shared side (H, D, N): (B, H, T, N)."""
+    def _products(self, tokens: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, H, T, D) times keys or queries of the image (H, D, N): (B, H, T, N)."""
         flat = tokens.transpose(0, 1).flatten(1, 2).to(self._dtype)
-        found: torch.Tensor = torch.bmm(flat, image).unflatten(1, (len(tokens), -1))
-        return found.transpose(0, 1)
+        products: torch.Tensor = torch.bmm(flat, image).unflatten(1, (len(tokens), -1))
+        return products.transpose(0, 1)
 
     # Tokens read from the image.
 
-    def read_shared(
-        self, asking: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    def attend_shared(
+        self, positioned: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
     ) -> torch.Tensor:
-        """What tokens take from an image that all prompts share.
+        """Output of tokens that read an image which all prompts share.
 
         Args:
-            asking: (B, T, C) float32, tokens with their prompt added.
+            positioned: (B, T, C) float32, tokens with their prompt added.
             keys: (H, D, N) of ``image_keys``.
             values: (H, N, D) of ``image_values``.
 
         Returns:
             (B, T, C) float32.
         """
-        asked = self._per_head(self._attention.q_proj, asking) * self._scale
-        weights = self._meet(asked, keys).transpose(0, 1).softmax(-1)
-        taken = torch.bmm(weights.flatten(1, 2), values).unflatten(1, (len(asking), -1)).float()
-        return self._out_of(taken.permute(1, 2, 0, 3).flatten(2))
+        queries = self._per_head(self._attention.q_proj, positioned) * self._scale
+        weights = self._products(queries, keys).transpose(0, 1).softmax(-1)
+        attended = (
+            torch.bmm(weights.flatten(1, 2), values).unflatten(1, (len(positioned), -1)).float()
+        )
+        return self._project_out(attended.permute(1, 2, 0, 3).flatten(2))
 
-    def ask(self, asking: torch.Tensor) -> Question:
-        """Prepare tokens (B, T, C), float32 with their prompt added, for ``take``."""
-        asked = self._per_head(self._attention.q_proj, asking) * self._scale
-        folded = torch.einsum("bhtd,hdc->bhtc", asked, self._k).flatten(1, 2)
-        return Question(asked, folded.to(self._dtype))
+    def token_queries(self, positioned: torch.Tensor) -> TokenQueries:
+        """Queries of tokens (B, T, C), float32 with their prompt added, for ``gather``."""
+        queries = self._per_head(self._attention.q_proj, positioned) * self._scale
+        folded = torch.einsum("bhtd,hdc->bhtc", queries, self._k).flatten(1, 2)
+        return TokenQueries(queries, folded.to(self._dtype))
 
-    def take(self, question: Question, sides: torch.Tensor) -> torch.Tensor:
-        """What each head of each token gathers of image sides (b, N, C): (b, H * T, C)."""
-        products = self._meet(question.tokens, self._positions_k).flatten(1, 2)
-        weights = add_products(products, question.folded, sides).softmax(-1)
-        return torch.bmm(weights, sides)
+    def gather(self, queries: TokenQueries, images: torch.Tensor) -> torch.Tensor:
+        """Image tokens (b, N, C), averaged by each head of each token: (b, H * T, C)."""
+        products = self._products(queries.per_head, self._positions_k).flatten(1, 2)
+        weights = add_products(products, queries.folded, images).softmax(-1)
+        return torch.bmm(weights, images)
 
-    def answer(self, taken: torch.Tensor) -> torch.Tensor:
-        """What tokens read, (B, T, C) float32, from what their heads gathered, (B, H * T, C)."""
-        whole = taken.unflatten(1, (self.heads, -1)).float()
-        return self._out_of(torch.einsum("bhtc,hdc->bthd", whole, self._v).flatten(2))
+    def project(self, gathered: torch.Tensor) -> torch.Tensor:
+        """Output (B, T, C) float32 of tokens, whose heads gathered (B, H * T, C)."""
+        per_head = gathered.unflatten(1, (self.heads, -1)).float()
+        return self._project_out(torch.einsum("bhtc,hdc->bthd", per_head, self._v).flatten(2))
 
-    def _out_of(self, values: torch.Tensor) -> torch.Tensor:
+    def _project_out(self, values: torch.Tensor) -> torch.Tensor:
         # The weights of every token add up to one, so the values' bias can come after them.
-        found: torch.Tensor = self._attention.out_proj(values + self._attention.v_proj.bias)
-        return found
+        output: torch.Tensor = self._attention.out_proj(values + self._attention.v_proj.bias)
+        return output
 
     # Tokens write to the image.
 
-    def offer(self, asking: torch.Tensor, tokens: torch.Tensor) -> Offer:
-        """Prepare tokens (B, T, C), with their prompt added and without, for ``give``."""
-        keys = self._per_head(self._attention.k_proj, asking) * self._scale
+    def token_keys_values(self, positioned: torch.Tensor, tokens: torch.Tensor) -> TokenKeysValues:
+        """Keys and values of tokens (B, T, C), with their prompt added and without."""
+        keys = self._per_head(self._attention.k_proj, positioned) * self._scale
         values = self._per_head(self._attention.v_proj, tokens)
         values = torch.einsum("bhtd,hdc->bhtc", values, self._out)
         # Every head's weights add up to one, so the bias can be spread over the heads.
         values = values + self._attention.out_proj.bias / self.heads
         folded = torch.einsum("bhtd,hdc->bhtc", keys, self._q)
-        return Offer(
+        return TokenKeysValues(
             keys, values.flatten(1, 2).to(self._dtype), folded.flatten(1, 2).to(self._dtype)
         )
 
-    def give_shared(self, offer: Offer, queries: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
-        """A shared image side with what each prompt's tokens give it added.
+    def update_shared(
+        self, keys_values: TokenKeysValues, queries: torch.Tensor, image: torch.Tensor
+    ) -> torch.Tensor:
+        """The shared image tokens, updated by what they read from each prompt's tokens.
 
         Args:
-            offer: of b prompts.
+            keys_values: of b prompts.
             queries: (H, D, N) of ``image_queries``.
-            side: (1, N, C).
+            image: (1, N, C), the image tokens.
 
         Returns:
             (b, N, C).
         """
-        weights = self._meet(offer.keys, queries).softmax(2).flatten(1, 2)
-        before = side.expand(len(weights), -1, -1)
-        return torch.baddbmm(before, weights.transpose(1, 2), offer.values)
+        weights = self._products(keys_values.keys, queries).softmax(2).flatten(1, 2)
+        before = image.expand(len(weights), -1, -1)
+        return torch.baddbmm(before, weights.transpose(1, 2), keys_values.values)
 
-    def give(self, offer: Offer, sides: torch.Tensor) -> torch.Tensor:
-        """Image sides (b, N, C) with what their prompts' tokens give them added."""
-        products = self._meet(offer.keys, self._positions_q).flatten(1, 2)
-        products = add_products(products, offer.folded, sides)
+    def update(self, keys_values: TokenKeysValues, images: torch.Tensor) -> torch.Tensor:
+        """Image tokens (b, N, C), updated by what they read from their prompts' tokens."""
+        products = self._products(keys_values.keys, self._positions_q).flatten(1, 2)
+        products = add_products(products, keys_values.folded, images)
         weights = products.unflatten(1, (self.heads, -1)).softmax(2).flatten(1, 2)
-        return torch.baddbmm(sides, weights.transpose(1, 2), offer.values)
+        return torch.baddbmm(images, weights.transpose(1, 2), keys_values.values)

@@ -4,7 +4,7 @@ The relative positions of a pair are the sum of one for its rows and one for its
 products with the query (Li et al., MViTv2, 2022; ``add_decomposed_rel_pos`` in the official code).
 That sum is a bias of the attention. PyTorch's fused attention takes it, but on a CPU three plain
 products are faster (a third in float32, more than half in bfloat16), and all pairs of an image of
-4096 positions are 800 MB. So on a CPU a block of positions is done at a time.
+4096 positions are 800 MB. So on a CPU a block of positions is computed at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from serving.sam.machine.products import linear, linear_plus
 
 BIAS_BYTES = 48 << 20  # of the bias at once, for the fused attention
 ROWS_AT_ONCE = 8  # of a grid of positions, on a CPU: their products with all others are 8 MB
-MANY = 1024  # positions; from here a head at a time, below many windows at a time
+MANY_POSITIONS = 1024  # from here on one head at a time, below it many windows at a time
 WINDOWS_BYTES = 4 << 20  # of products at once
 
 
@@ -47,7 +47,7 @@ def attend(
         return _fused(q, k, v, along_y, along_x)
     # As in the official code, products are scaled and the queries in the bias are not.
     k = k * k.shape[-1] ** -0.5
-    if side * side < MANY:
+    if side * side < MANY_POSITIONS:
         return _windows(q, k, v, along_y, along_x)
     return _large(q, k, v, along_y, along_x)
 
@@ -67,8 +67,8 @@ def _fused(
     for top in range(0, side, at_once):
         part = slice(top, top + at_once)
         bias = _bias(along_y[:, :, part], along_x[:, :, part])
-        wanted = q[:, :, top * side : (top + at_once) * side]
-        parts.append(F.scaled_dot_product_attention(wanted, k, v, attn_mask=bias))
+        queries = q[:, :, top * side : (top + at_once) * side]
+        parts.append(F.scaled_dot_product_attention(queries, k, v, attn_mask=bias))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
@@ -78,13 +78,13 @@ def _windows(
     """Some windows at a time, all heads together."""
     batch, heads, count, _ = q.shape
     at_once = max(1, WINDOWS_BYTES // (heads * count * count * q.element_size()))
-    found = torch.empty_like(q)
+    attended = torch.empty_like(q)
     for start in range(0, batch, at_once):
         part = slice(start, start + at_once)
         products = _bias(along_y[part], along_x[part]).flatten(0, 1)
         products.baddbmm_(q[part].flatten(0, 1), k[part].flatten(0, 1).transpose(1, 2))
-        torch.bmm(products.softmax(-1), v[part].flatten(0, 1), out=found[part].flatten(0, 1))
-    return found
+        torch.bmm(products.softmax(-1), v[part].flatten(0, 1), out=attended[part].flatten(0, 1))
+    return attended
 
 
 def _large(
@@ -92,13 +92,13 @@ def _large(
 ) -> torch.Tensor:
     """A head at a time, some rows of positions at a time."""
     side = along_y.shape[2]
-    found = torch.empty_like(q)
-    turned = v.transpose(2, 3).contiguous()
-    for place in itertools.product(range(q.shape[0]), range(q.shape[1])):
+    attended = torch.empty_like(q)
+    values_transposed = v.transpose(2, 3).contiguous()
+    for head in itertools.product(range(q.shape[0]), range(q.shape[1])):
         for top in range(0, side, ROWS_AT_ONCE):
             part = slice(top, top + ROWS_AT_ONCE)
-            here = slice(top * side, (top + ROWS_AT_ONCE) * side)
-            bias = _bias(along_y[place][part], along_x[place][part])
-            products = linear_plus(bias, q[place][here], k[place])
-            found[place][here] = linear(products.softmax(-1), turned[place])
-    return found
+            block = slice(top * side, (top + ROWS_AT_ONCE) * side)
+            bias = _bias(along_y[head][part], along_x[head][part])
+            products = linear_plus(bias, q[head][block], k[head])
+            attended[head][block] = linear(products.softmax(-1), values_transposed[head])
+    return attended

@@ -1,4 +1,4 @@
-"""From a prompt's image side to the logits of its masks: the end of the mask decoder."""
+"""From a prompt's image tokens to the logits of its masks: the end of the mask decoder."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ class MaskUpscaler:
         self._eps = norm.eps
 
     def __call__(
-        self, tokens: torch.Tensor, masks: list[int], sides: torch.Tensor, extent: tuple[int, int]
+        self, tokens: torch.Tensor, masks: list[int], images: torch.Tensor, extent: tuple[int, int]
     ) -> torch.Tensor:
         """Logits of some masks of some prompts.
 
         Args:
             tokens: (U, M, C) float32 mask tokens after the last attention.
             masks: (M,) which of the mask tokens each is.
-            sides: (U, N, C) the prompts' image sides.
-            extent: rows and columns of positions that are wanted.
+            images: (U, N, C) the prompts' image tokens.
+            extent: rows and columns of positions to upscale.
 
         Returns:
             (U, M, 4 * rows, 4 * columns) float32.
         """
         rows, columns = extent
-        grid = int(sides.shape[1] ** 0.5)
-        source = sides.unflatten(1, (grid, grid))[:, :rows, :columns].flatten(1, 2)
+        grid = int(images.shape[1] ** 0.5)
+        source = images.unflatten(1, (grid, grid))[:, :rows, :columns].flatten(1, 2)
         fine = linear(source, *self._first).unflatten(2, (4, -1)).float()
         fine = F.gelu(F.layer_norm(fine, self._scale.shape, self._scale, self._shift, self._eps))
         finer = linear(fine, *self._second, gelu=True).unflatten(3, (4, -1))
         finer = finer.flatten(1, 3)  # (U, positions * 16, channels)
         weights = torch.stack(
-            [self._heads[mask](tokens[:, place]) for place, mask in enumerate(masks)], dim=1
+            [self._heads[mask](tokens[:, index]) for index, mask in enumerate(masks)], dim=1
         )
         logits = products(weights, finer)
         # (U, M, y, x, dy, dx, dy', dx') to rows and columns. Two neighbours in a row stay together:
         # moved as one number of eight bytes, it takes a tenth of the time.
         pairs = logits.view(torch.int64).view(*logits.shape[:2], rows, columns, 2, 2, 2)
-        turned = pairs.permute(0, 1, 2, 4, 6, 3, 5).contiguous().view(torch.float32)
-        return turned.view(*logits.shape[:2], 4 * rows, 4 * columns)
+        transposed = pairs.permute(0, 1, 2, 4, 6, 3, 5).contiguous().view(torch.float32)
+        return transposed.view(*logits.shape[:2], 4 * rows, 4 * columns)

@@ -27,9 +27,9 @@ def prompted(sam: Any, kind: str) -> torch.Tensor:
     return torch.as_tensor(sparse)
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["one by one", "as on a GPU"])
+@pytest.mark.parametrize("batched", [False, True], ids=["one by one", "as on a GPU"])
 @pytest.mark.parametrize("kind", ["point", "box", "both"])
-def test_decoder_equals_the_official_one(engine: Engine, kind: str, together: bool) -> None:
+def test_decoder_equals_the_official_one(engine: Engine, kind: str, batched: bool) -> None:
     sam = engine.checkpoint.sam
     torch.manual_seed(0)
     with torch.inference_mode():
@@ -39,7 +39,7 @@ def test_decoder_equals_the_official_one(engine: Engine, kind: str, together: bo
         positions = sam.prompt_encoder.get_dense_pe()
         masks, scores = sam.mask_decoder.predict_masks(features, positions, sparse, dense)
         decoder = FastDecoder(sam)
-        decoder.together = together
+        decoder.batched = batched
         found = decoder.decode(decoder.prepare(features), sparse)
         wanted = torch.tensor([[0, 0], [0, 3], [2, 1], [2, 2]])
         logits = decoder.upscale(found, wanted, (32, 32))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from serving.sam.decoder import Candidates, FastDecoder, ImageSide
+from serving.sam.decoder import DecodedPrompts, FastDecoder, PreparedImage
 from serving.sam.engine import Engine
 from serving.sam.errors import ImageError, ParameterError
 from serving.sam.images import RgbImage, decode_image
@@ -76,7 +76,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """What a GPU says to more than three prompts; how many were decoded each time."""
     decode, sizes = FastDecoder.decode, []
 
-    def full(decoder: FastDecoder, image: ImageSide, sparse: torch.Tensor) -> Candidates:
+    def full(decoder: FastDecoder, image: PreparedImage, sparse: torch.Tensor) -> DecodedPrompts:
         sizes.append(len(sparse))
         if len(sparse) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -128,7 +128,7 @@ def test_masks_beyond_what_is_held_come_out_the_same(
 def test_a_single_prompt_that_does_not_fit_is_an_error(
     engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> Candidates:
+    def full(*_: Any) -> DecodedPrompts:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(FastDecoder, "decode", full)
