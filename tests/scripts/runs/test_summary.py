@@ -1,0 +1,42 @@
+"""A run's summary in an operator's lines, and too many failures as an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.runs.summary import describe, refuse_too_many_failed
+from scripts.terminal.errors import OperatorError
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    return {
+        "images": 5, "failed": 0, "computed": 5, "masks": 40, "wall_seconds": 12.34,
+        "report": "out/report.html", "too_many_failed": False, **changes,
+    }  # fmt: skip
+
+
+def test_summary_of_a_clean_run_is_two_lines() -> None:
+    assert describe(summary()).splitlines() == [
+        "5 images: 5 done, 0 failed, 40 masks, 12.3 s",
+        "report: out/report.html",
+    ]
+
+
+def test_summary_names_earlier_images_failures_and_cost() -> None:
+    cost = {"actual": 0.5, "estimated": 0.25}
+    text = describe(summary(failed=1, computed=3, cost_usd=cost, report="gs://b/run/report.html"))
+    assert text.splitlines() == [
+        "5 images: 4 done (1 by an earlier run), 1 failed, 40 masks, 12.3 s",
+        "cost: $0.50, estimated $0.25",
+        "failed images and reasons: gs://b/run/failed.jsonl (--only-failed retries)",
+        "report: gs://b/run/report.html",
+    ]
+
+
+def test_too_many_failures_are_the_clouds_fault_and_few_are_none() -> None:
+    refuse_too_many_failed(summary(failed=1))
+    with pytest.raises(OperatorError, match="4 of 5 images failed") as caught:
+        refuse_too_many_failed(summary(failed=4, too_many_failed=True))
+    assert caught.value.exit_code == 1
