@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import requests
+from filelock import FileLock, Timeout
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
+from scripts.checkpoints.cache import cache_folder
 from scripts.terminal.progress import Meter
 from serving.sam.checkpoints import CheckpointEntry, file_sha256
 
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = (10, 60)  # to connect, and between two pieces of the reply
+_RETRY = Retry(
+    total=3,
+    backoff_factor=0.5,
+    backoff_jitter=0.5,
+    status_forcelist=(429, 500, 502, 503, 504),
+    raise_on_status=False,  # the last reply tells the reason
+)
 
 
 class DownloadError(Exception):
@@ -27,31 +40,51 @@ class DownloadError(Exception):
 
 
 def download(entry: CheckpointEntry, target: Path, bar: Meter) -> None:
-    """Fetch a checkpoint to ``target``; what is there already and right is left alone.
+    """Fetch a checkpoint to ``target`` unless the right file is there already.
 
     A broken download stays beside the target as ``*.partial`` and the next call goes on from it.
+    A second call for the same checkpoint waits for the first.
 
     Raises:
         DownloadError: no connection, a refusal, or a digest that does not fit.
         OSError: the target cannot be written.
     """
-    if target.exists() and _verified(target, entry):
-        bar.update(entry.size_bytes, entry.size_bytes)
-        return
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    _fetch(entry, partial, bar)
-    if not _verified(partial, entry):
-        partial.unlink()
-        raise DownloadError(
-            f"{entry.url}: what arrived does not have the published size and SHA-256 of "
-            f"{entry.name}; it was deleted",
-            hint="try again; a proxy may have answered in the publisher's place",
-        )
-    partial.replace(target)
+    with _one_at_a_time(entry, bar):
+        if target.exists() and _is_right(target, entry):
+            bar.update(entry.size_bytes, entry.size_bytes)
+            return
+        partial = target.with_name(target.name + ".partial")
+        _fetch(entry, partial, bar)
+        if not _is_right(partial, entry):
+            partial.unlink()
+            raise DownloadError(
+                f"{entry.url}: what arrived does not have the published size and SHA-256 of "
+                f"{entry.name}; it was deleted",
+                hint="try again; a proxy may have answered in the publisher's place",
+            )
+        partial.replace(target)
 
 
-def _verified(path: Path, entry: CheckpointEntry) -> bool:
+@contextlib.contextmanager
+def _one_at_a_time(entry: CheckpointEntry, bar: Meter) -> Iterator[None]:
+    """Wait until no other process fetches this checkpoint."""
+    # In the cache, since the lock file stays: removing it would let two processes in.
+    path = cache_folder() / f"{entry.file_name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        bar.update(0, entry.size_bytes, "waiting for another fetch of it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_right(path: Path, entry: CheckpointEntry) -> bool:
     return path.stat().st_size == entry.size_bytes and file_sha256(path) == entry.sha256
 
 
@@ -65,22 +98,22 @@ def _fetch(entry: CheckpointEntry, partial: Path, bar: Meter) -> None:
             f"{partial.parent}: {missing / 1e6:.0f} MB are to come and less is free",
             hint="free some room, or choose another place with --to",
         )
-    headers = {"Range": f"bytes={have}-"} if have else {}
     offline = (
         "without network use the embedded checkpoint: --checkpoint vit_tiny; or copy "
         f"{entry.file_name} here from another machine and give its path"
     )
     try:
-        with requests.get(
-            str(entry.url), headers=headers, stream=True, timeout=_TIMEOUT_SECONDS
-        ) as reply:
+        with requests.Session() as session:
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+            reply = _request(session, str(entry.url), have)
             if reply.status_code not in (200, 206):
                 raise DownloadError(
                     f"{entry.url}: the server answered {reply.status_code} {reply.reason}",
                     hint="try again later; " + offline,
                 )
             if reply.status_code == 200:
-                have = 0  # the server does not resume: start again
+                have = 0  # the whole file: start again
             with partial.open("ab" if have else "wb") as file:
                 for block in reply.iter_content(_BLOCK_BYTES):
                     file.write(block)
@@ -92,3 +125,16 @@ def _fetch(entry: CheckpointEntry, partial: Path, bar: Meter) -> None:
             f"{entry.url}: {reason} ({type(error).__name__})",
             hint=("run the same command to resume; " if have else "") + offline,
         ) from error
+
+
+def _request(session: requests.Session, url: str, have: int) -> requests.Response:
+    """Ask for what is missing, or for the whole file where the server sends another part."""
+    headers = {"Accept-Encoding": "identity"}  # a part of a compressed reply could not be resumed
+    if have:
+        part = {**headers, "Range": f"bytes={have}-"}
+        reply = session.get(url, headers=part, stream=True, timeout=_TIMEOUT_SECONDS)
+        content_range = reply.headers.get("Content-Range", "")
+        if reply.status_code != 206 or content_range.startswith(f"bytes {have}-"):
+            return reply
+        reply.close()
+    return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS)

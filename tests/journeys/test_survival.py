@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -171,23 +170,3 @@ def test_two_runs_at_once_over_one_bucket_output_the_second_refuses(
     assert sorted(run.returncode for run in runs) == [0, 2], ended
     (errors,) = [error for run, (_, error) in zip(runs, ended, strict=True) if run.returncode]
     assert "another run" in errors
-
-
-def test_faults_are_injected_by_their_own_command(storage_server: str) -> None:
-    """``python -m tests.stand_ins.faulty_storage``: what it says can be pointed at."""
-    import urllib.error
-    import urllib.request
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.stand_ins.faulty_storage", "--backend", storage_server,
-         "--every", "1"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip().partition("=")[2]
-        with pytest.raises((urllib.error.HTTPError, OSError)):
-            urllib.request.urlopen(f"{url}/storage/v1/b", timeout=10)
-    finally:
-        process.kill()
-        process.wait()

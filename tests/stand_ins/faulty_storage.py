@@ -1,7 +1,5 @@
 """Faults for the storage stand-in: a proxy before it that refuses, waits, or hangs up.
 
-python -m tests.stand_ins.faulty_storage --backend http://127.0.0.1:4443 --port 4444 --every 5
-
 A client that is pointed at the proxy meets a fault with every n-th request, in turn ``429``,
 ``503``, ``drop`` (the connection ends without an answer), ``late`` (the request is carried out and
 then the connection ends) and ``slow``.
@@ -9,7 +7,6 @@ then the connection ends) and ``slow``.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import threading
 import time
@@ -31,7 +28,7 @@ class FaultyStorage:
 
     Attributes:
         url: where it listens.
-        faults: how many were met, by kind.
+        faults: how many the clients have met, by kind.
         down_until: while this is in the future (``time.monotonic``), everything fails.
     """
 
@@ -95,14 +92,14 @@ class FaultyStorage:
                 if kind == "drop":
                     return self._hang_up()
                 if kind in ("429", "503"):
-                    return self._say(int(kind), [], b'{"error": {"message": "injected"}}')
+                    return self._answer(int(kind), [], b'{"error": {"message": "injected"}}')
                 if kind == "slow":
                     time.sleep(SLOW_SECONDS)
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in _OWN}
-                status, found, content = proxy.forward(self.command, self.path, headers, body)
+                status, answered, content = proxy.forward(self.command, self.path, headers, body)
                 if kind == "late":
                     return self._hang_up()
-                return self._say(status, found, content)
+                return self._answer(status, answered, content)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve
 
@@ -110,7 +107,7 @@ class FaultyStorage:
                 self.close_connection = True
                 self.connection.close()
 
-            def _say(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+            def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
                 self.send_response(status)
                 for name, value in headers:
                     if name.lower() not in _OWN:
@@ -121,22 +118,6 @@ class FaultyStorage:
                     self.wfile.write(content)
 
             def log_message(self, *_arguments: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
-
-
-def main() -> None:
-    """Serve until told to stop."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--backend", required=True, help="address of the storage stand-in")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--every", type=int, default=5, help="a fault with every n-th request")
-    arguments = parser.parse_args()
-    proxy = FaultyStorage(arguments.backend, arguments.port, arguments.every)
-    print(f"export STORAGE_EMULATOR_HOST={proxy.url}", flush=True)
-    proxy.serve()
-
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.checkpoints.cache import cache_folder, resolve_checkpoint
+from scripts.checkpoints.download import download
 from scripts.cli import app
 from scripts.terminal.errors import OperatorError
 from serving.sam import checkpoints
@@ -27,15 +28,21 @@ class Publisher(http.server.BaseHTTPRequestHandler):
 
     fault = ""
     ranges: list[str] = []  # noqa: RUF012
+    encodings: list[str] = []  # noqa: RUF012
 
     def do_GET(self) -> None:
         Publisher.ranges.append(self.headers.get("Range", ""))
+        Publisher.encodings.append(self.headers.get("Accept-Encoding", ""))
+        busy = self.fault == "busy" or (self.fault == "busy-once" and len(Publisher.ranges) == 1)
         start = 0
         if self.headers.get("Range") and self.fault != "no-ranges":
             start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
         body = b"<html>sign in</html>" if self.fault == "page" else CONTENT[start:]
-        self.send_response(503 if self.fault == "busy" else 206 if start else 200)
+        self.send_response(503 if busy else 206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
+        if start:
+            first = start + 1 if self.fault == "another-part" else start
+            self.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.end_headers()
         self.wfile.write(body[: 1_500_000 if self.fault == "breaks" else None])
 
@@ -57,6 +64,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(checkpoints.CHECKPOINTS, "vit_b", entry)
     monkeypatch.setattr(Publisher, "fault", "")
     monkeypatch.setattr(Publisher, "ranges", [])
+    monkeypatch.setattr(Publisher, "encodings", [])
     yield
     server.shutdown()
     server.server_close()
@@ -107,6 +115,49 @@ def test_fetch_server_without_ranges_starts_again(
     monkeypatch.setattr(Publisher, "fault", "no-ranges")
     assert fetch("--to", str(tmp_path / "vit_b.pth"))[0] == 0
     assert (tmp_path / "vit_b.pth").read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("published")
+def test_fetch_server_that_sends_another_part_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``Content-Range`` tells which part came; one that was not asked for is not appended."""
+    (tmp_path / "vit_b.pth.partial").write_bytes(CONTENT[:1000])
+    monkeypatch.setattr(Publisher, "fault", "another-part")
+    assert fetch("--to", str(tmp_path / "vit_b.pth"))[0] == 0
+    assert (tmp_path / "vit_b.pth").read_bytes() == CONTENT
+    assert Publisher.ranges == ["bytes=1000-", ""]
+    assert set(Publisher.encodings) == {"identity"}
+
+
+@pytest.mark.usefixtures("published")
+def test_fetch_tries_a_busy_server_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Publisher, "fault", "busy-once")
+    assert fetch("--to", str(tmp_path / "vit_b.pth"))[0] == 0
+    assert (tmp_path / "vit_b.pth").read_bytes() == CONTENT
+    assert len(Publisher.ranges) == 2
+
+
+class SilentMeter:
+    """Shows nothing."""
+
+    def update(self, done: float, total: float | None, note: str = "") -> None:
+        """Ignore it."""
+
+
+@pytest.mark.usefixtures("published")
+def test_fetches_of_one_checkpoint_at_once_load_it_once(tmp_path: Path) -> None:
+    """The second waits for the first, and finds the file."""
+    entry, target = checkpoints.CHECKPOINTS["vit_b"], tmp_path / "vit_b.pth"
+    threads = [
+        threading.Thread(target=download, args=(entry, target, SilentMeter())) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert target.read_bytes() == CONTENT
+    assert len(Publisher.ranges) == 1
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("page", "SHA-256"), ("busy", "answered 503")])
