@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from scripts.checkout import STACKS
-from scripts.rehearsal import local_cloud as cloud
-from scripts.rehearsal.journey_tools import cdktf, sam_vertex, world_of
+from scripts.checkout import PLATFORM, STACKS
+from scripts.rehearsal import local_cloud
+from scripts.rehearsal.journey_tools import cdktf, fetch_folder, sam_vertex, sam_vertex_json
+from scripts.rehearsal.remains import remains, resource_count
+from scripts.rehearsal.scenes import IMAGES, PROMPTS, write_scenes
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.step_list import StepList
 
@@ -32,56 +33,45 @@ STEPS = (
     "destroy everything",
     "prove that nothing is left",
 )
-PROMPTS = {"scene-0.png": {"1": [[140, 120]]}, "scene-2.png": [{"box": [176, 34, 274, 122]}]}
 
 
-def write_scenes(folder: Path, count: int = 6) -> None:
-    """Write pictures with plain things in them, and one file that is no image."""
-    from PIL import Image, ImageDraw
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        image = Image.new("RGB", (320, 240), (236, 232, 224))
-        draw = ImageDraw.Draw(image)
-        left = 20 + 8 * number
-        draw.ellipse((60, 40, 220, 200), fill=(200, 40, 40))
-        draw.rectangle((176 + left // 4, 34, 274 + left // 4, 122), fill=(30, 80, 190))
-        draw.ellipse((left, 170, left + 60, 230), fill=(40, 140, 60))
-        image.save(folder / f"scene-{number}.png")
-    (folder / "broken.jpg").write_bytes(b"not an image")
-
-
-@dataclasses.dataclass
 class Journey:
     """One rehearsal.
 
-    Attributes:
-        output: what it leaves.
+    Args:
+        output: folder for what it leaves: report, predictions, outputs of the stacks, logs.
     """
 
-    output: Path
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._steps = StepList(list(STEPS))
+        self._settings = {"SAM_FORCE_DESTROY": "true"}  # the bucket will hold data
+        self._summary: dict[str, Any] = {}
+        self._cloud: local_cloud.Cloud
+        self._platform: dict[str, Any]  # outputs of that stack
 
     def run(self) -> dict[str, Any]:
         """Take every step.
 
+        Returns:
+            Counts, seconds and the path of the report.
+
         Raises:
             OperatorError: a step failed, or something was left.
         """
-        self.output.mkdir(parents=True, exist_ok=True)
-        self._steps = StepList(list(STEPS))
+        self._output.mkdir(parents=True, exist_ok=True)
         home = Path(tempfile.mkdtemp(prefix="sam-rehearsal-"))
-        self._settings = {"SAM_FORCE_DESTROY": "true"}  # the bucket will hold data
-        self._summary: dict[str, Any] = {}
         try:
             with self._steps.shown():
                 with self._steps.step("start the local cloud"):
-                    self._cloud = cloud.start(home)
+                    self._cloud = local_cloud.start(home)
                 self._deploy()
+                self._release()
                 self._predict()
                 self._run_pipeline()
                 self._destroy()
         finally:
-            cloud.stop(home, keep=True)
+            local_cloud.stop(home, keep=True)
             self._keep_logs(home)
             shutil.rmtree(home, ignore_errors=True)
         return {
@@ -90,147 +80,109 @@ class Journey:
             "steps": self._steps.timings(),
         }
 
-    def _vertex(self, *words: str) -> dict[str, Any]:
-        """Our own command with ``--json``."""
-        found: dict[str, Any] = json.loads(sam_vertex(self._cloud, *words, "--json"))
-        return found
+    def _deploy_stacks(self) -> None:
+        arguments = ("deploy", *STACKS, *FLAGS, "--outputs-file", str(self._outputs_path))
+        cdktf(self._cloud, *arguments, settings=self._settings)
 
-    def _cdktf(self, *words: str) -> None:
-        cdktf(self._cloud, *words, settings=self._settings)
+    @property
+    def _outputs_path(self) -> Path:
+        return self._cloud.home / "outputs.json"
 
     def _deploy(self) -> None:
-        found, step = self._cloud, self._steps.step
-        outputs = found.home / "outputs.json"
-        deploying = ("deploy", *STACKS, *FLAGS, "--outputs-file", str(outputs))
-        with step("deploy both stacks") as notes:
-            self._cdktf(*deploying)
-            self._summary["resources"] = world_of(found)
-            notes.append(f"{world_of(found)} resources")
+        with self._steps.step("deploy both stacks") as notes:
+            self._deploy_stacks()
+            count = resource_count(self._cloud)
+            self._summary["resources"] = count
+            notes.append(f"{count} resources")
+
+    def _release(self) -> None:
+        cloud, step = self._cloud, self._steps.step
         with step("build the image") as notes:
-            built = self._vertex("image", "build")
-            notes.append(built["image"].rpartition("@")[2][:19])
+            image = sam_vertex_json(cloud, "image", "build")["image"]
+            notes.append(image.rpartition("@")[2][:19])
         with step("upload the checkpoint") as notes:
-            uploaded = self._vertex("checkpoint", "upload", "vit_tiny")
-            notes.append(uploaded["checkpoint"])
+            checkpoint = sam_vertex_json(cloud, "checkpoint", "upload", "vit_tiny")["checkpoint"]
+            notes.append(checkpoint)
         with step("upload the images") as notes:
-            write_scenes(found.home / "images")
-            sent = self._vertex("images", "upload", "images")
-            notes.append(f"{sent['sent']} images, one of them broken")
+            write_scenes(cloud.home / "images")
+            upload = sam_vertex_json(cloud, "images", "upload", "images")
+            notes.append(f"{upload['sent']} images, one of them broken")
         with step("release the model") as notes:
-            self._settings |= {
-                "SAM_IMAGE": built["image"],
-                "SAM_CHECKPOINT": uploaded["checkpoint"],
-            }
-            self._cdktf(*deploying)
+            self._settings |= {"SAM_IMAGE": image, "SAM_CHECKPOINT": checkpoint}
+            self._deploy_stacks()
             # The description of what was deployed, for whoever reads it afterwards.
-            shutil.copy(outputs, self.output / "outputs.json")
-            self._outputs = json.loads(outputs.read_text("utf-8"))
-            rows = json.loads(sam_vertex(found, "model", "list", "--json"))
-            notes.append(f"version {rows[0]['version']}, {rows[0]['traffic_percent']} % of traffic")
+            shutil.copy(self._outputs_path, self._output / "outputs.json")
+            self._platform = json.loads(self._outputs_path.read_text("utf-8"))[PLATFORM]
+            newest = sam_vertex_json(cloud, "model", "list")[0]
+            notes.append(f"version {newest['version']}, {newest['traffic_percent']} % of traffic")
 
     def _predict(self) -> None:
-        found, step = self._cloud, self._steps.step
-        asked = ("predict", "images/scene-0.png", "--endpoint", "--output", "predictions")
-        with step("predict with a prompt") as notes:
-            said = sam_vertex(found, *asked, "--point", "140,120")
-            notes.append(said.splitlines()[0].partition(":")[0])
-        with step("predict without") as notes:
-            said = sam_vertex(found, *asked)
-            notes.append(said.splitlines()[0].partition(":")[0])
-        shutil.copytree(found.home / "predictions", self.output / "predictions", dirs_exist_ok=True)
+        cloud, step = self._cloud, self._steps.step
+        command = ("predict", "images/scene-0.png", "--endpoint", "--output", "predictions")
+        for title, prompt in (
+            ("predict with a prompt", ("--point", "140,120")),
+            ("predict without", ()),
+        ):
+            with step(title) as notes:
+                stdout = sam_vertex(cloud, *command, *prompt)
+                notes.append(stdout.splitlines()[0].partition(":")[0])
+        predictions = self._output / "predictions"
+        shutil.copytree(cloud.home / "predictions", predictions, dirs_exist_ok=True)
         with step("batch prediction") as notes:
-            images = self._outputs["sam-platform"]["images_uri"]
-            self._write_prompts()
-            batch = self._vertex(
-                *("batch-predict", images, "--prompts", "prompts.json", "--output", "batch")
+            (cloud.home / "prompts.json").write_text(json.dumps(PROMPTS), "utf-8")
+            batch = sam_vertex_json(
+                cloud,
+                *("batch-predict", self._platform["images_uri"]),
+                *("--prompts", "prompts.json", "--output", "batch"),
             )
             notes.append(f"{batch['images']} images, {batch['failed']} failed as it must")
 
-    def _write_prompts(self) -> None:
-        (self._cloud.home / "prompts.json").write_text(json.dumps(PROMPTS), "utf-8")
-
     def _run_pipeline(self) -> None:
-        found, step = self._cloud, self._steps.step
-        platform = self._outputs["sam-platform"]
-        place = f"{platform['pipeline_uri']}/rehearsed"
+        cloud, step = self._cloud, self._steps.step
+        output_uri = f"{self._platform['pipeline_uri']}/rehearsed"
         with step("run the pipeline on Vertex") as notes:
-            done = self._vertex(
-                *("run", platform["images_uri"], "--engine", "vertex", "--output", place),
-                *("--prompts", "prompts.json", "--shards", "2"),
+            run = sam_vertex_json(
+                cloud,
+                *("run", self._platform["images_uri"], "--engine", "vertex"),
+                *("--output", output_uri, "--prompts", "prompts.json", "--shards", "2"),
             )
-            if (done["images"], done["failed"]) != (7, 1):
-                raise OperatorError(
-                    f"the run has {done['images']} images and {done['failed']} failed, not 7 and 1",
-                    hint=f"its log is in {self.output / 'logs'}",
-                    exit_code=1,
+            if (run["images"], run["failed"]) != (IMAGES + 1, 1):
+                raise self._failure(
+                    f"the run has {run['images']} images and {run['failed']} failed, "
+                    f"not {IMAGES + 1} and 1",
+                    "its log is in",
                 )
-            self._summary |= {"images": done["images"] - done["failed"], "masks": done["masks"]}
-            notes.append(f"{done['images']} images, {done['masks']} masks, 1 failed as it must")
+            self._summary |= {"images": run["images"] - run["failed"], "masks": run["masks"]}
+            notes.append(f"{run['images']} images, {run['masks']} masks, 1 failed as it must")
         with step("fetch the report") as notes:
-            target = self.output / "run"
+            target = self._output / "run"
             shutil.rmtree(target, ignore_errors=True)
-            fetched = _fetch(found, place, target)
+            count = fetch_folder(cloud, output_uri, target)
             self._summary["report"] = str(target / "report.html")
-            notes.append(f"{fetched} files")
+            notes.append(f"{count} files")
         with step("what it costs") as notes:
-            took = self._vertex("cost", "--run", place)
-            rows = self._vertex("cost")["rows"]
-            hour = sum(row["usd_an_hour"] or 0.0 for row in rows)
-            self._summary["usd_an_hour_deployed"] = round(hour, 3)
-            self._summary["seconds_of_the_run"] = took["seconds"]["actual"]
-            notes.append(f"${hour:.2f} an hour while it is deployed")
+            cost = sam_vertex_json(cloud, "cost", "--run", output_uri)
+            rows = sam_vertex_json(cloud, "cost")["rows"]
+            usd_an_hour = sum(row["usd_an_hour"] or 0.0 for row in rows)
+            self._summary["usd_an_hour_deployed"] = round(usd_an_hour, 3)
+            self._summary["seconds_of_the_run"] = cost["seconds"]["actual"]
+            notes.append(f"${usd_an_hour:.2f} an hour while it is deployed")
 
     def _destroy(self) -> None:
-        found, step = self._cloud, self._steps.step
-        with step("destroy everything"):
-            self._cdktf("destroy", *STACKS, *FLAGS)
-        with step("prove that nothing is left") as notes:
-            left = what_is_left(found)
+        with self._steps.step("destroy everything"):
+            cdktf(self._cloud, "destroy", *STACKS, *FLAGS, settings=self._settings)
+        with self._steps.step("prove that nothing is left") as notes:
+            left = remains(self._cloud)
             if left:
-                raise OperatorError(
-                    f"destroy left {', '.join(left)}",
-                    hint=f"the logs are in {self.output / 'logs'}",
-                    exit_code=1,
-                )
+                raise self._failure(f"destroy left {', '.join(left)}", "the logs are in")
             notes.append("no resource, model, endpoint, object or container")
 
+    def _failure(self, message: str, hint: str) -> OperatorError:
+        return OperatorError(message, hint=f"{hint} {self._output / 'logs'}", exit_code=1)
+
     def _keep_logs(self, home: Path) -> None:
-        logs = self.output / "logs"
+        logs = self._output / "logs"
         shutil.rmtree(logs, ignore_errors=True)
         logs.mkdir(parents=True, exist_ok=True)
         for path in (*home.glob("*.log"), *home.glob("logs/*.log")):
             shutil.copy(path, logs)
-
-
-def what_is_left(found: cloud.Cloud) -> list[str]:
-    """Everything that exists in the local cloud, in words."""
-    import urllib.request
-
-    vertex = json.loads(found.world_path.read_text("utf-8"))["vertex"]
-    left = [f"{world_of(found)} resources"] if world_of(found) else []
-    left += [f"{len(vertex[kind])} {kind}" for kind in ("models", "deployments") if vertex[kind]]
-    running = [job["name"] for job in vertex["pipelines"].values() if not job.get("endTime")]
-    left += [f"{len(running)} running pipelines"] if running else []
-    with urllib.request.urlopen(f"{found.storage_url}/storage/v1/b", timeout=10) as reply:  # noqa: S310
-        buckets = json.load(reply).get("items", [])
-    return left + [f"bucket {bucket['name']}" for bucket in buckets]
-
-
-def _fetch(found: cloud.Cloud, place: str, target: Path) -> int:
-    """Copy a run's output here; how many files."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
-
-    bucket, _, prefix = place.removeprefix("gs://").partition("/")
-    client = storage.Client(
-        project="rehearsal",
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": found.storage_url},
-    )
-    count = 0
-    for blob in client.list_blobs(bucket, prefix=f"{prefix}/"):
-        path = target / blob.name.removeprefix(f"{prefix}/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        blob.download_to_filename(str(path))
-        count += 1
-    return count

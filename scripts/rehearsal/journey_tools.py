@@ -10,20 +10,22 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from scripts.checkout import ROOT
-from scripts.rehearsal import local_cloud as cloud
+from scripts.rehearsal.local_cloud import Cloud
 from scripts.terminal.errors import OperatorError
 
 PROJECT = "rehearsed-project"
+QUOTED = 600  # characters of a failed command's output that its error quotes
 
 
-def cdktf(found: cloud.Cloud, *words: str, settings: Mapping[str, str] | None = None) -> None:
+def cdktf(cloud: Cloud, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
     """Run the cdktf command line in this project, against a local cloud.
 
     Args:
-        found: the cloud.
-        words: of the command line.
+        cloud: the cloud.
+        arguments: of the command line.
         settings: ``SAM_*`` variables beside the caller's own.
 
     Raises:
@@ -33,52 +35,63 @@ def cdktf(found: cloud.Cloud, *words: str, settings: Mapping[str, str] | None = 
     if not program.exists():
         raise OperatorError(f"{program} is not there", hint="install Node 20, then: make setup")
     environment = {"SAM_PROJECT_ID": PROJECT, **os.environ, **(settings or {})}
-    environment |= found.environment()
+    environment |= cloud.environment()
     # What releases the model is a command of this environment.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     app = f"{sys.executable} -m infra.main"
-    output = str(found.home / "cdktf.out")
-    command = [str(program), *words, "--app", app, "--output", output]
-    code, said, _ = _finished(command, ROOT, environment, together=True)
-    (found.home / f"{words[0]}.log").write_text(said, "utf-8")
+    synthesized = str(cloud.home / "cdktf.out")
+    command = [str(program), *arguments, "--app", app, "--output", synthesized]
+    code, output, _ = _run(command, ROOT, environment, merge_stderr=True)
+    (cloud.home / f"{arguments[0]}.log").write_text(output, "utf-8")
     if code:
         raise OperatorError(
-            f"cdktf {words[0]} failed: {said.strip()[-600:]}",
+            f"cdktf {arguments[0]} failed: {output.strip()[-QUOTED:]}",
             hint="the settings are checked with: python -m infra.main --check",
             exit_code=1,
         )
 
 
-def world_of(found: cloud.Cloud) -> int:
-    """How many resources exist in the local cloud."""
-    if not found.world_path.exists():
-        return 0
-    kinds = json.loads(found.world_path.read_text("utf-8"))["resources"]
-    return sum(len(resources) for resources in kinds.values())
-
-
-def sam_vertex(found: cloud.Cloud, *words: str) -> str:
-    """Run our own command line in the rehearsal's folder; what it prints.
+def sam_vertex(cloud: Cloud, *arguments: str) -> str:
+    """Run our own command line in the rehearsal's folder and return its stdout.
 
     Raises:
         OperatorError: it failed.
     """
-    program = Path(sys.executable).with_name("sam-vertex")
-    environment = {**os.environ, **found.environment()}
-    code, said, errors = _finished([str(program), *words], found.home, environment)
+    program = str(Path(sys.executable).with_name("sam-vertex"))
+    return _run_here(cloud, f"sam-vertex {arguments[0]}", [program, *arguments])
+
+
+def sam_vertex_json(cloud: Cloud, *arguments: str) -> Any:
+    """Run our own command line with ``--json`` and return what it prints, parsed."""
+    return json.loads(sam_vertex(cloud, *arguments, "--json"))
+
+
+def fetch_folder(cloud: Cloud, uri: str, target: Path) -> int:
+    """Copy a folder of the cloud's storage to this machine and return the number of files.
+
+    Raises:
+        OperatorError: it failed.
+    """
+    module = [sys.executable, "-m", "scripts.rehearsal.folder_copy"]
+    return int(_run_here(cloud, f"copying {uri}", [*module, uri, str(target.resolve())]))
+
+
+def _run_here(cloud: Cloud, title: str, command: list[str]) -> str:
+    environment = {**os.environ, **cloud.environment()}
+    code, stdout, stderr = _run(command, cloud.home, environment)
     if code:
         raise OperatorError(
-            f"sam-vertex {words[0]} failed: {errors.strip()[-600:]}",
-            hint=f"its files are in {found.home}",
+            f"{title} failed: {stderr.strip()[-QUOTED:]}",
+            hint=f"its files are in {cloud.home}",
             exit_code=1,
         )
-    return said
+    return stdout
 
 
-def _finished(
-    command: list[str], folder: Path, environment: Mapping[str, str], *, together: bool = False
+def _run(
+    command: list[str], folder: Path, environment: Mapping[str, str], *, merge_stderr: bool = False
 ) -> tuple[int, str, str]:
-    """Run a command to its end; its exit code, output and errors.
+    """Run a command to its end and return its exit code, stdout and stderr.
 
     It gets a process group of its own, which ends with us: cdktf starts Terraform, which starts
     the provider, and an interruption must leave none of them behind.
@@ -88,15 +101,15 @@ def _finished(
         cwd=folder,
         env=dict(environment),
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if together else subprocess.PIPE,
+        stderr=subprocess.STDOUT if merge_stderr else subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     try:
-        said, errors = process.communicate()
+        stdout, stderr = process.communicate()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
-    return process.returncode, said, errors or ""
+    return process.returncode, stdout, stderr or ""

@@ -18,7 +18,7 @@ from scripts.terminal.errors import OperatorError
 START_SECONDS = 30
 VERTEX_MODULE = "scripts.rehearsal.vertex_ai"
 DOCKER_MODULE = "scripts.rehearsal.container_engine.command"
-# By these a command line is known to be one of ours.
+# What the command line of one of our processes contains.
 PROGRAMS = ("fake-gcs-server", VERTEX_MODULE)
 STORAGE_LOG, VERTEX_LOG = "storage.log", "vertex.log"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from scripts.checkout import ROOT
-from scripts.rehearsal import journey_tools as deploy
 from scripts.rehearsal import local_cloud as clouds
+from scripts.rehearsal.remains import resource_count
 
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 needs_cdktf = pytest.mark.skipif(
@@ -45,10 +45,10 @@ def test_plain_terraform_needs_no_node(tmp_path: Path) -> None:
         for folder in (platform, copied):
             terraform(folder, "init")
             terraform(folder, "apply", "-auto-approve")
-        assert deploy.world_of(cloud) == 63
+        assert resource_count(cloud) == 63
         for folder in (copied, platform):
             terraform(folder, "destroy", "-auto-approve")
-        assert deploy.world_of(cloud) == 0
+        assert resource_count(cloud) == 0
         assert not list(tmp_path.glob("*.tfstate"))  # a rehearsal's state stays in its folder
     finally:
         clouds.stop(cloud.home)

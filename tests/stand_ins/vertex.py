@@ -18,7 +18,7 @@ ENDPOINT = f"{PARENT}/endpoints/sam"
 REGISTRY = "us-west1-docker.pkg.dev/p1/images/sam"
 MACHINE = {"machineType": "n1-standard-4", "acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}  # fmt: skip # noqa: E501
 
-# A container that starts at once; what it says is set by its environment.
+# A container that starts at once; its environment decides how it behaves.
 SERVER = """
 import http.server, json, os, sys, time
 if os.environ.get("SERVING_PRECISION") == "exit":
@@ -26,26 +26,27 @@ if os.environ.get("SERVING_PRECISION") == "exit":
 if os.environ.get("SERVING_PRECISION") == "slow":
     time.sleep(60)
 class Handler(http.server.BaseHTTPRequestHandler):
-    def _say(self, status, content):
+    def _answer(self, status, content):
         body = json.dumps(content).encode()
         self.send_response(status); self.send_header("Content-Length", str(len(body)))
         self.end_headers(); self.wfile.write(body)
     def do_GET(self):
-        self._say(200, {})
+        self._answer(200, {})
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        first = asked["instances"][0]
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        first = request["instances"][0]
         if isinstance(first, dict) and "sleep" in first:
             time.sleep(first["sleep"])
         if first == "bad":
-            return self._say(400, {"error": {"code": 400, "message": "bad instance"}})
+            return self._answer(400, {"error": {"code": 400, "message": "bad instance"}})
         if isinstance(first, dict) and first.get("file_path") == "check.png":  # a release's check
             side = 64 if os.environ.get("SERVING_PRECISION") != "mask" else 1
-            return self._say(200, {"predictions": [{"masks": [{"size": [side, side], "counts": "x"}]}]})
+            return self._answer(200, {"predictions": [{"masks": [{"size": [side, side], "counts": "x"}]}]})
         if first == "large":
-            return self._say(200, {"predictions": ["x" * 11_000_000]})
-        told = {name: os.environ.get(name, "") for name in asked.get("parameters", {}).get("tell", [])}
-        self._say(200, {"predictions": [{"echo": one, **told} for one in asked["instances"]]})
+            return self._answer(200, {"predictions": ["x" * 11_000_000]})
+        names = request.get("parameters", {}).get("tell", [])
+        variables = {name: os.environ.get(name, "") for name in names}
+        self._answer(200, {"predictions": [{"echo": item, **variables} for item in request["instances"]]})
     def log_message(self, *args): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler).serve_forever()
 """  # noqa: E501
@@ -94,8 +95,8 @@ class Vertex:
         """Upload a model; its name with its version."""
         reply = self.upload(**changes)
         assert reply.status_code == 200, reply.text
-        found = self.wait(reply.json())
-        return f"{found['model']}@{found['modelVersionId']}"
+        response = self.wait(reply.json())
+        return f"{response['model']}@{response['modelVersionId']}"
 
     def deploy(self, model: str, split: Any = None, **resources: Any) -> requests.Response:
         dedicated = {
@@ -123,12 +124,12 @@ class Vertex:
 
     def clear(self) -> None:
         """Undeploy and delete everything."""
-        for one in self.ok("GET", ENDPOINT)["deployedModels"]:
+        for model in self.ok("GET", ENDPOINT)["deployedModels"]:
             split = self.ok("GET", ENDPOINT)["trafficSplit"]
-            rest = [other for other in split if other != one["id"]]
-            if split.get(one["id"]) and rest:
+            rest = [other for other in split if other != model["id"]]
+            if split.get(model["id"]) and rest:
                 self.ok("PATCH", ENDPOINT, {"trafficSplit": {rest[0]: 100}})
-            body = {"deployedModelId": one["id"]}
+            body = {"deployedModelId": model["id"]}
             self.wait(self.ok("POST", f"{ENDPOINT}:undeployModel", body))
         for model in self.ok("GET", f"{PARENT}/models")["models"]:
             self.wait(self.ok("DELETE", model["name"]))
@@ -138,7 +139,7 @@ class Vertex:
 
 
 def furnish(vertex: Vertex, tree: Path) -> None:
-    """What Terraform and ``image build`` would have made."""
+    """Make what Terraform and ``image build`` would have made."""
     tree.mkdir(parents=True, exist_ok=True)
     (tree / "server.py").write_text(SERVER)
     name, _, digest = vertex.image.partition("@")

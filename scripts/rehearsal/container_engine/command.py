@@ -1,7 +1,7 @@
 """A stand-in of the ``docker`` command: what ``sam-vertex image build`` asks of it, and no more.
 
-An image is its tree of files; a push puts it into the world's registry, where the Vertex stand-in
-starts it from. The real command is found first on a machine outside a rehearsal.
+An image is its tree of files. A push puts it into the world's registry, from which the Vertex
+stand-in starts it. Only a rehearsal's PATH leads here; elsewhere ``docker`` is the real one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from scripts.rehearsal.container_engine.image_tree import ImageError, assemble, entrypoint
+from scripts.rehearsal.container_engine.image_tree import ImageTreeError, assemble, entrypoint
 from scripts.rehearsal.google_provider.world import World
 
 REPOSITORY = "google_artifact_registry_repository"
@@ -24,13 +24,13 @@ def _home() -> Path:
     return Path(os.environ["SAM_REHEARSAL_WORLD"]).parent
 
 
-def _local() -> dict[str, dict[str, Any]]:
+def _local_images() -> dict[str, dict[str, Any]]:
     path = _home() / "images" / "local.json"
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def build(tag: str, dockerfile: Path, context: Path) -> None:
-    """Assemble the tree and keep it under its digest."""
+    """Assemble the tree of an image and keep it under its digest."""
     images = _home() / "images"
     images.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=images, prefix="building-"))
@@ -38,31 +38,37 @@ def build(tag: str, dockerfile: Path, context: Path) -> None:
     tree = images / digest.removeprefix("sha256:")[:24]
     if not tree.exists():
         scratch.replace(tree)
-    local = _local()
+    local = _local_images()
     local[tag] = {"digest": digest, "tree": str(tree), "entrypoint": entrypoint(dockerfile)}
     (images / "local.json").write_text(json.dumps(local, indent=1), "utf-8")
     print(f"writing image {digest}\nnaming to {tag}")
 
 
 def push(tag: str) -> None:
-    """Put a local image into the registry; tags there cannot be moved."""
-    image = _local().get(tag)
+    """Put a local image into the registry, where a tag cannot be moved.
+
+    Raises:
+        ImageTreeError: there is no such image or repository, or the tag is another image's.
+    """
+    image = _local_images().get(tag)
     if image is None:
-        raise ImageError(f"An image does not exist locally with the tag: {tag}")
+        raise ImageTreeError(f"An image does not exist locally with the tag: {tag}")
     name, _, label = tag.rpartition(":")
     host, project, repository = name.split("/")[:3]
     id_ = f"projects/{project}/locations/{host.removesuffix('-docker.pkg.dev')}"
     with World(Path(os.environ["SAM_REHEARSAL_WORLD"])).open() as world:
-        found = world["resources"].get(REPOSITORY, {})
-        if f"{id_}/repositories/{repository}" not in found:
-            raise ImageError(f'name unknown: Repository "{repository}" not found')
+        repositories = world["resources"].get(REPOSITORY, {})
+        if f"{id_}/repositories/{repository}" not in repositories:
+            raise ImageTreeError(f'name unknown: Repository "{repository}" not found')
         pushed = world.setdefault("images", {}).setdefault(name, [])
         for other in pushed:
             if label in other["tags"] and other["digest"] != image["digest"]:
-                raise ImageError(f"manifest invalid: cannot update tag {label}: tags are immutable")
-        same = [other for other in pushed if other["digest"] == image["digest"]]
-        if same:
-            same[0]["tags"] = sorted({*same[0]["tags"], label})
+                raise ImageTreeError(
+                    f"manifest invalid: cannot update tag {label}: tags are immutable"
+                )
+        earlier = [other for other in pushed if other["digest"] == image["digest"]]
+        if earlier:
+            earlier[0]["tags"] = sorted({*earlier[0]["tags"], label})
         else:
             pushed.append({**image, "tags": [label]})
     print(f"{label}: digest: {image['digest']} size: 1")
@@ -82,10 +88,13 @@ def main() -> int:
     building.add_argument("context", type=Path)
     pushing = commands.add_parser("push")
     pushing.add_argument("tag")
-    image = commands.add_parser("image").add_subparsers(dest="what", required=True)
-    inspect = image.add_parser("inspect")
-    inspect.add_argument("--format")
-    inspect.add_argument("tag")
+    inspecting = (
+        commands.add_parser("image")
+        .add_subparsers(dest="subcommand", required=True)
+        .add_parser("inspect")
+    )
+    inspecting.add_argument("--format")
+    inspecting.add_argument("tag")
     arguments = parser.parse_args()
     try:
         if arguments.command == "version":
@@ -95,11 +104,11 @@ def main() -> int:
         elif arguments.command == "push":
             push(arguments.tag)
         else:
-            found = _local().get(arguments.tag)
-            if found is None:
-                raise ImageError(f"No such image: {arguments.tag}")
-            print(f"{arguments.tag.rpartition(':')[0]}@{found['digest']}")
-    except ImageError as error:
+            image = _local_images().get(arguments.tag)
+            if image is None:
+                raise ImageTreeError(f"No such image: {arguments.tag}")
+            print(f"{arguments.tag.rpartition(':')[0]}@{image['digest']}")
+    except ImageTreeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0

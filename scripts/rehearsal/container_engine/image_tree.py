@@ -1,4 +1,4 @@
-"""The tree of an image, assembled as a container engine would: COPY lines and the allow-list.
+"""The files of an image, copied as a container engine would by COPY lines and ``.dockerignore``.
 
 Nothing is installed and nothing is run: the rehearsal uses the environment it runs in.
 """
@@ -12,17 +12,19 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 
-class ImageError(Exception):
+class ImageTreeError(Exception):
     """The Dockerfile or its context cannot be used."""
 
 
 def ignore_rules(context: Path) -> list[tuple[bool, str]]:
-    """The rules of ``.dockerignore``, in order: whether it excludes, and its pattern.
+    """The rules of ``.dockerignore`` in order: whether a rule excludes, and its pattern.
 
     https://docs.docker.com/build/concepts/context/#dockerignore-files
     """
     path = context / ".dockerignore"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    # Not pathspec, which reads the rules of git: there a name without a slash matches in every
+    # folder, and an excluded folder keeps what is in it excluded.
     rules = []
     for line in lines:
         text = line.strip()
@@ -32,6 +34,7 @@ def ignore_rules(context: Path) -> list[tuple[bool, str]]:
 
 
 def _matches(path: PurePosixPath, pattern: str) -> bool:
+    """Whether a pattern means a file or a folder that it lies in."""
     for candidate in (path, *path.parents):
         text = str(candidate)
         if text == ".":
@@ -41,7 +44,7 @@ def _matches(path: PurePosixPath, pattern: str) -> bool:
                 return True
         elif len(candidate.parts) == len(PurePosixPath(pattern).parts):
             parts = zip(candidate.parts, PurePosixPath(pattern).parts, strict=True)
-            if all(fnmatch.fnmatchcase(part, wanted) for part, wanted in parts):
+            if all(fnmatch.fnmatchcase(name, glob) for name, glob in parts):
                 return True
     return False
 
@@ -56,44 +59,56 @@ def is_ignored(path: PurePosixPath, rules: list[tuple[bool, str]]) -> bool:
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:
-    """The instructions of a Dockerfile with continued lines joined."""
+    """The instructions of a Dockerfile: keyword and arguments, continued lines as one."""
     joined = dockerfile.read_text("utf-8").replace("\\\n", " ")
-    found = []
+    pairs = []
     for line in joined.splitlines():
         text = line.strip()
         if text and not text.startswith("#"):
-            word, _, rest = text.partition(" ")
-            found.append((word.upper(), rest.strip()))
-    return found
+            keyword, _, arguments = text.partition(" ")
+            pairs.append((keyword.upper(), arguments.strip()))
+    return pairs
 
 
 def entrypoint(dockerfile: Path) -> list[str]:
-    """The command of ENTRYPOINT."""
-    for word, rest in reversed(instructions(dockerfile)):
-        if word == "ENTRYPOINT":
-            command: list[str] = json.loads(rest)
+    """The command of the last ENTRYPOINT.
+
+    Raises:
+        ImageTreeError: there is none.
+    """
+    for keyword, arguments in reversed(instructions(dockerfile)):
+        if keyword == "ENTRYPOINT":
+            command: list[str] = json.loads(arguments)
             return command
-    raise ImageError(f"{dockerfile}: no ENTRYPOINT")
+    raise ImageTreeError(f"{dockerfile}: no ENTRYPOINT")
 
 
 def assemble(context: Path, dockerfile: Path, target: Path) -> str:
     """Copy what the image's working directory holds to ``target``.
 
+    Args:
+        context: the folder that the Dockerfile copies from.
+        dockerfile: its path.
+        target: an empty folder.
+
     Returns:
         ``sha256:`` digest of the Dockerfile and of every file with its name: the same tree gives
         the same digest.
+
+    Raises:
+        ImageTreeError: a COPY names nothing.
     """
     rules = ignore_rules(context)
     digest = hashlib.sha256(dockerfile.read_bytes())
     copied: dict[str, Path] = {}
-    for word, rest in instructions(dockerfile):
-        if word != "COPY":
+    for keyword, arguments in instructions(dockerfile):
+        if keyword != "COPY":
             continue
-        source, destination = rest.split()
+        source, destination = arguments.split()
         start = context / source
         files = [start] if start.is_file() else sorted(p for p in start.rglob("*") if p.is_file())
         if not files:
-            raise ImageError(f"{dockerfile}: COPY {source}: nothing there")
+            raise ImageTreeError(f"{dockerfile}: COPY {source}: nothing there")
         for file in files:
             if not is_ignored(PurePosixPath(file.relative_to(context).as_posix()), rules):
                 inside = file.relative_to(start).as_posix() if file != start else ""

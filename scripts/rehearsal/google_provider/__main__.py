@@ -15,7 +15,8 @@ from scripts.rehearsal.google_provider.services.service import Service
 from scripts.rehearsal.google_provider.world import World
 
 WORLD_VARIABLE = "SAM_REHEARSAL_WORLD"
-# What Terraform says to a plugin, so that nobody starts one by hand (go-plugin's handshake).
+# Terraform sets this for a plugin that it starts; without it somebody typed the command
+# (go-plugin's handshake).
 COOKIE = (
     "TF_PLUGIN_MAGIC_COOKIE",
     "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",

@@ -1,6 +1,6 @@
 """Buckets and objects in the storage stand-in, over its JSON API.
 
-The provider starts several times in one deployment, so it speaks the four calls it needs itself:
+The provider starts several times in one deployment, so it makes the few calls that it needs itself:
 importing the storage client takes longer than everything else it does.
 API: https://cloud.google.com/storage/docs/json_api/v1
 """
@@ -60,8 +60,8 @@ class Objects:
     def listed(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
         """The objects under a prefix, as the API shows them."""
         query = urllib.parse.urlencode({"prefix": prefix})
-        found = self._call("GET", f"/storage/v1/b/{bucket}/o?{query}") or {}
-        return list(found.get("items", []))
+        listing = self._call("GET", f"/storage/v1/b/{bucket}/o?{query}") or {}
+        return list(listing.get("items", []))
 
     def names(self, bucket: str, prefix: str) -> list[str]:
         """Names of the objects under a prefix."""

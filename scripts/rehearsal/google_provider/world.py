@@ -1,8 +1,9 @@
-"""The stand-in's world: one JSON file of everything that exists, shared by all its processes.
+"""The stand-ins' world: one JSON file of everything that exists, which all processes share.
 
 ``{"resources": {type: {id: values}}, "existing": [...], "retired": [...], "faults": [...]}``.
-Edit it by hand to stage drift. ``existing`` names things outside the stacks (networks, buckets,
-keys, as full names) that may be referred to; ``retired`` are names that cannot be used again.
+Edit it by hand to stage drift. ``existing`` has the full names of resources outside the stacks
+(networks, buckets, keys) to which the stacks may refer; ``retired`` has names that nobody can use
+again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class World:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[dict[str, Any]]:
-        """The contents, held alone until the block ends and then written back whole.
+        """The contents, for this block alone; when it ends they are written back whole.
 
         Terraform applies several resources at once, each in a thread of one process; a second
         ``terraform`` is another process. The lock is on a file beside, because writing replaces

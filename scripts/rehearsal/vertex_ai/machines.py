@@ -28,7 +28,7 @@ def accelerator_name(machine: Json) -> str:
 
 
 def takes_accelerator(machine: Json) -> bool:
-    """Whether a type of machine can have the accelerator that is asked for."""
+    """Whether a type of machine can have the accelerator of the request."""
     if accelerator_name(machine) != T4:
         return True
     return T4_MACHINES.fullmatch(str(machine.get("machineType", ""))) is not None

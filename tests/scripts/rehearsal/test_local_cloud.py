@@ -1,4 +1,4 @@
-"""The local cloud starts, is found, says where it is, and stops without a trace."""
+"""The local cloud starts once, tells where it is, and stops without a trace."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def test_cloud_starts_once_and_stops_without_a_trace(tmp_path: Path) -> None:
     first, second = run("start", cwd=tmp_path), run("start", cwd=tmp_path)
     assert first.returncode == second.returncode == 0, first.stderr
     assert first.stdout == second.stdout
-    found = run("env", "--json", cwd=tmp_path)
-    variables = json.loads(found.stdout)
+    variables = json.loads(run("env", "--json", cwd=tmp_path).stdout)
     code = (
         "from google.cloud import storage\n"
         "client = storage.Client(project='p', client_options={'api_endpoint': None})\n"

@@ -1,4 +1,4 @@
-"""Lay the stand-in where Terraform finds a provider: a filesystem mirror, named by a CLI file.
+"""Put the stand-in into a filesystem mirror, and write the CLI file by which Terraform finds it.
 
 https://developer.hashicorp.com/terraform/cli/config/config-file#provider-installation
 """
@@ -26,9 +26,9 @@ def write_mirror(folder: Path) -> Path:
         The CLI configuration, for ``TF_CLI_CONFIG_FILE``.
     """
     machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
-    place = folder / "mirror" / ADDRESS / VERSION / f"{platform.system().lower()}_{machine}"
-    place.mkdir(parents=True, exist_ok=True)
-    program = place / f"terraform-provider-google_v{VERSION}"
+    target = folder / "mirror" / ADDRESS / VERSION / f"{platform.system().lower()}_{machine}"
+    target.mkdir(parents=True, exist_ok=True)
+    program = target / f"terraform-provider-google_v{VERSION}"
     # Not exec: the plugin library sees the end of Terraform by its parent's process id.
     program.write_text(
         "#!/bin/sh\n"

@@ -1,8 +1,8 @@
 """Serve gRPC the way Terraform starts a plugin: a handshake line, TLS with its own certificate.
 
 Protocol: hashicorp/go-plugin, ``docs/internals.md`` and ``docs/guide-plugin-write-non-go.md``. Ours
-rather than a library's: the one there is pins an old ``cryptography`` for the whole environment,
-and pads the certificate, which Terraform then cannot read in one start of a hundred.
+rather than a library's: the only one pins an old ``cryptography`` for the whole environment, and
+pads the certificate, which Terraform then cannot read in one start of a hundred.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ class PluginServer:
         return b""
 
     def run(self) -> None:
-        """Serve until Terraform says so, or is gone.
+        """Serve until Terraform asks to shut down, or has ended.
 
         Terraform kills the shell that started this process, and not this process itself; so it
-        looks whether its parent has changed.
+        watches whether its parent changes.
         """
         parent = os.getppid()
         self.server.start()

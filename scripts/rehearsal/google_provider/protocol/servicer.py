@@ -27,7 +27,7 @@ def _value(data: Any) -> pb.DynamicValue:
 
 
 def _steps(block: dict[str, Any], path: Path) -> pb.AttributePath:
-    """A path for Terraform; keys of maps are told apart from attributes by the schema."""
+    """A path for Terraform; the schema tells keys of maps from attributes."""
     steps = []
     in_map = False
     for part in path:
@@ -53,20 +53,22 @@ def _error(summary: str, detail: str = "", path: pb.AttributePath | None = None)
 
 
 class Provider(pb_grpc.ProviderServicer):
-    """Answers Terraform; what exists is the service's business."""
+    """Answers Terraform by the rules and the service."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._project: str | None = None
 
     def GetMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Names of everything there is."""
-        found = snapshot()
+        """The names of all resources and data sources."""
+        provider = snapshot()
         kind = pb.GetMetadata
         return kind.Response(
-            resources=[kind.ResourceMetadata(type_name=name) for name in found["resource_schemas"]],
+            resources=[
+                kind.ResourceMetadata(type_name=name) for name in provider["resource_schemas"]
+            ],
             data_sources=[
-                kind.DataSourceMetadata(type_name=name) for name in found["data_source_schemas"]
+                kind.DataSourceMetadata(type_name=name) for name in provider["data_source_schemas"]
             ],
             server_capabilities=pb.ServerCapabilities(get_provider_schema_optional=True),
         )
@@ -80,7 +82,7 @@ class Provider(pb_grpc.ProviderServicer):
         return pb.GetFunctions.Response()
 
     def ValidateProviderConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Nothing about the provider's own settings is refused."""
+        """Refuse nothing of the provider's own settings."""
         return pb.ValidateProviderConfig.Response()
 
     def ConfigureProvider(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -101,11 +103,11 @@ class Provider(pb_grpc.ProviderServicer):
         )
 
     def ValidateDataResourceConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Nothing to refuse."""
+        """Refuse nothing."""
         return pb.ValidateDataResourceConfig.Response()
 
     def UpgradeResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Stored state has the only version there is."""
+        """Pass stored state on: the schema has only one version."""
         block = resource_block(request.type_name)
         stored = json.loads(request.raw_state.json)
         names = [*block.get("attributes", {}), *block.get("block_types", {})]
@@ -116,8 +118,8 @@ class Provider(pb_grpc.ProviderServicer):
     def ReadResource(self, request: Any, context: grpc.ServicerContext) -> Any:
         """The resource as it is now; null when it is gone."""
         current = decode(request.current_state.msgpack)
-        found = self._service.read(request.type_name, str(current["id"]))
-        return pb.ReadResource.Response(new_state=_value(found), private=request.private)
+        state = self._service.read(request.type_name, str(current["id"]))
+        return pb.ReadResource.Response(new_state=_value(state), private=request.private)
 
     def PlanResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:
         """What the change would make of the resource."""
@@ -137,7 +139,7 @@ class Provider(pb_grpc.ProviderServicer):
         )
 
     def ApplyResourceChange(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Do it."""
+        """Create, change or delete a resource."""
         prior = decode(request.prior_state.msgpack)
         planned = decode(request.planned_state.msgpack)
         kind = request.type_name
@@ -157,19 +159,19 @@ class Provider(pb_grpc.ProviderServicer):
         return pb.ApplyResourceChange.Response(new_state=_value(state), legacy_type_system=True)
 
     def ImportResourceState(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Take over something that exists."""
-        found = self._service.read(request.type_name, request.id)
-        if found is None:
+        """Take a resource that exists into the state."""
+        state = self._service.read(request.type_name, request.id)
+        if state is None:
             return pb.ImportResourceState.Response(
                 diagnostics=[_error("Cannot import non-existent remote object", request.id)]
             )
         imported = pb.ImportResourceState.ImportedResource(
-            type_name=request.type_name, state=_value(found)
+            type_name=request.type_name, state=_value(state)
         )
         return pb.ImportResourceState.Response(imported_resources=[imported])
 
     def ReadDataSource(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """What exists outside the stack, as it is now."""
+        """The values of a data source as they are now."""
         config = decode(request.config.msgpack)
         attributes = snapshot()["data_source_schemas"][request.type_name]["block"]["attributes"]
         project = str(config.get("project_id") or config.get("project") or self._project)
@@ -177,13 +179,13 @@ class Provider(pb_grpc.ProviderServicer):
             values = read_data(self._service, request.type_name, config, project)
         except ServiceError as error:
             return pb.ReadDataSource.Response(diagnostics=[_error(str(error))])
-        values = {**dict.fromkeys(attributes), **values, **_given(config)}
+        values = {**dict.fromkeys(attributes), **values, **_configured(config)}
         return pb.ReadDataSource.Response(state=_value(values))
 
     def StopProvider(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Nothing to interrupt: every request is answered in a moment."""
+        """Interrupt nothing: every answer takes a moment."""
         return pb.StopProvider.Response()
 
 
-def _given(config: dict[str, Any]) -> dict[str, Any]:
+def _configured(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value is not None}

@@ -25,7 +25,7 @@ class Problem:
 
 
 def check_configuration(type_name: str, config: dict[str, Any]) -> list[Problem]:
-    """Everything wrong with a resource's configuration; unknown values are not judged."""
+    """Everything wrong with a resource's configuration; unknown values pass."""
     rules = RULES[type_name]
     problems: list[Problem] = []
 
@@ -48,16 +48,16 @@ def check_configuration(type_name: str, config: dict[str, Any]) -> list[Problem]
         for path, value in leaves(config, name):
             if value is not UNKNOWN and len(value) > longest:
                 refuse(path, f"{name}: at most {longest}, got {len(value)}")
-    for one, other in rules.conflicts:
-        if _is_set(config, one) and _is_set(config, other):
-            refuse((one.split(".")[0],), "Conflicting configuration arguments",
-                   f'"{one}": conflicts with {other}')  # fmt: skip
+    for first, second in rules.conflicts:
+        if _is_set(config, first) and _is_set(config, second):
+            refuse((first.split(".")[0],), "Conflicting configuration arguments",
+                   f'"{first}": conflicts with {second}')  # fmt: skip
     for block, names in rules.exactly_one:
         for path, inner in leaves(config, block):
-            given = [name for name in names if _is_set(inner, name)]
-            if inner is not UNKNOWN and inner != [] and len(given) != 1:
+            present = [name for name in names if _is_set(inner, name)]
+            if inner is not UNKNOWN and inner != [] and len(present) != 1:
                 refuse(path, "Invalid combination of arguments",
-                       f"one of `{','.join(names)}` must be specified, got {given}")  # fmt: skip
+                       f"one of `{','.join(names)}` must be specified, got {present}")  # fmt: skip
     for name in rules.json:
         for path, value in leaves(config, name):
             if value is not UNKNOWN and not _is_json(value):
@@ -73,7 +73,7 @@ def check_configuration(type_name: str, config: dict[str, Any]) -> list[Problem]
 
 
 def _unconfigurable(block: Block, config: Any, path: Path) -> list[Problem]:
-    """Values given for what only the service decides."""
+    """Values for what only the service decides."""
     problems = []
     for name, attribute in block.get("attributes", {}).items():
         decided = not (attribute.get("optional") or attribute.get("required"))
@@ -87,8 +87,8 @@ def _unconfigurable(block: Block, config: Any, path: Path) -> list[Problem]:
         items = enumerate(inner) if isinstance(inner, list) else [(None, inner)]
         for number, item in items:
             if isinstance(item, dict):
-                place = (*path, name) if number is None else (*path, name, number)
-                problems.extend(_unconfigurable(nested["block"], item, place))
+                item_path = (*path, name) if number is None else (*path, name, number)
+                problems.extend(_unconfigurable(nested["block"], item, item_path))
     return problems
 
 
@@ -105,7 +105,7 @@ def _is_json(text: str) -> bool:
 
 
 def _special(type_name: str, config: dict[str, Any]) -> list[Problem]:
-    """The few rules that are no table."""
+    """The few rules that no table can hold."""
     problems = []
     if type_name == "google_storage_bucket":
         name = "soft_delete_policy.retention_duration_seconds"

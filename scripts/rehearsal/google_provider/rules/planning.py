@@ -1,4 +1,4 @@
-"""What a change would make of a resource, and whether it has to be made anew.
+"""What a change would make of a resource, and whether the provider would replace it.
 
 The rules are those of the provider's SDK (terraform-plugin-sdk, ``helper/schema``): an argument is
 what the configuration says, else its default; a computed one keeps its value, or is known only
@@ -48,11 +48,12 @@ def _block(
 ) -> dict[str, Any]:
     planned: dict[str, Any] = {}
     for name, attribute in block.get("attributes", {}).items():
-        given, before = config.get(name), (prior or {}).get(name)
-        if given is not None:
+        configured, before = config.get(name), (prior or {}).get(name)
+        if configured is not None:
+            known = before is not None and configured is not UNKNOWN
             same = rules.same.get(path + name)
-            is_same = same and before is not None and given is not UNKNOWN and same(before, given)
-            planned[name] = before if is_same else given
+            unchanged = known and same is not None and same(before, configured)
+            planned[name] = before if unchanged else configured
         elif path + name in rules.defaults:
             planned[name] = rules.defaults[path + name]
         elif attribute.get("computed"):
@@ -70,20 +71,23 @@ def _block(
 
 
 def _nested(
-    nested: dict[str, Any], rules: Rules, given: Any, before: Any, path: str, name: str
+    nested: dict[str, Any], rules: Rules, configured: Any, before: Any, path: str, name: str
 ) -> Any:
     inner = f"{path}{name}."
-    if given is UNKNOWN or given is None:
-        return given if given is UNKNOWN or nested["nesting_mode"] == "single" else []
+    if configured is UNKNOWN or configured is None:
+        is_value = configured is UNKNOWN or nested["nesting_mode"] == "single"
+        return configured if is_value else []
     if nested["nesting_mode"] == "single":
-        return _block(nested["block"], rules, given, before, inner)
+        return _block(nested["block"], rules, configured, before, inner)
     before = before if isinstance(before, list) else []
     if nested["nesting_mode"] == "set":
-        # Elements of a set have no place; those that have an id are found by it.
+        # Elements of a set have no position; an id, where they have one, tells which is which.
         earlier = {item.get("id"): item for item in before}
-        pairs = [(item, earlier.get(item.get("id"))) for item in given]
+        pairs = [(item, earlier.get(item.get("id"))) for item in configured]
     else:
-        pairs = [(item, before[i] if i < len(before) else None) for i, item in enumerate(given)]
+        pairs = [
+            (item, before[i] if i < len(before) else None) for i, item in enumerate(configured)
+        ]
     return [
         item if item is UNKNOWN else _block(nested["block"], rules, item, earlier, inner)
         for item, earlier in pairs

@@ -1,4 +1,4 @@
-"""What a rule beyond the schema looks like, and when two values are the same to the service."""
+"""The form of rules beyond the schema, and when two values are the same to the service."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Rules:
         conflicts: pairs that exclude each other.
         exactly_one: groups of which one and only one is set, each with the block it is inside.
         computed_blocks: blocks that the service fills where the configuration leaves them out.
-        same: changes that are none, by name.
+        same: tells by an argument's name whether an old and a new value mean the same.
         json: strings that hold JSON.
-        sensitive: values that are not shown.
+        sensitive: values that Terraform must not show.
     """
 
     force_new: tuple[str, ...] = ()
@@ -51,9 +51,9 @@ def same_duration(old: Any, new: Any) -> bool:
     """Equal as a time: ``7d`` and ``604800s``."""
 
     def seconds(text: Any) -> float | None:
-        found = re.fullmatch(r"([\d.]+)([smhd])", str(text))
+        match = re.fullmatch(r"([\d.]+)([smhd])", str(text))
         units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-        return float(found[1]) * units[found[2]] if found else None
+        return float(match[1]) * units[match[2]] if match else None
 
     return old == new or (seconds(old) is not None and seconds(old) == seconds(new))
 
@@ -70,11 +70,11 @@ def same_link(old: Any, new: Any) -> bool:
 def same_json(old: Any, new: Any) -> bool:
     """Every key of the configuration is in the stored document; the service may add more."""
 
-    def within(wanted: Any, found: Any) -> bool:
-        if isinstance(wanted, dict) and isinstance(found, dict):
-            return all(key in found and within(value, found[key]) for key, value in wanted.items())
-        if isinstance(wanted, list) and isinstance(found, list):
-            return len(wanted) == len(found) and all(map(within, wanted, found))
-        return bool(wanted == found)
+    def within(part: Any, whole: Any) -> bool:
+        if isinstance(part, dict) and isinstance(whole, dict):
+            return all(key in whole and within(value, whole[key]) for key, value in part.items())
+        if isinstance(part, list) and isinstance(whole, list):
+            return len(part) == len(whole) and all(map(within, part, whole))
+        return bool(part == whole)
 
     return within(json.loads(new), json.loads(old))

@@ -75,17 +75,17 @@ _PRIMITIVES = {"String": "string", "Number": "number", "Boolean": "bool"}
 
 
 class BundleError(Exception):
-    """The bundle does not look as this parser expects it."""
+    """The bundle is missing, or unlike what this parser was written for."""
 
 
 class Bundle:
     """The sources inside the installed bindings."""
 
     def __init__(self) -> None:
-        found = importlib.util.find_spec("cdktf_cdktf_provider_google")
-        if found is None or found.origin is None:
+        package = importlib.util.find_spec("cdktf_cdktf_provider_google")
+        if package is None or package.origin is None:
             raise BundleError("cdktf-cdktf-provider-google is not installed; run make setup")
-        (path,) = Path(found.origin).parent.glob("_jsii/provider-google@*.jsii.tgz")
+        (path,) = Path(package.origin).parent.glob("_jsii/provider-google@*.jsii.tgz")
         self._archive = tarfile.open(path)  # noqa: SIM115 - lives as long as the bundle
 
     def source(self, folder: str) -> str:
@@ -103,9 +103,9 @@ def _element(kind: str, is_set: bool) -> Any:
         return _PRIMITIVES[kind]
     if kind == "Any":
         return "dynamic"
-    for word, collection in (("List", "set" if is_set else "list"), ("Map", "map")):
-        if kind.endswith(word):
-            inner = kind.removesuffix(word)
+    for suffix, collection in (("List", "set" if is_set else "list"), ("Map", "map")):
+        if kind.endswith(suffix):
+            inner = kind.removesuffix(suffix)
             return [collection, "string" if not inner else _element(inner, False)]
     raise BundleError(f"{kind}: no such kind of attribute is known")
 
@@ -114,36 +114,38 @@ class _Source:
     """The classes of one file, each with its documented attributes."""
 
     def __init__(self, text: str) -> None:
-        self.classes = {found["name"]: found for found in _CLASS.finditer(text)}
+        self.classes = {match["name"]: match for match in _CLASS.finditer(text)}
 
     def root(self) -> str:
         """The class of the resource, data source or provider itself."""
         bases = ("TerraformResource", "TerraformDataSource", "TerraformProvider")
-        (name,) = [name for name, found in self.classes.items() if found["base"] in bases]
+        (name,) = [name for name, match in self.classes.items() if match["base"] in bases]
         return name
 
     def block(self, name: str) -> dict[str, Any]:
         """A block in the form of the schema, from the class that stands for it."""
         block: dict[str, Any] = {"attributes": {}, "block_types": {}}
-        for found in _ATTRIBUTE.finditer(self.classes[name]["body"] + "\n}\n"):
+        for attribute in _ATTRIBUTE.finditer(self.classes[name]["body"] + "\n}\n"):
             flags = {
-                word: True for word in ("computed", "optional", "required") if _is(found, word)
+                flag: True
+                for flag in ("computed", "optional", "required")
+                if attribute[flag] == "true"
             }
-            nested = self._nested(found["body"])
+            nested = self._nested(attribute["body"])
             if nested is None:
-                block["attributes"][found["name"]] = {"type": self._type(found), **flags}
+                block["attributes"][attribute["name"]] = {"type": self._type(attribute), **flags}
                 continue
             inner, mode, single = nested
             if "computed" in flags:
                 shape = ["object", self._object(inner)]
-                block["attributes"][found["name"]] = {"type": [mode, shape], **flags}
+                block["attributes"][attribute["name"]] = {"type": [mode, shape], **flags}
             elif mode == "single":
-                block["block_types"][found["name"]] = {
+                block["block_types"][attribute["name"]] = {
                     "nesting_mode": "single",
                     "block": self.block(inner),
                 }
             else:
-                block["block_types"][found["name"]] = {
+                block["block_types"][attribute["name"]] = {
                     "nesting_mode": mode,
                     "block": self.block(inner),
                     **({"min_items": 1} if "required" in flags else {}),
@@ -168,22 +170,23 @@ class _Source:
             return kind, "single", True
         return kind, "set" if "true" in arguments else "list", True
 
-    def _type(self, found: re.Match[str]) -> Any:
-        member = _MEMBER.search(found["body"])
+    def _type(self, attribute: re.Match[str]) -> Any:
+        body = attribute["body"]
+        member = _MEMBER.search(body)
         if member is not None:
             return _element(member["kind"].removeprefix("cdktf."), member["set"] == "true")
-        getter = _GETTER.search(found["body"])
+        getter = _GETTER.search(body)
         if getter is not None:
             return _element(getter["kind"], getter["set"] is not None)
-        if "return this._" in found["body"]:  # the provider's own settings have no getter by name
-            declared = re.search(r"private _\w+\?: ([\w\[\]]+)", found["body"])
+        if "return this._" in body:  # the provider's own settings have no getter by name
+            declared = re.search(r"private _\w+\?: ([\w\[\]]+)", body)
             if declared:
                 return {"string": "string", "number": "number", "boolean": "bool"}.get(
                     declared[1],
                     ["list", "string"] if declared[1] == "string[]" else ["map", "string"],
                 )
             return ["map", "string"]
-        raise BundleError(f"{found['name']}: no type in {found['body'][:120]!r}")
+        raise BundleError(f"{attribute['name']}: no type in {body[:120]!r}")
 
     def _object(self, name: str) -> dict[str, Any]:
         block = self.block(name)
@@ -195,10 +198,6 @@ class _Source:
             }
             shape[key] = [value["nesting_mode"], ["object", inner]]
         return dict(sorted(shape.items()))
-
-
-def _is(found: re.Match[str], word: str) -> bool:
-    return found[word] == "true"
 
 
 def build_schema() -> dict[str, Any]:

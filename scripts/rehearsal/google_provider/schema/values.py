@@ -13,7 +13,7 @@ import msgpack
 
 
 class _Unknown:
-    """A value that is known only after apply."""
+    """A value that Terraform knows only after apply."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -47,7 +47,7 @@ def encode(value: Any) -> bytes:
 
 
 def leaves(value: Any, dotted: str, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value that a dotted name means, with its exact path; blocks in lists are gone through.
+    """Every value that a dotted name means, with its exact path, in every block of a list.
 
     A block that is absent has no leaf, one that is unknown is a leaf itself.
     """
@@ -65,7 +65,7 @@ def leaves(value: Any, dotted: str, path: Path = ()) -> Iterator[tuple[Path, Any
 
 def first(value: Any, dotted: str) -> Any:
     """The first value that a dotted name means, or ``None``."""
-    return next((found for _, found in leaves(value, dotted)), None)
+    return next((leaf for _, leaf in leaves(value, dotted)), None)
 
 
 def known(value: Any) -> bool:

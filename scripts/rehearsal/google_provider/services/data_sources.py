@@ -42,7 +42,7 @@ def _objects(service: Service, bucket: str, prefix: str) -> Values:
             "Error retrieving storage bucket objects: googleapi: Error 404: The specified bucket "
             "does not exist., notFound"
         )
-    found = [
+    objects = [
         {
             "name": item["name"],
             "content_type": item.get("contentType", ""),
@@ -53,7 +53,7 @@ def _objects(service: Service, bucket: str, prefix: str) -> Values:
         for item in service.objects.listed(bucket, prefix)
         if not item["name"].endswith(PLACEHOLDER)  # stands for a managed folder, no object
     ]
-    return {"id": bucket, "bucket_objects": sorted(found, key=lambda one: str(one["name"]))}
+    return {"id": bucket, "bucket_objects": sorted(objects, key=lambda item: str(item["name"]))}
 
 
 def _images(service: Service, config: Values, project: str) -> Values:
@@ -63,7 +63,7 @@ def _images(service: Service, config: Values, project: str) -> Values:
     if id_ not in world["resources"].get("google_artifact_registry_repository", {}):
         raise ServiceError(f"Error 404: Requested entity was not found: {id_}")
     start = f"{location}-docker.pkg.dev/{project}/{repository}/"
-    found = [
+    docker_images = [
         {
             "name": f"{id_}/dockerImages/{name.removeprefix(start)}@{image['digest']}",
             "image_name": name.removeprefix(start),
@@ -79,4 +79,4 @@ def _images(service: Service, config: Values, project: str) -> Values:
         if name.startswith(start)
         for image in images
     ]
-    return {"id": id_, "docker_images": found}
+    return {"id": id_, "docker_images": docker_images}

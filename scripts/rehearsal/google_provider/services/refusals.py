@@ -1,6 +1,6 @@
 """What the services refuse to make, change or delete, worded like the real ones.
 
-What is not checked is listed in this folder's README.
+The README of the provider lists what nobody checks here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ REFERENCES = {
 
 
 class ServiceError(Exception):
-    """What the service answered instead of doing it."""
+    """The message of a service that refuses a request."""
 
 
 def refuse_creation(
@@ -167,7 +167,7 @@ def refuse_deletion(
     world: dict[str, Any], objects: Objects | None, type_name: str, v: Values
 ) -> None:
     """Raise ``ServiceError`` where a resource cannot be deleted: it holds data, or is in use."""
-    things = world["resources"]
+    resources = world["resources"]
     if type_name == "google_storage_bucket" and not v["force_destroy"]:
         inside = objects.names(v["name"], "") if objects else []
         if inside:
@@ -183,16 +183,16 @@ def refuse_deletion(
                 "is not empty., conflict"
             )
     if type_name == "google_vertex_ai_endpoint":
-        stored = things.get(type_name, {}).get(v["id"], {})
+        stored = resources.get(type_name, {}).get(v["id"], {})
         if stored.get("deployed_models"):
             raise ServiceError(
                 f"Error 400: Endpoint {v['id']} has deployed or being-deployed DeployedModel(s)"
             )
     if type_name == "google_compute_network":
         users = [
-            *things.get("google_compute_subnetwork", {}).values(),
-            *things.get("google_compute_router", {}).values(),
-            *things.get("google_compute_firewall", {}).values(),
+            *resources.get("google_compute_subnetwork", {}).values(),
+            *resources.get("google_compute_router", {}).values(),
+            *resources.get("google_compute_firewall", {}).values(),
         ]
         if any(user["network"].endswith(v["id"]) for user in users):
             raise ServiceError(

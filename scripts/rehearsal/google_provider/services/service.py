@@ -1,14 +1,14 @@
-"""What the services do when something is made, changed, looked at or deleted."""
+"""What the services do when Terraform creates, changes, reads or deletes a resource."""
 
 from __future__ import annotations
 
 import datetime
-import time
 from typing import Any
 
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.schema.snapshot import Block, resource_block
 from scripts.rehearsal.google_provider.schema.values import UNKNOWN
+from scripts.rehearsal.google_provider.services.faults import meet_faults
 from scripts.rehearsal.google_provider.services.identity import (
     Values,
     computed_values,
@@ -16,20 +16,19 @@ from scripts.rehearsal.google_provider.services.identity import (
     resource_id,
 )
 from scripts.rehearsal.google_provider.services.refusals import (
-    PLACEHOLDER,
     ServiceError,
     refuse_creation,
     refuse_deletion,
     refuse_references,
 )
+from scripts.rehearsal.google_provider.services.stored_objects import StoredObjects
 from scripts.rehearsal.google_provider.world import World
 
 SERVER_METADATA = {"enable-jupyterlab4": "true", "version-description": "rehearsed"}
-RETRIES = 3
 
 
 class CreatedAndFailed(ServiceError):
-    """The thing was made, and then the operation failed: Terraform marks it tainted.
+    """The service made the resource, and then the operation failed: Terraform marks it tainted.
 
     Attributes:
         values: what exists now.
@@ -51,14 +50,15 @@ class Service:
     def __init__(self, world: World, objects: Objects | None) -> None:
         self.world = world
         self.objects = objects
+        self._stored = StoredObjects(objects)
 
     def create(self, type_name: str, planned: Values) -> Values:
         """Make a resource; return its values as the provider would."""
-        fault = self._fault(type_name, "create")
+        fails_after = meet_faults(self.world, type_name, "create")
         with self.world.open() as world:
             id_ = resource_id(type_name, planned)
             earlier = world["resources"].get(type_name, {}).get(id_)
-            taken = earlier is not None and self._is_stored(type_name, earlier)
+            taken = earlier is not None and self._stored.exists(type_name, earlier)
             refuse_creation(world, type_name, id_, planned, taken=taken)
             now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             filled = computed_values(type_name, id_, planned, now)
@@ -68,15 +68,15 @@ class Service:
             if type_name == "google_workbench_instance" and values["gce_setup"]:
                 setup = values["gce_setup"][0]
                 setup["metadata"] = {**(setup["metadata"] or {}), **SERVER_METADATA}
-            self._store(type_name, values)
+            self._stored.write(type_name, values)
             world["resources"].setdefault(type_name, {})[id_] = values
-        if fault == "fail_after":
+        if fails_after:
             raise CreatedAndFailed("Error waiting to create: operation failed (injected)", values)
         return values
 
     def update(self, type_name: str, planned: Values) -> Values:
         """Change a resource in place."""
-        self._fault(type_name, "update")
+        meet_faults(self.world, type_name, "update")
         with self.world.open() as world:
             id_ = str(planned["id"])
             existing = world["resources"].get(type_name, {})
@@ -89,34 +89,24 @@ class Service:
             for name in ("update_time", "updated", "dedicated_endpoint_dns"):
                 if name in values:
                     values[name] = filled[name]
-            self._store(type_name, values)
+            self._stored.write(type_name, values)
             existing[id_] = values
         return values
 
     def read(self, type_name: str, id_: str) -> Values | None:
         """The values of a resource as they are now, or ``None`` when it is gone."""
         values: Values | None = self.world.read()["resources"].get(type_name, {}).get(id_)
-        return values if values is not None and self._is_stored(type_name, values) else None
-
-    def _is_stored(self, type_name: str, values: Values) -> bool:
-        """Whether what lies in the storage stand-in is there; somebody may have deleted it."""
-        if self.objects is None:
-            return True
-        if type_name == "google_storage_bucket":
-            return self.objects.has_bucket(values["name"])
-        if type_name in ("google_storage_bucket_object", "google_storage_managed_folder"):
-            return self.objects.has(values["bucket"], _object_name(values["name"]))
-        return True
+        return values if values is not None and self._stored.exists(type_name, values) else None
 
     def delete(self, type_name: str, values: Values) -> None:
         """Delete a resource; one that is gone already is no error."""
-        self._fault(type_name, "delete")
+        meet_faults(self.world, type_name, "delete")
         with self.world.open() as world:
             existing = world["resources"].get(type_name, {})
             if str(values["id"]) not in existing:
                 return
             refuse_deletion(world, self.objects, type_name, values)
-            self._remove(type_name, values)
+            self._stored.delete(type_name, values)
             del existing[str(values["id"])]
             _drop_grants(world, type_name, values)
             if type_name == "google_storage_bucket":  # what was in it is gone with it
@@ -127,58 +117,9 @@ class Service:
             if type_name in ("google_kms_key_ring", "google_kms_crypto_key"):
                 world["retired"].append(values["id"])
 
-    def _fault(self, type_name: str, action: str) -> str | None:
-        """Meet the faults that were injected for this; each has ``times`` left."""
-        attempts = 0
-        while True:
-            with self.world.open() as world:
-                fault = next(
-                    (
-                        one
-                        for one in world["faults"]
-                        if one["times"] > 0 and (one["type"], one["action"]) == (type_name, action)
-                    ),
-                    None,
-                )
-                if fault is None:
-                    return None
-                fault["times"] -= 1
-                kind = str(fault["kind"])
-                seconds = float(fault.get("seconds", 0))
-            if kind == "slow":
-                time.sleep(seconds)
-                return None
-            if kind == "fail":
-                raise ServiceError("googleapi: Error 500: Internal error (injected), backendError")
-            if kind == "fail_after":
-                return kind
-            attempts += 1  # "conflict": the provider tries again, a few times
-            if attempts > RETRIES:
-                raise ServiceError("googleapi: Error 409: unable to queue the operation, aborted")
-            time.sleep(0.05 * attempts)
-
-    def _store(self, type_name: str, v: Values) -> None:
-        """Make in the storage stand-in what is really made there."""
-        if self.objects is None:
-            return
-        if type_name == "google_storage_bucket" and not self.objects.has_bucket(v["name"]):
-            self.objects.create_bucket(v["name"], v["project"])
-        elif type_name == "google_storage_managed_folder":
-            self.objects.put(v["bucket"], _object_name(v["name"]), b"")
-        elif type_name == "google_storage_bucket_object":
-            self.objects.put(v["bucket"], v["name"], str(v["content"] or "").encode())
-
-    def _remove(self, type_name: str, v: Values) -> None:
-        if self.objects is None:
-            return
-        if type_name == "google_storage_bucket":
-            self.objects.delete_bucket(v["name"])
-        elif type_name in ("google_storage_bucket_object", "google_storage_managed_folder"):
-            self.objects.delete(v["bucket"], _object_name(v["name"]))
-
 
 def _drop_grants(world: dict[str, Any], type_name: str, values: Values) -> None:
-    """Forget the grants on something that is deleted; the service keeps none for its next life."""
+    """Forget the grants on a deleted resource: a later one of its name starts without."""
     target = f"b/{values['name']}" if type_name == "google_storage_bucket" else str(values["id"])
     if type_name == "google_storage_managed_folder":
         target = f"b/{values['bucket']}/managedFolders/{values['name']}"
@@ -188,16 +129,8 @@ def _drop_grants(world: dict[str, Any], type_name: str, values: Values) -> None:
                 del grants[id_]
 
 
-def _object_name(name: str) -> str:
-    """What stands in the storage stand-in for an object, or for a folder.
-
-    A managed folder is no object; the stand-in has only objects, and none whose name ends in "/".
-    """
-    return name + PLACEHOLDER if name.endswith("/") else name
-
-
 def _fill(block: Block, planned: Values, filled: Any, path: str) -> Values:
-    """Replace what was unknown by what the service answers; null, or no block, where nothing."""
+    """Replace unknown values by the service's; null, or no block, where it answers nothing."""
     values: Values = {}
     for name in block.get("attributes", {}):
         value = planned.get(name)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the graph of ``job.json`` in the folder that is given."""
+    """Run the graph of ``job.json`` in the folder that the first argument names."""
     home = Path(sys.argv[1])
     job = json.loads((home / "job.json").read_text("utf-8"))
     os.environ["SAM_RUN_OWNER"] = str(os.getpid())  # a container ends with its machine

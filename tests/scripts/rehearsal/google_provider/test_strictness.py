@@ -43,9 +43,9 @@ def terraform(
         "SAM_REHEARSAL_WORLD": str(world),
     }
 
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
+    def call(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["terraform", *words], cwd=folder, env=environment, capture_output=True, text=True,
+            ["terraform", *command], cwd=folder, env=environment, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
 
@@ -209,7 +209,7 @@ def test_service_that_is_not_enabled_is_refused(tmp_path: Path, cloud: Cloud) ->
 
 
 def test_existing_thing_is_imported_and_duplicate_refused(tmp_path: Path, cloud: Cloud) -> None:
-    """A second state meets what a first one made: refused as a duplicate, taken over by import."""
+    """A second state meets what a first one made: no duplicate is made, an import takes it over."""
     world = tmp_path / "world.json"
     account = {"google_service_account": {"it": {"account_id": "an-account", "project": "p-tests"}}}
     api = {"google_project_service": {"iam": {"service": "iam.googleapis.com"}}}

@@ -1,4 +1,4 @@
-"""Pipeline jobs of the stand-in: refused as the service does, run by Kubeflow, seen by the SDK."""
+"""Pipeline jobs: the stand-in refuses what the service refuses, and Kubeflow runs the others."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ ROOT = "gs://p1-bucket/pipeline/root"
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)  # type: ignore[untyped-decorator]
 def speak(words: str) -> str:
-    """Say it, slowly if told so, or not at all."""
+    """Return the words, after a minute where they are ``slow``; fail where they are ``fail``."""
     import time
     from pathlib import Path
 
@@ -60,10 +60,10 @@ def create(vertex: Vertex, id_: str, job: dict[str, Any]) -> Any:
 def ended(vertex: Vertex, name: str) -> Any:
     deadline = time.monotonic() + 60
     while True:
-        found = vertex.ok("GET", name)
-        if found.get("endTime"):
-            return found
-        assert time.monotonic() < deadline, found
+        job = vertex.ok("GET", name)
+        if job.get("endTime"):
+            return job
+        assert time.monotonic() < deadline, job
         time.sleep(0.1)
 
 
@@ -71,11 +71,11 @@ def replaced(job: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     import copy
 
     changed = copy.deepcopy(job)
-    place: Any = changed
+    parent: Any = changed
     *parents, last = path.split("/")
     for key in parents:
-        place = place[key]
-    place[last] = value
+        parent = parent[key]
+    parent[last] = value
     return changed
 
 
@@ -117,13 +117,13 @@ def test_job_ids_are_checked_and_taken_once(vertex: Vertex, job: dict[str, Any])
     ended(vertex, f"{PARENT}/pipelineJobs/taken")
 
 
-def test_job_runs_with_the_images_files_and_says_its_tasks(
+def test_job_runs_with_the_images_files_and_shows_its_tasks(
     vertex: Vertex, job: dict[str, Any]
 ) -> None:
     name = create(vertex, "runs", job).json()["name"]
-    found = ended(vertex, name)
-    assert found["state"] == "PIPELINE_STATE_SUCCEEDED"
-    (task,) = found["jobDetail"]["taskDetails"]
+    ended_job = ended(vertex, name)
+    assert ended_job["state"] == "PIPELINE_STATE_SUCCEEDED"
+    (task,) = ended_job["jobDetail"]["taskDetails"]
     assert (task["taskName"], task["state"]) == ("speak", "SUCCEEDED")
     log = (vertex.cloud.home / "logs" / "pipeline-runs.log").read_text()
     assert "hello in tree" in log  # the folder of the image's files
@@ -131,10 +131,10 @@ def test_job_runs_with_the_images_files_and_says_its_tasks(
 
 def test_failing_task_fails_its_job_by_name(vertex: Vertex, job: dict[str, Any]) -> None:
     failing = replaced(job, "runtimeConfig/parameterValues", {"words": "fail"})
-    found = ended(vertex, create(vertex, "fails", failing).json()["name"])
-    assert found["state"] == "PIPELINE_STATE_FAILED"
-    assert "[speak]" in found["error"]["message"]
-    assert found["jobDetail"]["taskDetails"][0]["state"] == "FAILED"
+    ended_job = ended(vertex, create(vertex, "fails", failing).json()["name"])
+    assert ended_job["state"] == "PIPELINE_STATE_FAILED"
+    assert "[speak]" in ended_job["error"]["message"]
+    assert ended_job["jobDetail"]["taskDetails"][0]["state"] == "FAILED"
 
 
 def test_cancelled_job_leaves_no_process(vertex: Vertex, job: dict[str, Any]) -> None:
@@ -164,10 +164,10 @@ def test_jobs_are_listed_by_label_and_state(vertex: Vertex, job: dict[str, Any])
         name = create(vertex, id_, {**job, "labels": {"kind": label}}).json()["name"]
         ended(vertex, name)
     listed = vertex.ok("GET", f'{PARENT}/pipelineJobs?filter=labels.kind="b"')["pipelineJobs"]
-    assert [one["name"].rpartition("/")[2] for one in listed] == ["two"]
-    wanted = 'labels.kind="a" AND state="PIPELINE_STATE_SUCCEEDED"'
-    listed = vertex.ok("GET", f"{PARENT}/pipelineJobs?filter={wanted}")["pipelineJobs"]
-    assert [one["name"].rpartition("/")[2] for one in listed] == ["one"]
+    assert [job["name"].rpartition("/")[2] for job in listed] == ["two"]
+    condition = 'labels.kind="a" AND state="PIPELINE_STATE_SUCCEEDED"'
+    listed = vertex.ok("GET", f"{PARENT}/pipelineJobs?filter={condition}")["pipelineJobs"]
+    assert [job["name"].rpartition("/")[2] for job in listed] == ["one"]
     assert vertex.call("GET", f"{PARENT}/pipelineJobs?filter=colour=red").status_code == 400
 
 
@@ -182,14 +182,14 @@ def test_fault_while_creating_is_met_once(
 
 def test_job_that_ran_when_the_stand_in_ended_has_failed(tmp_path: Path) -> None:
     home = tmp_path / "cloud"
-    found = Vertex(clouds.start(home))
+    vertex = Vertex(clouds.start(home))
     try:
-        furnish(found, home / "images" / "tree")
+        furnish(vertex, home / "images" / "tree")
         slow = {
-            "pipelineSpec": graph(found, tmp_path),
+            "pipelineSpec": graph(vertex, tmp_path),
             "runtimeConfig": {"gcsOutputDirectory": ROOT, "parameterValues": {"words": "slow"}},
         }
-        name = create(found, "left", slow).json()["name"]
+        name = create(vertex, "left", slow).json()["name"]
         time.sleep(1)
         clouds.stop(home, keep=True)
         again = Vertex(clouds.start(home))

@@ -41,9 +41,9 @@ def test_snapshot_is_what_terraform_says_it_got(cloud: Cloud, tmp_path: Path) ->
         ).stdout  # fmt: skip
 
     terraform("init")
-    found = json.loads(terraform("providers", "schema", "-json"))
-    expected = json.loads(bundle.SCHEMA_PATH.read_text("utf-8"))
-    ours, theirs = (document["provider_schemas"][bundle.ADDRESS] for document in (expected, found))
+    printed = json.loads(terraform("providers", "schema", "-json"))
+    snapshot = json.loads(bundle.SCHEMA_PATH.read_text("utf-8"))
+    ours, theirs = (item["provider_schemas"][bundle.ADDRESS] for item in (snapshot, printed))
     for kind in ("resource_schemas", "data_source_schemas"):
         for name, schema in ours[kind].items():
             assert comparable(theirs[kind][name]["block"]) == comparable(schema["block"]), name
