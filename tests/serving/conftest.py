@@ -6,7 +6,6 @@ import base64
 import contextlib
 import io
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 import requests
 from PIL import Image
 
+from scripts.rehearsal.processes import free_port
 from serving.sam.checkpoints import CHECKPOINTS
 from serving.sam.images import RgbImage
 from tests.conftest import draw_scene
@@ -60,12 +60,6 @@ class Server:
         return {
             name: float(value) for name, value in (line.split(" ") for line in text.splitlines())
         }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

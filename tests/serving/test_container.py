@@ -16,7 +16,8 @@ import requests
 from scripts.checkout import ROOT
 from scripts.development.container_lock import requirements
 from scripts.rehearsal.container_engine.image_tree import assemble, entrypoint, instructions
-from tests.serving.conftest import base64_png, free_port
+from scripts.rehearsal.processes import free_port
+from tests.serving.conftest import base64_png
 
 DOCKERFILE = ROOT / "serving" / "Dockerfile"
 REQUIREMENTS = ROOT / "serving" / "requirements.txt"
