@@ -158,11 +158,11 @@ def file_sha256(path: Path, progress: Callable[[int], None] | None = None) -> st
     return digest.hexdigest()
 
 
-def load_checkpoint(path: Path, entry: CheckpointEntry | None = None) -> LoadedCheckpoint:
+def load_checkpoint(path: str | Path, entry: CheckpointEntry | None = None) -> LoadedCheckpoint:
     """Return the network of a checkpoint file.
 
     Args:
-        path: the file.
+        path: the file, or the name of the checkpoint in this package, ``vit_tiny``.
         entry: what the file must be; by default the known checkpoint of the same file name, and
             for any other name whatever the weights' shapes say.
 
@@ -170,6 +170,7 @@ def load_checkpoint(path: Path, entry: CheckpointEntry | None = None) -> LoadedC
         CheckpointError: missing, empty, truncated, an HTML page, another digest than published,
             a pickle with code, not a state dict, not SAM, or of another architecture.
     """
+    path = _file_of(path)
     entry = entry or find_entry(path.name)
     check_file(path, entry)
     digest = file_sha256(path)
@@ -192,6 +193,20 @@ def load_checkpoint(path: Path, entry: CheckpointEntry | None = None) -> LoadedC
     return LoadedCheckpoint(
         sam=sam, name=name, sha256=digest, architecture=architecture, automatic=automatic
     )
+
+
+def _file_of(name_or_path: str | Path) -> Path:
+    """The file that a name stands for; a file of that name goes first."""
+    path = Path(name_or_path)
+    entry = CHECKPOINTS.get(str(name_or_path))
+    if entry is None or path.is_file():
+        return path
+    if entry.embedded_path is None:
+        raise CheckpointError(
+            f"{entry.name}: {entry.file_name} is not in this package; "
+            f"'sam-vertex checkpoint fetch {entry.name}' prints the path of the file to load"
+        )
+    return entry.embedded_path
 
 
 def check_file(path: Path, entry: CheckpointEntry | None) -> None:

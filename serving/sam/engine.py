@@ -51,13 +51,19 @@ class Engine:
     @classmethod
     def load(
         cls,
-        path: Path,
+        path: str | Path,
         entry: CheckpointEntry | None = None,
         *,
         device: str = "auto",
         precision: Precision = "auto",
     ) -> Engine:
         """Return an engine with the weights of a file.
+
+        Args:
+            path: the file, or the name of the checkpoint in this package, ``vit_tiny``.
+            entry: what the file must be, as in ``load_checkpoint``.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
 
         Raises:
             CheckpointError: the file cannot be used.

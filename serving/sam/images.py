@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,28 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
             f"{max_pixels}; scale it down first"
         )
     return image
+
+
+def load_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
+    """Return the upright image of a file, or of its content, as RGB; see ``decode_image``.
+
+    Args:
+        source: a path, or the bytes of an image file.
+        max_pixels: larger images are refused before they are decoded.
+
+    Returns:
+        (H, W, 3) uint8 RGB, values in [0, 255], C-contiguous.
+
+    Raises:
+        ImageError: the file cannot be read, or its content is no usable image.
+    """
+    if isinstance(source, bytes):
+        return decode_image(source, "image", max_pixels=max_pixels)
+    try:
+        data = Path(source).read_bytes()
+    except OSError as error:
+        raise ImageError(f"{source}: the file cannot be read ({error.strerror})") from error
+    return decode_image(data, str(source), max_pixels=max_pixels)
 
 
 def read_size(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
