@@ -34,8 +34,8 @@ def upload(
 ) -> None:
     """Upload image files under the names they have below INPUT.
 
-    What is there already with the same content is not sent again, so an upload that broke off is
-    resumed by the same command.
+    An image that is in the bucket with the same content is not sent again, so the same command
+    resumes an upload that broke off.
     """
     with reporting_errors(debug):
         from pipeline.run.input_images import find_images
@@ -43,14 +43,14 @@ def upload(
         from scripts.cloud.uploads import upload_images
         from serving.storage import SCHEME, open_folder
 
-        place = to or deployment.Deployment.from_outputs(outputs).images_uri
-        if not place.startswith(SCHEME):
-            raise OperatorError(f"{place!r}: expected gs://bucket/folder", hint="--to gs://...")
-        images = find_images(RunParameters(inputs=tuple(inputs), output=place))
-        folder = open_folder(place)
+        uri = to or deployment.Deployment.from_outputs(outputs).images_uri
+        if not uri.startswith(SCHEME):
+            raise OperatorError(f"{uri!r}: expected gs://bucket/folder", hint="--to gs://...")
+        images = find_images(RunParameters(inputs=tuple(inputs), output=uri))
+        folder = open_folder(uri)
         with meter("uploading") as bar:
             sent = upload_images(images, folder, bar)
         if as_json:
-            typer.echo(json.dumps({"folder": place, "images": len(images), "sent": sent}))
+            typer.echo(json.dumps({"folder": uri, "images": len(images), "sent": sent}))
         else:
-            typer.echo(f"{place}: {sent} images sent, {len(images) - sent} there already")
+            typer.echo(f"{uri}: {sent} images sent, {len(images) - sent} there already")

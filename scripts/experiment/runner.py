@@ -14,6 +14,7 @@ from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.cloud.deployment import Deployment
 from scripts.costs.prices import prices
 from scripts.experiment.results import Mode, Row
+from scripts.terminal.progress import meter
 
 if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
@@ -114,6 +115,8 @@ class BatchRunner:
 
     def _run_on_vertex(self, parameters: RunParameters) -> str:
         """Upload the batch and run it on Vertex AI; return the URI of the output."""
+        from pipeline.run.input_images import find_images
+        from scripts.cloud.uploads import upload_images
         from scripts.runs.following import follow
         from scripts.runs.submission import submit_run
         from serving.storage import open_folder
@@ -121,11 +124,8 @@ class BatchRunner:
         deployment = Deployment.from_outputs(self.outputs)
         images, name = Path(parameters.inputs[0]), Path(parameters.output).name
         uri = f"{deployment.images_uri}/experiment-{images.parent.name}"
-        folder = open_folder(uri)
-        uploaded = {file.name for file in folder.files()}
-        for path in sorted(images.iterdir()):
-            if path.name not in uploaded:
-                folder.write_bytes(path.name, path.read_bytes(), "application/octet-stream")
+        with meter("uploading") as bar:
+            upload_images(find_images(parameters), open_folder(uri), bar)
         now = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
         output = f"{deployment.pipeline_uri}/experiment/{now}-{name}"
         submitted = submit_run(
