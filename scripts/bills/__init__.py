@@ -1,1 +1,1 @@
-"""What was spent and what is being spent: a run's prediction and actuals, the deployment."""
+"""Bills: what a run cost beside its prediction, and what a deployment costs while it stands."""

@@ -32,7 +32,7 @@ def upload_checkpoint(name: str, parent_uri: str) -> UploadedCheckpoint:
 
     Args:
         name: a known name, or a file.
-        parent_uri: ``gs://`` folder below which its own folder is made.
+        parent_uri: ``gs://`` folder; the checkpoint gets a folder of its own below it.
 
     Raises:
         OperatorError: a known checkpoint that is not here, or a bucket that cannot be written.

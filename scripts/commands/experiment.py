@@ -40,8 +40,8 @@ def experiment(
     """Run batches of several sizes with and without prompts; table and plots of time and cost.
 
     A batch is the seed images in turn, under unique names; a random half of it has prompts in the
-    run with prompts, and the rest is segmented automatically. What was measured is kept: the same
-    command again does only what is missing.
+    run with prompts; the engine segments the rest automatically. The same command again measures
+    only what is missing.
     """
     with reporting_errors(debug):
         from scripts.experiment.figures import write_figures

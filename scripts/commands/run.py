@@ -68,7 +68,7 @@ def run(
 
     A second run over the same OUTPUT does only what is left. An image that cannot be read is
     reported, not fatal. Killing the run at any moment loses at most the image in hand. A run on
-    Vertex AI goes on without this command, which can be left with Ctrl-C and joined again.
+    Vertex AI goes on without this command: leave it with Ctrl-C and join again with --attach.
     """
     with reporting_errors(debug):
         vertex_options: dict[str, object] = {

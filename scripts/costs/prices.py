@@ -29,7 +29,7 @@ class Prices:
     Attributes:
         as_of: its date.
         region: where these prices hold; others differ.
-        leaves_out: what is not in any figure made of it.
+        leaves_out: costs that no figure made of it contains.
         usd: values by name.
     """
 
@@ -44,15 +44,15 @@ class Prices:
         return f"list prices of {self.region}, {self.as_of}, US dollars, without {self.leaves_out}"
 
     def serving_hour(self, machine: str, accelerator: str, count: int) -> float | None:
-        """One replica of a deployed model; ``None`` where no price is known."""
+        """Dollars an hour of a deployed model's replica; ``None`` where the table has no price."""
         return self._hour("serving", machine, accelerator, count)
 
     def workbench_hour(self, machine: str, accelerator: str, count: int = 1) -> float | None:
-        """A Workbench that runs, without its disks."""
+        """Dollars an hour of a Workbench that runs, without its disks."""
         return self._hour("compute", machine, accelerator, count)
 
     def shard_hour(self, cpus: float, accelerator: str, count: int) -> float | None:
-        """A pipeline's step that asks for so many CPUs of an N1 machine."""
+        """Dollars an hour of a pipeline's step that asks for so many CPUs of an N1 machine."""
         return self._hour("pipeline", f"n1-standard-{cpus:g}", accelerator, count)
 
     def _hour(self, kind: str, machine: str, accelerator: str, count: int) -> float | None:
@@ -111,6 +111,6 @@ def prices() -> Prices:
 
 
 def hourly(machine: str, accelerator: str, count: int, replicas: int) -> float | None:
-    """What so many replicas of a deployed model cost an hour; ``None`` where no price is known."""
+    """Dollars an hour of a deployed model's replicas; ``None`` where the table has no price."""
     price = prices().serving_hour(machine, accelerator, count)
     return None if price is None else replicas * price

@@ -15,7 +15,7 @@ from scripts.local_files import write_whole
 from scripts.terminal.errors import OperatorError
 
 Mode = Literal["automatic", "prompted"]
-# The experiment of the document this project was made from: n1-standard-4, one T4, vit_b, images up
+# The experiment of the document that this project follows: n1-standard-4, one T4, vit_b, images up
 # to 512 pixels a side, the official implementation.
 PUBLISHED = {"automatic": 12.7, "prompted": 3.15}
 PUBLISHED_BASIS = "the original experiment's figure for vit_b on a T4, with the official generator"
@@ -24,7 +24,7 @@ THIS_MACHINE = "local"
 
 
 def vertex_machine(cpus: float | str, accelerator: str) -> str:
-    """The name under which the times of such a machine on Vertex AI are kept.
+    """Return the name under which :func:`remember` keeps the times of a machine on Vertex AI.
 
     Args:
         cpus: of the machine.
@@ -112,13 +112,13 @@ def remember(metrics: Mapping[str, Any], machine: str) -> None:
 def throughput(
     machine: str, checkpoint: str, mode: Mode, seconds_per_image: float = 0.0
 ) -> Throughput:
-    """The best known figure.
+    """Return the best known time of an image.
 
     Args:
         machine: :data:`THIS_MACHINE`, or the name that :func:`vertex_machine` gives.
         checkpoint: its name.
         mode: with prompts or without.
-        seconds_per_image: what the operator knows better; 0 for nothing.
+        seconds_per_image: what the operator measured; 0 for nothing.
 
     Raises:
         OperatorError: nothing was measured on this machine, and nobody else can know its times.

@@ -12,7 +12,7 @@ from scripts.local_files import write_whole
 Mode = Literal["automatic", "prompted"]
 MODES: tuple[Mode, ...] = ("automatic", "prompted")
 # Minutes on an n1-standard-4 with one T4, vit_b, images up to 512 pixels: the experiment of the
-# document that this project was made from, with the official implementation.
+# document that this project follows, with the official implementation.
 REFERENCE: dict[str, Any] = {
     "label": "the original's published figures: another machine (T4), vit_b",
     "images": [5, 50, 100, 500, 1000],

@@ -91,7 +91,7 @@ def _prompts(image: InputImage) -> list[dict[str, Any]]:
 
 
 def conduct(study: Study, runner: BatchRunner, sizes: Sequence[int]) -> Result:
-    """Run what was not measured yet, and keep each measurement when it is made.
+    """Measure every size and mode that has no row yet; write each row to the file at once.
 
     Args:
         study: the batches.

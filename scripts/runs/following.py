@@ -24,7 +24,7 @@ def follow(run: VertexRun) -> Summary:
     """Show how far a run is until it ends.
 
     Returns:
-        Its summary. The time of an image is kept for later estimates.
+        Its summary. This machine remembers the time of an image for later estimates.
 
     Raises:
         OperatorError: the run failed or was cancelled; or the operator left it, or the connection

@@ -20,7 +20,7 @@ _REHEARSED_START_SECONDS = 5.0
 
 
 def measured_as(machine: Machine) -> str:
-    """The name under which the times of such a machine are kept."""
+    """Return the name under which this machine remembers the times of such a machine."""
     return vertex_machine(machine.cpu, machine.accelerator) + (
         " (rehearsed)" if in_rehearsal() else ""
     )
@@ -39,7 +39,7 @@ def forecast(
     Args:
         images: what it segments.
         machine: what a shard asks for.
-        checkpoint: its name, under which times are kept.
+        checkpoint: its name, which tells remembered times apart.
         shards: pieces the images are split into.
         parallel: shards that run at once.
     """

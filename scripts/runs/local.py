@@ -24,7 +24,7 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
         show_log: whether to print what Kubeflow and the steps logged, on standard error.
 
     Returns:
-        The run's summary. The time of an image is kept for later estimates.
+        The run's summary. This machine remembers the time of an image for later estimates.
 
     Raises:
         OperatorError: a step failed.

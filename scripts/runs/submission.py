@@ -38,8 +38,8 @@ def submit_run(
 ) -> VertexRun:
     """Check and estimate a run, then submit it; it goes on without this process.
 
-    Vertex AI is asked only when everything that can be refused without it has been checked: its
-    SDK takes seconds to load.
+    This function loads Vertex AI's SDK, which takes seconds, only after every check that can do
+    without it, and writes to the bucket only after the last.
 
     Args:
         parameters: what the operator wants; a known checkpoint is named, not located.
@@ -80,17 +80,17 @@ def submit_run(
         "parallel": at_once,
     }
     parameters = dataclasses.replace(parameters, forecast=content)
-    parameters = with_uploaded_prompts(deployment, parameters)
 
     runs = VertexRuns(deployment)
     _refuse_second_run(runs, parameters)
+    parameters = with_uploaded_prompts(deployment, parameters)
     job = _submit(runs, parameters, machine, image, parallel)
     report_line(f"submitted {parameters.run_id}")
     return VertexRun(job, parameters)
 
 
 def _refuse_second_run(runs: VertexRuns, parameters: RunParameters) -> None:
-    """Refuse before a machine starts; release what a job that has ended left claimed."""
+    """Refuse before a machine starts; release a claim whose job has ended without doing so."""
     from google.api_core.exceptions import NotFound
 
     from pipeline.run.claim import read_claim, release_claim
@@ -125,7 +125,7 @@ def _submit(
     from scripts.cloud.vertex_sdk import pipeline_client
     from serving.storage import open_folder
 
-    for stale in (ERROR, PLANNED):  # an earlier run's would be taken for this one's
+    for stale in (ERROR, PLANNED):  # a follower would take an earlier run's for this one's
         open_folder(parameters.output).delete(stale)
     deployment = runs.deployment
     parent = f"projects/{deployment.project_id}/locations/{deployment.region}"

@@ -63,7 +63,7 @@ def meter(title: str, unit: str = "images") -> Iterator[Meter]:
     """Show a progress bar on a terminal and print plain lines elsewhere, on standard error.
 
     Args:
-        title: what is being done.
+        title: of the work.
         unit: of the work; ``bytes`` are shown in megabytes.
     """
     if not sys.stderr.isatty():

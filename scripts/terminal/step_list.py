@@ -65,7 +65,7 @@ class StepList:
                 report_line(f"[{number}/{len(self._rows)}] {_line(row)}")
 
     def timings(self) -> dict[str, float]:
-        """Seconds of the steps that were taken, by title."""
+        """Seconds of the steps that have ended, by title."""
         return {row[1]: round(row[3], 2) for row in self._rows if row[0] in (_DONE, _FAILED)}
 
     def _draw(self) -> None:
