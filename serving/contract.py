@@ -51,7 +51,7 @@ class Instance:
     """One image and what to segment in it.
 
     Attributes:
-        place: where it stands in the request, for messages.
+        field: its JSON path in the request, for messages.
         file_path: the client's name of the image; only echoed.
         image: content of the image file, or ``None`` with ``image_uri``.
         image_uri: ``gs://`` object in an allowed folder, or empty.
@@ -61,7 +61,7 @@ class Instance:
         mask_inputs: (1, S, S) float32 logits of an earlier reply for each object, or empty.
     """
 
-    place: str
+    field: str
     file_path: str
     image: bytes | None
     image_uri: str
@@ -104,7 +104,7 @@ def parse_request(content: dict[str, Any], limits: ServingSettings) -> Request:
     """Return what a request asks for.
 
     Raises:
-        RequestError: the request as a whole is wrong; a bad instance is an error in its place.
+        RequestError: the request as a whole is wrong; a bad instance becomes an error in its stead.
     """
     for key in content:
         if key not in ("instances", "parameters"):
@@ -119,70 +119,70 @@ def parse_request(content: dict[str, Any], limits: ServingSettings) -> Request:
             413,
         )
     parameters = parse_parameters(content.get("parameters"), limits)
-    found: list[Instance | RequestError] = []
+    parsed: list[Instance | RequestError] = []
     for number, value in enumerate(instances):
-        place = f"instances[{number}]"
+        field = f"instances[{number}]"
         try:
-            found.append(_instance(value, place, limits))
+            parsed.append(_instance(value, field, limits))
         except PromptError as error:
-            found.append(RequestError(str(error)))
+            parsed.append(RequestError(str(error)))
         except RequestError as error:
-            found.append(error)
-    return Request(found, parameters)
+            parsed.append(error)
+    return Request(parsed, parameters)
 
 
-def _instance(value: Any, place: str, limits: ServingSettings) -> Instance:
+def _instance(value: Any, field: str, limits: ServingSettings) -> Instance:
     if not isinstance(value, dict):
-        raise RequestError(f'{place}: expected an object with "image", got {_shown(value)}')
+        raise RequestError(f'{field}: expected an object with "image", got {_shown(value)}')
     for key in value:
         if key not in KEYS:
-            raise RequestError(f"{place}: unknown key {key[:60]!r}; known are {', '.join(KEYS)}")
+            raise RequestError(f"{field}: unknown key {key[:60]!r}; known are {', '.join(KEYS)}")
     image, uri = value.get("image"), value.get("image_uri")
     if (image is None) == (uri is None):
-        raise RequestError(f'{place}: give exactly one of "image" (base64) and "image_uri"')
+        raise RequestError(f'{field}: give exactly one of "image" (base64) and "image_uri"')
     if uri is not None:
         if not isinstance(uri, str):
-            raise RequestError(f"{place}.image_uri: expected gs://..., got {_shown(uri)}")
-        check_allowed(uri, limits.read_prefixes, f"{place}.image_uri", "SERVING_READ_PREFIXES")
-    prompts, several = _prompts(value, place, limits)
+            raise RequestError(f"{field}.image_uri: expected gs://..., got {_shown(uri)}")
+        check_allowed(uri, limits.read_prefixes, f"{field}.image_uri", "SERVING_READ_PREFIXES")
+    prompts, several = _prompts(value, field, limits)
     multimask = value.get("multimask_output", False)
     if not isinstance(multimask, bool):
         raise RequestError(
-            f"{place}.multimask_output: expected true or false, got {_shown(multimask)}"
+            f"{field}.multimask_output: expected true or false, got {_shown(multimask)}"
         )
     if multimask and not prompts:
-        raise RequestError(f"{place}.multimask_output: only with a prompt")
+        raise RequestError(f"{field}.multimask_output: only with a prompt")
     return Instance(
-        place=place,
-        file_path=_file_path(value.get("file_path", ""), f"{place}.file_path"),
-        image=None if image is None else _base64(image, f"{place}.image"),
+        field=field,
+        file_path=_file_path(value.get("file_path", ""), f"{field}.file_path"),
+        image=None if image is None else _base64(image, f"{field}.image"),
         image_uri=uri or "",
         prompts=prompts,
         several=several,
         multimask_output=multimask,
-        mask_inputs=_mask_inputs(value.get("mask_input"), prompts, several, f"{place}.mask_input"),
+        mask_inputs=_mask_inputs(value.get("mask_input"), prompts, several, f"{field}.mask_input"),
     )
 
 
-def _file_path(value: Any, place: str) -> str:
+def _file_path(value: Any, field: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_NAME:
-        raise RequestError(f"{place}: expected a name of at most {MAX_NAME} characters")
+        raise RequestError(f"{field}: expected a name of at most {MAX_NAME} characters")
     strange = "\\" in value or any(ord(character) < 32 for character in value)
     if strange or value.startswith(("/", "~")) or ".." in value.split("/"):
         raise RequestError(
-            f"{place}: expected a plain or relative name such as a.jpg, got {_shown(value)}"
+            f"{field}: expected a plain or relative name such as a.jpg, got {_shown(value)}"
         )
     return value
 
 
-def _base64(value: Any, place: str) -> bytes:
+def _base64(value: Any, field: str) -> bytes:
     if not isinstance(value, str):
-        raise RequestError(f"{place}: expected the image file as base64 text, got {_shown(value)}")
+        raise RequestError(f"{field}: expected the image file as base64 text, got {_shown(value)}")
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise RequestError(
-            f"{place}: not base64 ({error}); send base64 of the file's bytes, without line breaks "
+            f"{field}: not base64 ({error}); send base64 of the file's bytes, without line breaks "
             "and without a data: prefix"
         ) from error
 
@@ -196,11 +196,11 @@ def _depth(value: Any) -> int:
 
 
 def _prompts(
-    value: dict[str, Any], place: str, limits: ServingSettings
+    value: dict[str, Any], field: str, limits: ServingSettings
 ) -> tuple[tuple[Prompt, ...], bool]:
     points, labels, boxes = (value.get(key) for key in _PROMPT_KEYS)
     if points is None and labels is not None:
-        raise RequestError(f"{place}.input_label: there is no input_point that it belongs to")
+        raise RequestError(f"{field}.input_label: there is no input_point that it belongs to")
     if points is None and boxes is None:
         return (), False
     many_points, many_boxes = _depth(points) >= 3, _depth(boxes) >= 2
@@ -209,78 +209,78 @@ def _prompts(
     label_groups: Any = labels if many_points and labels is not None else [labels] * len(groups)
     box_list: list[Any] = boxes if many_boxes and boxes is not None else [boxes]
     if many_points and (not isinstance(label_groups, list) or len(label_groups) != len(groups)):
-        raise RequestError(f"{place}.input_label: expected a list of labels for each object")
+        raise RequestError(f"{field}.input_label: expected a list of labels for each object")
     count = max(len(groups), len(box_list))
     by_point, by_box = points is not None, boxes is not None
     if (by_point and len(groups) != count) or (by_box and len(box_list) != count):
         raise RequestError(
-            f"{place}: {len(groups)} object(s) by input_point but {len(box_list)} by input_box; "
+            f"{field}: {len(groups)} object(s) by input_point but {len(box_list)} by input_box; "
             "for several objects give as many boxes as lists of points, [[[x, y], ...], ...]"
         )
     if count > limits.max_objects:
         raise RequestError(
-            f"{place}: {count} objects, more than the limit of {limits.max_objects}; "
+            f"{field}: {count} objects, more than the limit of {limits.max_objects}; "
             "send several requests: the image's embedding is kept",
             413,
         )
-    found = []
+    prompts: list[Prompt] = []
     for number in range(count):
         suffix = f"[{number}]" if several else ""
         group = groups[number] if by_point else None
         box = box_list[number] if by_box else None
-        found.append(
+        prompts.append(
             _prompt(
                 group,
                 label_groups[number] if group is not None else None,
                 box,
-                place,
+                field,
                 suffix if many_points else "",
                 suffix if many_boxes else "",
             )
         )
-    return tuple(found), several
+    return tuple(prompts), several
 
 
 def _prompt(
-    points: Any, labels: Any, box: Any, place: str, points_suffix: str, box_suffix: str
+    points: Any, labels: Any, box: Any, field: str, points_suffix: str, box_suffix: str
 ) -> Prompt:
-    point_place = f"{place}.input_point{points_suffix}"
+    point_field = f"{field}.input_point{points_suffix}"
     parsed: tuple[tuple[float, float], ...] = ()
     parsed_labels: tuple[int, ...] = ()
     if points is not None:
         if _depth(points) <= 1:
-            parsed = (parse_point(points, point_place),)
+            parsed = (parse_point(points, point_field),)
         else:
-            parsed = parse_points(points, point_place)
+            parsed = parse_points(points, point_field)
         parsed_labels = (1,) * len(parsed)
         if labels is not None:
-            label_place = f"{place}.input_label{points_suffix}"
+            label_field = f"{field}.input_label{points_suffix}"
             single = isinstance(labels, int) and not isinstance(labels, bool)
-            parsed_labels = parse_labels([labels] if single else labels, label_place)
-    box_xyxy = parse_box(box, f"{place}.input_box{box_suffix}") if box is not None else None
+            parsed_labels = parse_labels([labels] if single else labels, label_field)
+    box_xyxy = parse_box(box, f"{field}.input_box{box_suffix}") if box is not None else None
     try:
         return Prompt(points=parsed, labels=parsed_labels, box_xyxy=box_xyxy)
     except PromptError as error:
-        raise PromptError(f"{place}: {error}") from error
+        raise PromptError(f"{field}: {error}") from error
 
 
 def _mask_inputs(
-    value: Any, prompts: tuple[Prompt, ...], several: bool, place: str
+    value: Any, prompts: tuple[Prompt, ...], several: bool, field: str
 ) -> tuple[NDArray[np.float32], ...]:
     if value is None:
         return ()
     if not prompts:
-        raise RequestError(f"{place}: only with a prompt")
-    given = value if several else [value]
-    if not isinstance(given, list) or len(given) != len(prompts):
-        raise RequestError(f"{place}: expected one for each of the {len(prompts)} objects")
+        raise RequestError(f"{field}: only with a prompt")
+    values = value if several else [value]
+    if not isinstance(values, list) or len(values) != len(prompts):
+        raise RequestError(f"{field}: expected one for each of the {len(prompts)} objects")
     return tuple(
-        parse_logits(item, f"{place}[{number}]" if several else place)
-        for number, item in enumerate(given)
+        parse_logits(item, f"{field}[{number}]" if several else field)
+        for number, item in enumerate(values)
     )
 
 
-def parse_logits(value: Any, place: str) -> NDArray[np.float32]:
+def parse_logits(value: Any, field: str) -> NDArray[np.float32]:
     """Return logits that a reply gave, compact or nested, as (1, S, S) float32.
 
     Raises:
@@ -296,24 +296,24 @@ def parse_logits(value: Any, place: str) -> NDArray[np.float32]:
             for n in shape
         )
         if not sides or not isinstance(shape, list) or len(shape) not in (2, 3):
-            raise RequestError(f"{place}.shape: expected [1, S, S], got {_shown(shape)}")
+            raise RequestError(f"{field}.shape: expected [1, S, S], got {_shown(shape)}")
         if not isinstance(dtype, str) or dtype not in ("float16", "float32"):
-            raise RequestError(f"{place}.dtype: expected float16 or float32, got {_shown(dtype)}")
-        data = _base64(value.get("data"), f"{place}.data")
+            raise RequestError(f"{field}.dtype: expected float16 or float32, got {_shown(dtype)}")
+        data = _base64(value.get("data"), f"{field}.data")
         expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if len(data) != expected:
-            raise RequestError(f"{place}.data: expected {expected} bytes, got {len(data)}")
+            raise RequestError(f"{field}.data: expected {expected} bytes, got {len(data)}")
         logits = np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
     elif isinstance(value, list):
         try:
             logits = np.array(value, dtype=np.float32)
         except (ValueError, TypeError, OverflowError) as error:
-            raise RequestError(f"{place}: expected nested lists of numbers [S][S]") from error
+            raise RequestError(f"{field}: expected nested lists of numbers [S][S]") from error
     else:
-        raise RequestError(f"{place}: expected the logits of an earlier reply, got {_shown(value)}")
+        raise RequestError(f"{field}: expected the logits of an earlier reply, got {_shown(value)}")
     values: NDArray[np.float32] = np.asarray(logits, dtype=np.float32)
     if values.ndim == 2:
         values = values[None]
     if values.ndim != 3 or len(values) != 1 or not np.isfinite(values).all():
-        raise RequestError(f"{place}: expected (1, S, S) finite numbers, got shape {values.shape}")
+        raise RequestError(f"{field}: expected (1, S, S) finite numbers, got shape {values.shape}")
     return np.ascontiguousarray(values)

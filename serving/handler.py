@@ -27,7 +27,7 @@ from serving.work import Work
 
 log = logging.getLogger("serving")
 DECODING_THREADS = 2
-AT_HAND = 4  # requests whose images are decoded while one is computed
+MAX_DECODED = 4  # requests whose images are decoded while one is computed
 
 
 @dataclasses.dataclass(slots=True)
@@ -58,7 +58,7 @@ class SegmentationHandler(Handler):
         self.on_failure: Callable[[], None] = lambda: None
         self.counters = Counters()
         self._waiting_seconds = 0.0
-        self._at_hand = asyncio.Semaphore(AT_HAND)
+        self._decoded = asyncio.Semaphore(MAX_DECODED)
         self._computer = concurrent.futures.ThreadPoolExecutor(1, "compute")
         self._helpers = concurrent.futures.ThreadPoolExecutor(DECODING_THREADS, "images")
         threading.Thread(target=self._load, args=(artifacts_uri,), name="load", daemon=True).start()
@@ -111,7 +111,7 @@ class SegmentationHandler(Handler):
         body = await self._read(request)
         deadline = started + self.predictor.settings.timeout_seconds
         loop = asyncio.get_running_loop()
-        async with self._at_hand:
+        async with self._decoded:
             work: Work = await loop.run_in_executor(self._helpers, self._prepare, body)
             del body
             self._admit(work, deadline)
@@ -170,11 +170,11 @@ class SegmentationHandler(Handler):
             )
 
     def _compute(self, work: Work, deadline: float) -> Work:
-        begun = time.monotonic()
-        if begun > deadline:
+        started = time.monotonic()
+        if started > deadline:
             raise Unavailable("the request waited longer than the endpoint does; try again", 503)
         work = self.predictor.predict(work)
-        self.counters.computing_seconds += time.monotonic() - begun
+        self.counters.computing_seconds += time.monotonic() - started
         return work
 
     def _finish(self, work: Work) -> bytes:

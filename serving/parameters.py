@@ -27,7 +27,7 @@ class Parameters:
             ``png`` base64 of a 1-bit PNG; ``array`` nested lists.
         max_masks: at most so many automatic masks, the best.
         return_logits: whether prompted masks come with their low-resolution logits.
-        on_error: ``report`` puts an error in place of a bad instance's prediction; ``fail``
+        on_error: ``report`` puts an error in the stead of a bad instance's prediction; ``fail``
             refuses the whole request. A request without any good instance is refused either way.
         output_uri: ``gs://`` folder that predictions are written to instead of into the reply.
         automatic: settings of ``SamAutomaticMaskGenerator`` that differ from the checkpoint's.
@@ -55,16 +55,16 @@ class Parameters:
             raise RequestError(f"parameters.{error}") from error
 
 
-def _choice(value: Any, allowed: tuple[str, ...], place: str) -> str:
+def _choice(value: Any, allowed: tuple[str, ...], field: str) -> str:
     if not isinstance(value, str) or value not in allowed:
         shown = repr(value)[:60]
-        raise RequestError(f"{place}: expected one of {', '.join(allowed)}, got {shown}")
+        raise RequestError(f"{field}: expected one of {', '.join(allowed)}, got {shown}")
     return value
 
 
-def _flag(value: Any, place: str) -> bool:
+def _flag(value: Any, field: str) -> bool:
     if not isinstance(value, bool):
-        raise RequestError(f"{place}: expected true or false, got {repr(value)[:60]}")
+        raise RequestError(f"{field}: expected true or false, got {repr(value)[:60]}")
     return value
 
 
@@ -72,14 +72,14 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _grids(value: Any, place: str) -> tuple[tuple[tuple[float, float], ...], ...] | None:
+def _grids(value: Any, field: str) -> tuple[tuple[tuple[float, float], ...], ...] | None:
     if value is None:
         return None
-    expected = f"{place}: expected lists of points [[[x, y], ...], ...] with x and y from 0 to 1"
+    expected = f"{field}: expected lists of points [[[x, y], ...], ...] with x and y from 0 to 1"
     if not isinstance(value, list) or not all(isinstance(grid, list) for grid in value):
         raise RequestError(expected)
     if sum(len(grid) for grid in value) > MAX_GRID_POINTS:
-        raise RequestError(f"{place}: at most {MAX_GRID_POINTS} points")
+        raise RequestError(f"{field}: at most {MAX_GRID_POINTS} points")
     for grid in value:
         for point in grid:
             numbers = isinstance(point, list) and all(
@@ -116,13 +116,15 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
     automatic = {name: item for name, item in value.items() if name in _AUTOMATIC}
     if "point_grids" in automatic:
         automatic["point_grids"] = _grids(automatic["point_grids"], "parameters.point_grids")
-    found: dict[str, Any] = {"automatic": automatic}
+    values: dict[str, Any] = {"automatic": automatic}
     if "mask_format" in value:
-        found["mask_format"] = _choice(value["mask_format"], MASK_FORMATS, "parameters.mask_format")
+        values["mask_format"] = _choice(
+            value["mask_format"], MASK_FORMATS, "parameters.mask_format"
+        )
     if "on_error" in value:
-        found["on_error"] = _choice(value["on_error"], ON_ERROR, "parameters.on_error")
+        values["on_error"] = _choice(value["on_error"], ON_ERROR, "parameters.on_error")
     if "return_logits" in value:
-        found["return_logits"] = _flag(value["return_logits"], "parameters.return_logits")
+        values["return_logits"] = _flag(value["return_logits"], "parameters.return_logits")
     if "max_masks" in value:
         number = value["max_masks"]
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 10_000:
@@ -130,14 +132,15 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
                 "parameters.max_masks: expected a whole number from 1 to 10000, "
                 f"got {repr(number)[:60]}"
             )
-        found["max_masks"] = number
+        values["max_masks"] = number
     if value.get("output_uri"):
-        place = "parameters.output_uri"
+        field = "parameters.output_uri"
         if not isinstance(value["output_uri"], str):
-            raise RequestError(f"{place}: expected gs://bucket/folder")
+            raise RequestError(f"{field}: expected gs://bucket/folder")
         uri = value["output_uri"].rstrip("/") + "/"
-        check_allowed(uri, limits.write_prefixes, place, "SERVING_WRITE_PREFIXES")
-        found["output_uri"] = uri
-    parameters = Parameters(**found)
-    parameters.automatic_settings(AutomaticSettings())  # out of range is said before any work
+        check_allowed(uri, limits.write_prefixes, field, "SERVING_WRITE_PREFIXES")
+        values["output_uri"] = uri
+    parameters = Parameters(**values)
+    # Called for its refusals: what is out of range ends the request before any work.
+    parameters.automatic_settings(AutomaticSettings())
     return parameters

@@ -21,8 +21,7 @@ from google.cloud.aiplatform.prediction.predictor import Predictor
 
 from serving.artifacts import checkpoint_file
 from serving.contract import Instance, Request, parse_request
-from serving.costs import Costs, grid_points
-from serving.embeddings import EmbeddingCache
+from serving.embedding_cache import EmbeddingCache
 from serving.errors import Refusal, RequestError, error_body
 from serving.object_access import read_object, write_object
 from serving.parameters import Parameters
@@ -34,6 +33,7 @@ from serving.sam.images import RgbImage, decode_image
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.sam.prompts import Prompt
 from serving.settings import ServingSettings
+from serving.timing import WorkTimes, grid_points
 from serving.work import Outcome, Prepared, Prompted, Work, outcome_as_json, refuse_failed
 
 log = logging.getLogger("serving")
@@ -45,13 +45,13 @@ class SegmentationPredictor(Predictor):
     Attributes:
         settings: limits and choices.
         cache: embeddings of images that were prompted before.
-        costs: how long work takes here.
+        times: how long work takes here.
     """
 
     def __init__(self, settings: ServingSettings | None = None) -> None:
         self.settings = settings or ServingSettings.from_environ(os.environ)
         self.cache = EmbeddingCache(self.settings.embedding_cache_bytes)
-        self.costs = Costs()
+        self.times = WorkTimes()
         self._engine: Engine | None = None
 
     @property
@@ -102,17 +102,17 @@ class SegmentationPredictor(Predictor):
             stability_score_thresh=0.0,
         )
         for _ in range(2):  # the first run is slower than any that follows
-            self.costs = Costs()
+            self.times = WorkTimes()
             begun = time.monotonic()
             embedding = engine.embed(image)
             embedded = time.monotonic()
             engine.predict(embedding, prompt, multimask_output=True)
             prompted = time.monotonic()
             engine.generate(image, grid)
-            self.costs.observe("embedding", embedded - begun)
-            self.costs.observe("prompt", prompted - embedded)
+            self.times.observe("embedding", embedded - begun)
+            self.times.observe("prompt", prompted - embedded)
             grid_seconds = time.monotonic() - prompted - (embedded - begun)
-            self.costs.observe("point", max(grid_seconds, 1e-6), 64)
+            self.times.observe("point", max(grid_seconds, 1e-6), 64)
 
     def preprocess(self, prediction_input: dict[str, Any]) -> Work:
         """Check a request, fetch and decode its images.
@@ -132,9 +132,9 @@ class SegmentationPredictor(Predictor):
             for value in prediction_input["instances"]
         ]
         work = Work(parameters, names, [])
-        for found in request.instances:
+        for instance in request.instances:
             work.prepared.append(
-                found if isinstance(found, Refusal) else self._prepare(found, parameters)
+                instance if isinstance(instance, Refusal) else self._prepare(instance, parameters)
             )
         refuse_failed(work.prepared, parameters)
         for item in work.prepared:
@@ -143,32 +143,32 @@ class SegmentationPredictor(Predictor):
         return work
 
     def _prepare(self, instance: Instance, parameters: Parameters) -> Prepared | Refusal:
-        place = f"{instance.place}.{'image_uri' if instance.image is None else 'image'}"
+        field = f"{instance.field}.{'image_uri' if instance.image is None else 'image'}"
         limits = self.settings
         try:
             data = instance.image
             if data is None:
-                data = read_object(instance.image_uri, limits.max_image_bytes, place)
+                data = read_object(instance.image_uri, limits.max_image_bytes, field)
             digest = hashlib.sha256(data).hexdigest()
             settings = parameters.automatic_settings(self.engine.checkpoint.automatic)
             embedding = self.cache.get(digest) if instance.prompts else None
             image = None
             if embedding is None:
-                image = decode_image(data, place, max_pixels=limits.max_pixels)
+                image = decode_image(data, field, max_pixels=limits.max_pixels)
             shape = embedding.original_size_hw if embedding is not None else _shape(image)
             height, width = shape
             for number, prompt in enumerate(instance.prompts):
                 suffix = f".objects[{number}]" if instance.several else ""
-                prompt.check_inside(width, height, instance.place + suffix)
+                prompt.check_inside(width, height, instance.field + suffix)
             side = self.engine.checkpoint.architecture.mask_input_size
             for logits in instance.mask_inputs:
                 if logits.shape != (1, side, side):
                     raise RequestError(
-                        f"{instance.place}.mask_input: expected shape (1, {side}, {side}), "
+                        f"{instance.field}.mask_input: expected shape (1, {side}, {side}), "
                         f"got {logits.shape}"
                     )
             expected = len(instance.prompts) * (3 if instance.multimask_output else 1)
-            self._refuse_large_reply(instance.place, expected or 1, height, width, parameters)
+            self._refuse_large_reply(instance.field, expected or 1, height, width, parameters)
         except InputError as error:
             return RequestError(str(error))
         except Refusal as error:
@@ -178,7 +178,7 @@ class SegmentationPredictor(Predictor):
         )
 
     def _refuse_large_reply(
-        self, place: str, masks: int, height: int, width: int, parameters: Parameters
+        self, field: str, masks: int, height: int, width: int, parameters: Parameters
     ) -> None:
         """Nested lists are foreseeably large; nothing is made for a reply that will not fit."""
         if parameters.mask_format != "array" or parameters.output_uri:
@@ -187,7 +187,7 @@ class SegmentationPredictor(Predictor):
         expected = array_bytes(masks, height, width)
         if expected > limit:
             raise RequestError(
-                f"{place}: {masks} mask(s) of {width} x {height} as nested lists are about "
+                f"{field}: {masks} mask(s) of {width} x {height} as nested lists are about "
                 f"{expected} bytes, more than this endpoint's {limit}; "
                 'ask for "mask_format": "rle", fewer masks, or name an output_uri',
                 422,
@@ -196,8 +196,8 @@ class SegmentationPredictor(Predictor):
     def _expected_seconds(self, item: Prepared) -> float:
         if item.instance.prompts:
             cached = item.embedding is not None
-            return self.costs.prompted(len(item.instance.prompts), cached=cached)
-        return self.costs.automatic(item.settings)
+            return self.times.prompted(len(item.instance.prompts), cached=cached)
+        return self.times.automatic(item.settings)
 
     def predict(self, instances: Work) -> Work:
         """Compute the masks of every instance.
@@ -212,7 +212,7 @@ class SegmentationPredictor(Predictor):
             try:
                 instances.outcomes.append(self._segment(item, instances.parameters))
             except InputError as error:
-                instances.outcomes.append(RequestError(f"{item.instance.place}: {error}"))
+                instances.outcomes.append(RequestError(f"{item.instance.field}: {error}"))
         refuse_failed(instances.outcomes, instances.parameters)
         return instances
 
@@ -224,11 +224,11 @@ class SegmentationPredictor(Predictor):
                 raise RuntimeError("an automatic instance has no image")
             records = self.engine.generate(image, item.settings)
             seconds = time.monotonic() - started
-            crops_cost = self.costs.automatic(item.settings) - self.costs.point * _points(item)
-            self.costs.observe("point", max(seconds - crops_cost, 1e-6), _points(item))
+            crops_seconds = self.times.automatic(item.settings) - self.times.point * _points(item)
+            self.times.observe("point", max(seconds - crops_seconds, 1e-6), _points(item))
             return records[: parameters.max_masks]
         embedding = item.embedding or self._embed(item)
-        found = Prompted([], [], [])
+        outcome = Prompted([], [], [])
         started = time.monotonic()
         predictions = self.engine.predictions(
             embedding,
@@ -247,11 +247,11 @@ class SegmentationPredictor(Predictor):
         }
         for number in range(len(item.instance.prompts)):
             masks, scores, logits = kept[number]
-            found.masks.append(masks)
-            found.scores.append(scores)
-            found.logits.append(logits)
-        self.costs.observe("prompt", time.monotonic() - started, len(found.masks))
-        return found
+            outcome.masks.append(masks)
+            outcome.scores.append(scores)
+            outcome.logits.append(logits)
+        self.times.observe("prompt", time.monotonic() - started, len(outcome.masks))
+        return outcome
 
     def _embed(self, item: Prepared) -> Embedding:
         """Embed an image, unless another request did while this one waited."""
@@ -262,7 +262,7 @@ class SegmentationPredictor(Predictor):
             raise RuntimeError("an instance has neither image nor embedding")
         started = time.monotonic()
         embedding = self.engine.embed(item.image)
-        self.costs.observe("embedding", time.monotonic() - started)
+        self.times.observe("embedding", time.monotonic() - started)
         self.cache.put(item.digest, embedding)
         return embedding
 
@@ -278,8 +278,8 @@ class SegmentationPredictor(Predictor):
             self._refuse_large_reply(f"instances[{number}]", *_extent(outcome), work.parameters)
             item = work.prepared[number]
             several = isinstance(item, Prepared) and item.instance.several
-            shown = outcome_as_json(outcome, several, work.parameters)
-            prediction: dict[str, Any] = {"file_path": name, **shown}
+            fields = outcome_as_json(outcome, several, work.parameters)
+            prediction: dict[str, Any] = {"file_path": name, **fields}
             if work.parameters.output_uri and isinstance(item, Prepared):
                 stem = PurePosixPath(name).stem or "instance"
                 uri = f"{work.parameters.output_uri}{number:04d}-{stem}-{item.digest[:12]}.json"

@@ -44,8 +44,8 @@ def mask_png(mask: NDArray[np.bool_]) -> bytes:
 def mask_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
     """The outer outlines of a mask in COCO's form, along the edges of its pixels.
 
-    Each is [x0, y0, x1, y1, ...] in pixels, where pixel (0, 0) covers 0-1. Holes cannot be said in
-    this form and are filled; ``rle`` and ``png`` are exact.
+    Each is [x0, y0, x1, y1, ...] in pixels, where pixel (0, 0) covers 0-1. This form has no holes,
+    so they are filled; ``rle`` and ``png`` are exact.
     """
     import cv2
 
@@ -53,12 +53,12 @@ def mask_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
     # edges, so that rounding finds the edges themselves, also of what is one pixel wide.
     large = np.repeat(np.repeat(mask.astype(np.uint8), 3, axis=0), 3, axis=1)
     outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    found = []
+    polygons = []
     for outline in outlines:
         corners = np.rint((outline[:, 0, :] + 0.5) / 3)
         keep = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
-        found.append(corners[keep].astype(float).ravel().tolist())
-    return found
+        polygons.append(corners[keep].astype(float).ravel().tolist())
+    return polygons
 
 
 def array_bytes(masks: int, height: int, width: int) -> int:

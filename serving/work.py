@@ -1,4 +1,4 @@
-"""A request on its way: what was asked, what is prepared, what came of it."""
+"""A request on its way through the predictor: its instances, their images, their masks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from serving.sam.masks import MaskRecord, Rle
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Prepared:
-    """An instance whose image is at hand.
+    """An instance with its decoded image, or with the embedding of it.
 
     Attributes:
-        instance: what the client asked.
+        instance: of the request.
         digest: SHA-256 of the image file.
-        image: (H, W, 3) uint8 RGB, or ``None`` where its embedding is at hand.
+        image: (H, W, 3) uint8 RGB, or ``None`` where its embedding is kept.
         embedding: of an earlier request on the same image.
         settings: of automatic masks.
     """
@@ -39,7 +39,7 @@ class Prepared:
 
 @dataclasses.dataclass(slots=True)
 class Prompted:
-    """What prompts on an image gave: for each object its candidates, not yet in the form asked."""
+    """The masks of prompts on an image, for each object its candidates, before formatting."""
 
     masks: list[list[Rle]]
     scores: list[list[float]]
@@ -57,8 +57,8 @@ class Work:
         parameters: of the request.
         names: ``file_path`` of every instance.
         prepared: instances, or what is wrong with them.
-        outcomes: what came of each; empty before prediction.
-        seconds: what the computing is expected to take.
+        outcomes: masks or refusal of each; empty before prediction.
+        seconds: expected for the computing.
     """
 
     parameters: Parameters
@@ -68,10 +68,10 @@ class Work:
     seconds: float = 0.0
 
 
-def refuse_failed(found: list[Any], parameters: Parameters) -> None:
-    """Raise where nothing is left to do, or where the caller wants all or nothing."""
-    errors = [item for item in found if isinstance(item, Refusal)]
-    if errors and (len(errors) == len(found) or parameters.on_error == "fail"):
+def refuse_failed(items: list[Any], parameters: Parameters) -> None:
+    """Raise if every instance is refused, or one is and the caller wants all or nothing."""
+    errors = [item for item in items if isinstance(item, Refusal)]
+    if errors and (len(errors) == len(items) or parameters.on_error == "fail"):
         if len(errors) > 1:
             more = f" (and {len(errors) - 1} more instances are wrong)"
             raise type(errors[0])(errors[0].message + more, errors[0].status_code)
@@ -89,12 +89,12 @@ def outcome_as_json(
             for record in outcome
         ]
         return {"masks": masks}
-    shown: dict[str, list[Any]] = {
+    fields: dict[str, list[Any]] = {
         "masks": [[mask_in_format(rle, form) for rle in group] for group in outcome.masks],
         "scores": list(outcome.scores),
     }
     if parameters.return_logits:
-        shown["logits"] = [
-            [logits_in_format(one, form) for one in group] for group in outcome.logits
+        fields["logits"] = [
+            [logits_in_format(mask, form) for mask in group] for group in outcome.logits
         ]
-    return shown if several else {name: values[0] for name, values in shown.items()}
+    return fields if several else {name: values[0] for name, values in fields.items()}

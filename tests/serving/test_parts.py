@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from serving.artifacts import choose_checkpoint
-from serving.costs import Costs, grid_points
-from serving.embeddings import EmbeddingCache
+from serving.embedding_cache import EmbeddingCache
 from serving.errors import ArtifactsError
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.decoder import PreparedImage
 from serving.sam.embedding import Embedding
 from serving.settings import ServingSettings
+from serving.timing import WorkTimes, grid_points
 
 
 def test_settings_are_read_from_their_variables() -> None:
@@ -113,17 +113,17 @@ def test_the_official_generator_looks_at_as_many_points(engine: Any) -> None:
     assert ours == (len(boxes), points)
 
 
-def test_costs_follow_what_is_measured() -> None:
-    costs = Costs()
-    costs.observe("embedding", 1.0)
-    costs.observe("prompt", 1.0, 10)
-    costs.observe("point", 1.0, 100)
-    assert costs.prompted(3, cached=False) == pytest.approx(1.3)
-    assert costs.prompted(3, cached=True) == pytest.approx(0.3)
+def test_times_follow_what_is_measured() -> None:
+    times = WorkTimes()
+    times.observe("embedding", 1.0)
+    times.observe("prompt", 1.0, 10)
+    times.observe("point", 1.0, 100)
+    assert times.prompted(3, cached=False) == pytest.approx(1.3)
+    assert times.prompted(3, cached=True) == pytest.approx(0.3)
     grid = dataclasses.replace(AutomaticSettings(), points_per_side=10)
-    assert costs.automatic(grid) == pytest.approx(2.0)
+    assert times.automatic(grid) == pytest.approx(2.0)
     for _ in range(60):
-        costs.observe("embedding", 3.0)
-    assert costs.embedding == pytest.approx(3.0, abs=0.01)
-    costs.observe("embedding", 9.0, 0)  # nothing was done, nothing is learnt
-    assert costs.embedding == pytest.approx(3.0, abs=0.01)
+        times.observe("embedding", 3.0)
+    assert times.embedding == pytest.approx(3.0, abs=0.01)
+    times.observe("embedding", 9.0, 0)  # nothing was done, nothing is learnt
+    assert times.embedding == pytest.approx(3.0, abs=0.01)

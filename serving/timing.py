@@ -1,4 +1,7 @@
-"""How long work takes on this machine: measured while it serves, to refuse what cannot finish."""
+"""How long work takes on this machine, measured while it serves.
+
+The server refuses at once what would not end in time.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def grid_points(settings: AutomaticSettings) -> tuple[int, int]:
 
 
 @dataclasses.dataclass(slots=True)
-class Costs:
+class WorkTimes:
     """Running means, in seconds.
 
     Attributes:
@@ -41,7 +44,7 @@ class Costs:
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
 
     def observe(self, name: str, seconds: float, count: int = 1) -> None:
-        """Take a measurement of ``count`` pieces of work into the mean."""
+        """Add a measurement of ``count`` pieces of work to the mean."""
         if count < 1:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""Embeddings of images that were asked about before, bounded by bytes."""
+"""Embeddings of images that clients prompted before, bounded by bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class EmbeddingCache:
 
     Attributes:
         limit_bytes: memory for embeddings; the least recently used go first.
-        hits: how often an embedding was found.
-        misses: how often not.
+        hits: how often it had an image's embedding.
+        misses: how often it had not.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -35,13 +35,13 @@ class EmbeddingCache:
     def get(self, digest: str) -> Embedding | None:
         """The embedding of an image, which is then the most recently used; counts hit or miss."""
         with self._lock:
-            found = self._kept.get(digest)
-            if found is None:
+            embedding = self._kept.get(digest)
+            if embedding is None:
                 self.misses += 1
                 return None
             self.hits += 1
             self._kept.move_to_end(digest)
-            return found
+            return embedding
 
     def peek(self, digest: str) -> Embedding | None:
         """The embedding of an image, without counting."""
