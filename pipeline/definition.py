@@ -11,7 +11,7 @@ from kfp import dsl
 
 from pipeline import components
 
-# The image's name only matters where there are containers; a local run uses this environment.
+# Only containers need the image; a local run uses this environment whatever the name says.
 LOCAL_IMAGE = "python:3.11"
 
 
@@ -61,13 +61,13 @@ def define_pipeline(
     2. ``segment-shard`` runs once for each shard, ``parallelism`` at a time;
     3. ``write-report`` gathers their manifests into the run's outputs and returns a summary.
 
-    Shards hand on names of files, never artifacts, so any number of images passes through.
+    A shard returns the name of a file, never an artifact, so a run may have any number of images.
 
     Args:
         image: container image that holds this project.
         engine: where it runs, for the report: ``local`` or ``vertex``.
         parallelism: how many shards run at once.
-        machine: what a shard asks for; ``None`` for no limits, on one's own machine.
+        machine: what a shard asks for; ``None`` for no limits, on this machine.
         retries: how often Kubeflow tries a failed step again, on a new machine. The step itself
             survives what kills a shard's process, see :mod:`pipeline.steps.segment_shard`.
 

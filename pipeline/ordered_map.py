@@ -1,4 +1,4 @@
-"""Doing several slow things at once while keeping their order and a bound on what is waiting."""
+"""Do several slow things at once, in order, with a bound on the results that wait."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ B = TypeVar("B")
 def ordered_map(
     function: Callable[[A], B], items: Iterable[A], workers: int, ahead: int = 0
 ) -> Iterator[B]:
-    """``map`` with threads: results in order, computed at most ``ahead`` before they are taken.
+    """``map`` with threads: yields results in order, and computes at most ``ahead`` of the caller.
 
     Args:
         function: what to do with each item; its exception is raised where its result would be.
-        items: taken as they are needed.
+        items: the iterable advances only as results are needed.
         workers: threads; with one and nothing ahead, everything happens in the caller's own.
         ahead: results that may wait; at least ``workers`` where there are several.
     """

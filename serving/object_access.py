@@ -1,4 +1,4 @@
-"""Which objects of Cloud Storage a request may name, and what the client is told where one fails.
+"""Which objects of Cloud Storage a request may name, and how a failure reads to the client.
 
 The container trusts what a request names as far as the settings' prefixes go and no further: it
 acts as its service account, not as the client.
@@ -87,7 +87,7 @@ def _open(uri: str) -> tuple[Folder, str]:
 
 @contextlib.contextmanager
 def _refusals(uri: str, field: str, verb: str, way_out: str = "") -> Iterator[None]:
-    """Turn a StorageError into what the client is told."""
+    """Turn a StorageError into the reply that the client gets."""
     try:
         yield
     except BucketError as error:

@@ -59,7 +59,7 @@ class ManifestRow:
         reason: why it failed; empty when done.
         seconds: time spent on it.
         masks: how many masks it has.
-        shard: which shard computed it; empty if none did.
+        shard: the shard that computed it; empty if none did.
         digest: digest of its content.
     """
 

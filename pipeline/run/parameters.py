@@ -1,4 +1,4 @@
-"""What a run was asked to do, validated before anything is computed or paid for."""
+"""The parameters of a run, validated before anybody computes or pays for anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_SHARDS = 1000
 
 
 class RunError(Exception):
-    """A run cannot go on, through its caller's doing; what was finished stays."""
+    """A run cannot go on because of what its caller asked for; what it has finished stays."""
 
     callers_fault: ClassVar[bool] = True
     hint: ClassVar[str] = "see 'sam-vertex run --help' for what INPUT and --output may be"
@@ -30,18 +30,18 @@ class RunParameters:
         output: the folder that receives everything, local or ``gs://``.
         prompts: the prompts file, local or ``gs://``; empty for automatic masks throughout.
         checkpoint: the checkpoint file, local or ``gs://``; the embedded one by its name.
-        shards: how many pieces the images are split into.
-        max_masks: segments shown for each image in the report; all masks are kept in ``masks/``.
+        shards: how many shards the plan deals the images out to.
+        max_masks: how many segments of an image the report shows; ``masks/`` keeps all masks.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         points_per_side: grid of automatic prompts; ``None`` for the checkpoint's own default.
         pred_iou_thresh: lowest predicted IoU; ``None`` likewise.
         stability_score_thresh: lowest stability; ``None`` likewise.
         max_failed: how many images may fail in a run that still succeeds: a share (0-1) as a
             float, a count as an int.
-        only_failed: take up only the images that failed in an earlier run over the same output.
-        run_id: what the run is called where it claims its output; empty for a local one.
-        forecast: what it was expected to take, for the report: ``seconds``, ``usd``,
-            ``usd_per_shard_hour``, ``usd_per_run``, ``basis``; empty where nobody asked.
+        only_failed: compute only the images that failed in an earlier run over the same output.
+        run_id: the run's name in its claim on the output; empty for a local run.
+        forecast: the estimate of its time and cost, for the report: ``seconds``, ``usd``,
+            ``usd_per_shard_hour``, ``usd_per_run``, ``basis``; empty where nobody asked for one.
 
     Raises:
         ParameterError: a value outside its range.

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Stopwatch:
-    """Seconds spent in each stage of one image; waiting between stages is not counted."""
+    """Counts the seconds of each stage of an image, without the waiting between stages."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

@@ -1,8 +1,8 @@
-"""What a finished image leaves in a run's output: pictures first, masks last."""
+"""A shard writes a finished image into the run's output: pictures first, masks last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.ordered_map import ordered_map
@@ -20,22 +20,26 @@ _MOST_SEGMENTS = 100  # of an image; see RunParameters.max_masks
 def draw_pictures(
     image: PlannedImage, pixels: RgbImage, records: Sequence[MaskRecord], most: int
 ) -> list[tuple[str, bytes]]:
-    """The names and PNG files of an image's overlay and of its segments."""
-    return list(_pictures(image.name, pixels, records, most))
+    """Draw an image's overlay and its segments; return their names and PNG files.
 
-
-def _pictures(
-    name: str, pixels: RgbImage, records: Sequence[MaskRecord], most: int
-) -> Iterator[tuple[str, bytes]]:
-    yield overlay_name(name), encode_png(draw_overlay(pixels, records))
-    for number, picture in enumerate(draw_segments(pixels, records, most)):
-        yield segment_name(name, number), encode_png(picture)
+    Args:
+        image: the image as the run planned it.
+        pixels: (H, W, 3) uint8 RGB.
+        records: its masks, best first.
+        most: how many segments to draw.
+    """
+    overlay = overlay_name(image.name), encode_png(draw_overlay(pixels, records))
+    segments = (
+        (segment_name(image.name, number), encode_png(picture))
+        for number, picture in enumerate(draw_segments(pixels, records, most))
+    )
+    return [overlay, *segments]
 
 
 def write_pictures(
     output: Folder, image: PlannedImage, pictures: Sequence[tuple[str, bytes]]
 ) -> None:
-    """Write them, and remove the segments of an earlier run that found more."""
+    """Write an image's pictures, and remove those of an earlier run that had more segments."""
 
     def write(picture: tuple[str, bytes]) -> None:
         output.write_bytes(*picture, _PNG)
@@ -43,7 +47,7 @@ def write_pictures(
     for _ in ordered_map(write, pictures, output.readers):  # a bucket is far away
         pass
     for number in range(len(pictures) - 1, _MOST_SEGMENTS + 1):
-        # One by one: below segments/<image> there may be those of a folder of that name.
+        # Not the whole folder segments/<image>: an input folder of that name has its own below it.
         if not output.exists(segment_name(image.name, number)):
             break
         output.delete(segment_name(image.name, number))
@@ -59,7 +63,7 @@ def masks_content(
     """The content of an image's masks file.
 
     Args:
-        image: as planned.
+        image: the image as the run planned it.
         pixels: (H, W, 3) uint8 RGB.
         records: its masks, best first.
         most: how many of them the reports show.

@@ -58,7 +58,7 @@ def _outline(
 def draw_overlay(image: RgbImage, records: Sequence[MaskRecord]) -> RgbImage:
     """All masks on the image, the large below the small, each in its own colour with an outline.
 
-    Prompts are marked where masks have one.
+    It marks the prompt of each mask that has one.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -29,7 +29,7 @@ __all__ = [
 
 
 def open_folder(uri: str, patience: Patience | None = None) -> Folder:
-    """Return the folder of a local path or a ``gs://`` URI; nothing is created or looked up.
+    """Return the folder of a local path or a ``gs://`` URI, without creating or reading it.
 
     Args:
         uri: the folder.

@@ -21,9 +21,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("graph") / "graph.yaml"
     code = (
         "import sys\nfrom scripts.cli import app\n"
-        f"words = ['pipeline', 'compile', '--image', {IMAGE!r}, '--parallel', '7',\n"
+        f"arguments = ['pipeline', 'compile', '--image', {IMAGE!r}, '--parallel', '7',\n"
         f"         '--output', {str(path)!r}]\n"
-        "app(words, standalone_mode=False)\n"
+        "app(arguments, standalone_mode=False)\n"
         "assert not {'torch', 'segment_anything', 'cv2'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -59,10 +59,10 @@ def essence(graph: dict[str, Any]) -> dict[str, Any]:
 
 def test_graph_is_the_golden_one(compiled: dict[str, Any]) -> None:
     """Accelerator, limits, retries, image and parameters; UPDATE_GOLDEN=1 writes it anew."""
-    found = essence(compiled)
+    actual = essence(compiled)
     if os.environ.get("UPDATE_GOLDEN"):
-        GOLDEN.write_text(yaml.safe_dump(found, sort_keys=True), "utf-8")
-    assert found == yaml.safe_load(GOLDEN.read_text("utf-8"))
+        GOLDEN.write_text(yaml.safe_dump(actual, sort_keys=True), "utf-8")
+    assert actual == yaml.safe_load(GOLDEN.read_text("utf-8"))
 
 
 def test_shard_fits_an_n1_standard_4_with_a_t4(compiled: dict[str, Any]) -> None:
@@ -102,4 +102,4 @@ def test_local_graph_asks_for_no_machine(tmp_path: Path) -> None:
     path = tmp_path / "graph.yaml"
     compiler.Compiler().compile(define_pipeline(), str(path))
     executors = yaml.safe_load(path.read_text())["deploymentSpec"]["executors"]
-    assert all("resources" not in one["container"] for one in executors.values())
+    assert all("resources" not in executor["container"] for executor in executors.values())

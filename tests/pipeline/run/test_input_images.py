@@ -16,7 +16,7 @@ from serving.storage import open_folder
 
 def parameters(*inputs: Path | str, **values: Any) -> RunParameters:
     values.setdefault("output", "/nowhere/out")
-    return RunParameters(inputs=tuple(str(place) for place in inputs), **values)
+    return RunParameters(inputs=tuple(str(path) for path in inputs), **values)
 
 
 def names(run: RunParameters) -> list[str]:
@@ -78,9 +78,9 @@ def prompts_file(tmp_path: Path, content: Any) -> str:
 
 
 def test_find_images_gives_each_image_its_prompts(image_folder: Path, tmp_path: Path) -> None:
-    place = prompts_file(tmp_path, {"a.png": {"1": [[10, 10]]}, "c.webp": [[5, 5], [1]]})
-    found = find_images(parameters(image_folder, prompts=place))
-    assert [len(image.prompts) for image in found] == [1, 0, 1]
+    path = prompts_file(tmp_path, {"a.png": {"1": [[10, 10]]}, "c.webp": [[5, 5], [1]]})
+    images = find_images(parameters(image_folder, prompts=path))
+    assert [len(image.prompts) for image in images] == [1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -111,16 +111,16 @@ def test_find_images_short_name_of_two_images_is_refused(
     with pytest.raises(PromptError, match=r"fits x/same.png and y/same.png"):
         find_images(parameters(image_folder, prompts=wrong))
     right = prompts_file(tmp_path, {"y/same.png": {"1": [[1, 1]]}})
-    found = find_images(parameters(image_folder, prompts=right))
-    assert [image.name for image in found if image.prompts] == ["y/same.png"]
+    images = find_images(parameters(image_folder, prompts=right))
+    assert [image.name for image in images if image.prompts] == ["y/same.png"]
 
 
 def test_find_images_prompts_of_a_broken_image_do_not_end_the_run(
     image_folder: Path, tmp_path: Path
 ) -> None:
     (image_folder / "broken.png").write_bytes(b"no image")
-    place = prompts_file(tmp_path, {"broken.png": {"1": [[1, 1]]}})
-    assert len(find_images(parameters(image_folder, prompts=place))) == 4
+    path = prompts_file(tmp_path, {"broken.png": {"1": [[1, 1]]}})
+    assert len(find_images(parameters(image_folder, prompts=path))) == 4
 
 
 def test_find_images_missing_prompts_file_is_named(image_folder: Path) -> None:

@@ -89,14 +89,14 @@ def test_outlines_cover_what_their_masks_cover() -> None:
     y, x = np.mgrid[:800, :1000]
     distance = np.hypot(y - 400, x - 500)
     ring = (distance < 300) & (distance > 120)
-    found = MaskRecord(segmentation=encode_mask(ring), area=int(ring.sum()))
-    (width, height), (path,) = outline_paths(image, [found], 5)
+    record = MaskRecord(segmentation=encode_mask(ring), area=int(ring.sum()))
+    (width, height), (path,) = outline_paths(image, [record], 5)
     assert (width, height) == (400, 320)
     drawn = np.zeros((height, width), dtype=np.uint8)
     pieces = [
         np.array(re.findall(r"-?\d+", piece), int).reshape(-1, 2) for piece in path.split("M")[1:]
     ]
     cv2.fillPoly(drawn, pieces, 1)  # even-odd, as the page says
-    wanted = cv2.resize(ring.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA) > 0
+    expected = cv2.resize(ring.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA) > 0
     covered = drawn.astype(bool)
-    assert (covered & wanted).sum() / (covered | wanted).sum() > 0.97
+    assert (covered & expected).sum() / (covered | expected).sum() > 0.97

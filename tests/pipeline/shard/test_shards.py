@@ -1,4 +1,4 @@
-"""Shards: balanced by pixels, overlapped, watched over; what kills a process costs one image."""
+"""Shards: balanced by pixels, watched by their step; what kills a process costs one image."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_plan_balances_by_pixels_not_by_number(tmp_path: Path) -> None:
 def test_plan_of_a_bucket_looks_at_a_sample_and_infers_the_rest(
     bucket: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of each kind of file the density of those it looked at stands for the others."""
-    from pipeline.steps import plan_shards as step
+    """The pixels per byte of the sampled files of a kind give the pixels of the others."""
+    from pipeline.run import image_weights
 
-    monkeypatch.setattr(step, "_MOST_HEADS", 5)
+    monkeypatch.setattr(image_weights, "MOST_HEADS", 5)
     folder = open_folder(bucket("images"))
     path = tmp_path / "x.bmp"
     for number in range(10):
@@ -79,7 +79,7 @@ def test_plan_of_a_bucket_looks_at_a_sample_and_infers_the_rest(
         Image.new("RGB", (side, side)).save(path)
         folder.write_bytes(f"{number}.bmp", path.read_bytes(), "image/bmp")
     run = RunParameters(inputs=(bucket("images"),), output=bucket("out"), shards=2)
-    monkeypatch.setattr(step, "_PIXELS_OF_ANY_IMAGE", 100)
+    monkeypatch.setattr(image_weights, "PIXELS_OF_ANY_IMAGE", 100)
     assert ["9.bmp"] in dealt(run)
 
 
@@ -126,9 +126,9 @@ def test_wild_names_become_safe_ones(tmp_path: Path) -> None:
     """Bytes that are no text, control characters, names with no room for a suffix."""
     png = tmp_path / "x.png"
     Image.fromarray(draw_scene(40, 40)).save(png)
-    one, two = tmp_path / "one", tmp_path / "two"
-    (two / "a.png").mkdir(parents=True)
-    one.mkdir()
+    first, second = tmp_path / "first", tmp_path / "second"
+    (second / "a.png").mkdir(parents=True)
+    first.mkdir()
     wild = [
         b"a.png",
         b"x" * 250 + b".png",
@@ -137,10 +137,10 @@ def test_wild_names_become_safe_ones(tmp_path: Path) -> None:
         "ä.png".encode(),
     ]
     for name in wild:
-        Path(os.fsdecode(os.fsencode(one) + b"/" + name)).write_bytes(png.read_bytes())
-    (two / "a.png" / "b.png").write_bytes(png.read_bytes())
+        Path(os.fsdecode(os.fsencode(first) + b"/" + name)).write_bytes(png.read_bytes())
+    (second / "a.png" / "b.png").write_bytes(png.read_bytes())
     run = RunParameters(
-        inputs=(str(one), str(two)), output=str(tmp_path / "out"), points_per_side=1, shards=2
+        inputs=(str(first), str(second)), output=str(tmp_path / "out"), points_per_side=1, shards=2
     )
     summary = run_steps(run)
     assert (summary.images, summary.failed) == (6, 0)
@@ -148,7 +148,7 @@ def test_wild_names_become_safe_ones(tmp_path: Path) -> None:
     names = {json.loads(row)["image"] for row in rows}
     assert {"a.png", "a.png/b.png", "ä.png", "tab_new_line.png"} <= names
     assert all(len(name) < 240 and name.isprintable() for name in names)
-    # A folder that is called like an image shares its place, and loses nothing by that.
+    # A folder and an image of one name share a folder of the output, and lose nothing by that.
     segments = Path(run.output, "segments", "a.png")
     assert (segments / "00.png").exists() and (segments / "b.png" / "00.png").exists()
     assert run_steps(run).computed == 0

@@ -60,8 +60,8 @@ def test_steps_masks_of_prompts_are_what_was_asked_for(local_run: RunParameters)
     scene = draw_scene(200, 150)
     for record, colour in ((point, (200, 40, 40)), (box, (30, 80, 190))):
         mask = coco_mask.decode(record["segmentation"]).astype(bool)
-        wanted = (scene == colour).all(axis=2)
-        assert (mask & wanted).sum() / (mask | wanted).sum() > 0.8
+        expected = (scene == colour).all(axis=2)
+        assert (mask & expected).sum() / (mask | expected).sum() > 0.8
 
 
 def test_steps_annotations_are_a_coco_data_set(local_run: RunParameters) -> None:
@@ -169,8 +169,8 @@ def test_steps_too_many_failures_are_said(local_run: RunParameters, image_folder
 
 
 def test_plan_shards_unknown_checkpoint_is_named(local_run: RunParameters) -> None:
-    for place, reason in (("/no/such.pth", "no such checkpoint"), ("vit_b", "fetch it first")):
-        run = RunParameters.from_json(local_run.to_json().replace("vit_tiny", place))
+    for checkpoint, reason in (("/no/such.pth", "no such checkpoint"), ("vit_b", "fetch it first")):
+        run = RunParameters.from_json(local_run.to_json().replace("vit_tiny", checkpoint))
         with pytest.raises(CheckpointError, match=reason):
             plan_shards(run)
 
@@ -194,8 +194,10 @@ def test_shard_checkpoint_in_a_bucket(
 
     entry = CHECKPOINTS["vit_tiny"]
     assert entry.embedded_path is not None
-    place = open_folder(bucket("sam-checkpoint"))
-    place.write_bytes(entry.file_name, entry.embedded_path.read_bytes(), "application/octet-stream")
+    folder = open_folder(bucket("sam-checkpoint"))
+    folder.write_bytes(
+        entry.file_name, entry.embedded_path.read_bytes(), "application/octet-stream"
+    )
     uri = bucket(f"sam-checkpoint/{entry.file_name}")
     run = RunParameters.from_json(local_run.to_json().replace('"vit_tiny"', f'"{uri}"'))
     assert run_steps(run).failed == 0
@@ -204,7 +206,7 @@ def test_shard_checkpoint_in_a_bucket(
 def test_shard_unwritable_output_ends_the_step(
     local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk is not the fault of the image in hand: the run stops, what is done stays."""
+    """A full disk is not the fault of the image in hand: the run stops and keeps what it has."""
     (shard,) = plan_shards(local_run)
     from serving.storage import LocalFolder
 
@@ -233,7 +235,9 @@ def test_plan_shards_unreadable_image_becomes_a_failed_row(
 
     with monkeypatch.context() as only_here:
         only_here.setattr(LocalFolder, "digest", forbidden)
-        only_here.setattr("pipeline.steps.plan_shards.checkpoint_identity", lambda place: place)
+        only_here.setattr(
+            "pipeline.steps.plan_shards.checkpoint_identity", lambda checkpoint: checkpoint
+        )
         shards = plan_shards(local_run)
         planned = list(read_plan(open_folder(local_run.output), PLAN))
     assert shards == ["shard-0000"]

@@ -26,9 +26,9 @@ from serving.storage.client import storage_client
 @pytest.fixture(params=["local", "bucket"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     if request.param == "local":
-        return open_folder(str(tmp_path / "place"))
+        return open_folder(str(tmp_path / "folder"))
     bucket: Callable[[str], str] = request.getfixturevalue("bucket")
-    return open_folder(bucket("some/place"))
+    return open_folder(bucket("some/folder"))
 
 
 def test_folder_reads_back_what_was_written(folder: Folder) -> None:
@@ -37,7 +37,7 @@ def test_folder_reads_back_what_was_written(folder: Folder) -> None:
     folder.write_bytes("a/b.txt", b"two", "text/plain")
     assert folder.exists("a/b.txt")
     assert folder.read_bytes("a/b.txt") == b"two"
-    assert folder.uri_of("a/b.txt").endswith("place/a/b.txt")
+    assert folder.uri_of("a/b.txt").endswith("folder/a/b.txt")
 
 
 def test_folder_lists_by_name_without_hidden_files(folder: Folder) -> None:
@@ -169,7 +169,7 @@ def test_open_parent_splits_folder_and_name(folder: Folder) -> None:
 
 @pytest.fixture
 def no_client() -> Iterator[None]:
-    """The next bucket makes a client of its own, and no later test gets that one."""
+    """A test's bucket makes a client of its own, which no later test gets."""
     storage_client.cache_clear()
     yield
     storage_client.cache_clear()
