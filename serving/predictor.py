@@ -7,7 +7,6 @@ in different threads, so nothing of a request is kept on the predictor
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import logging
 import os
@@ -15,7 +14,6 @@ import time
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 import orjson
 from google.cloud.aiplatform.prediction.predictor import Predictor
 
@@ -31,9 +29,9 @@ from serving.sam.engine import Engine
 from serving.sam.errors import InputError
 from serving.sam.images import RgbImage, decode_image
 from serving.sam.masks import MaskRecord, encode_mask
-from serving.sam.prompts import Prompt
 from serving.settings import ServingSettings
 from serving.timing import WorkTimes, grid_points
+from serving.warm_up import warm_up
 from serving.work import Outcome, Prepared, Prompted, Work, outcome_as_json, refuse_failed
 
 log = logging.getLogger("serving")
@@ -78,7 +76,7 @@ class SegmentationPredictor(Predictor):
                 path, device=self.settings.device, precision=self.settings.precision
             )
         loaded = time.monotonic()
-        self._measure(engine)
+        self.times = warm_up(engine)
         self._engine = engine
         log.info(
             "loaded checkpoint=%s sha256=%s device=%s precision=%s load_s=%.1f warm_s=%.1f",
@@ -89,30 +87,6 @@ class SegmentationPredictor(Predictor):
             loaded - started,
             time.monotonic() - loaded,
         )
-
-    def _measure(self, engine: Engine) -> None:
-        image = np.full((256, 256, 3), 127, np.uint8)
-        image[64:192, 64:192] = 220
-        prompt = Prompt(points=((128.0, 128.0),), labels=(1,))
-        grid = dataclasses.replace(
-            engine.checkpoint.automatic,
-            points_per_side=8,
-            point_grids=None,
-            pred_iou_thresh=0.0,
-            stability_score_thresh=0.0,
-        )
-        for _ in range(2):  # the first run is slower than any that follows
-            self.times = WorkTimes()
-            begun = time.monotonic()
-            embedding = engine.embed(image)
-            embedded = time.monotonic()
-            engine.predict(embedding, prompt, multimask_output=True)
-            prompted = time.monotonic()
-            engine.generate(image, grid)
-            self.times.observe("embedding", embedded - begun)
-            self.times.observe("prompt", prompted - embedded)
-            grid_seconds = time.monotonic() - prompted - (embedded - begun)
-            self.times.observe("point", max(grid_seconds, 1e-6), 64)
 
     def preprocess(self, prediction_input: dict[str, Any]) -> Work:
         """Check a request, fetch and decode its images.

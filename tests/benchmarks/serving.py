@@ -24,8 +24,8 @@ import numpy as np
 import requests
 from PIL import Image
 
-from serving.contract import parse_logits
 from serving.parameters import MASK_FORMATS
+from serving.prompt_fields import parse_logits
 from serving.sam.images import RgbImage
 from serving.sam.masks import decode_mask
 from tests.serving.conftest import Server, model_server
