@@ -14,6 +14,11 @@ from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import RunSummary, write_report
 
 
+def changed(run: RunParameters, **changes: object) -> RunParameters:
+    """The same run with other parameters."""
+    return RunParameters.from_json(json.dumps({**json.loads(run.to_json()), **changes}))
+
+
 def run_steps(run: RunParameters) -> RunSummary:
     return write_report(run, [segment_images(run, s) for s in plan_shards(run)], "local")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.run.input_images import find_images
+from pipeline.run.input_images import find_images, output_name
 from pipeline.run.parameters import RunError, RunParameters, fingerprint
 from serving.sam.errors import ParameterError, PromptError
 from serving.storage import open_folder
@@ -155,3 +155,12 @@ def test_run_parameters_travel_as_json() -> None:
 def test_fingerprint_depends_on_content_not_on_order() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [("a/../b.png", "a/__/b.png"), ("a//b.png", "a/_/b.png"), ("/b.png", "_/b.png")],
+)
+def test_objects_names_stay_below_the_output(name: str, safe: str) -> None:
+    """Only a bucket has such names; the storage stand-in, which has files, cannot."""
+    assert output_name(name) == safe

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,13 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from pipeline.run.manifest import read_json, read_plan
-from pipeline.run.output_layout import PLAN
+from pipeline.run.manifest import read_json
 from pipeline.run.parameters import RunParameters
 from pipeline.run.progress import read_progress
 from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
-from serving.sam.errors import CheckpointError
-from serving.storage import StorageError, open_folder
+from serving.storage import open_folder
 from tests.conftest import draw_scene
 from tests.pipeline.conftest import run_steps
 
@@ -166,79 +163,3 @@ def test_steps_too_many_failures_are_said(local_run: RunParameters, image_folder
     (image_folder / "broken.png").write_bytes(b"")
     assert run_steps(strict).too_many_failed
     assert Path(strict.output, "report.html").exists()
-
-
-def test_plan_shards_unknown_checkpoint_is_named(local_run: RunParameters) -> None:
-    for checkpoint, reason in (("/no/such.pth", "no such checkpoint"), ("vit_b", "fetch it first")):
-        run = RunParameters.from_json(local_run.to_json().replace("vit_tiny", checkpoint))
-        with pytest.raises(CheckpointError, match=reason):
-            plan_shards(run)
-
-
-def test_shard_retried_skips_what_its_first_try_finished(local_run: RunParameters) -> None:
-    """What Kubeflow does after a crash: the same shard again, with the same plan."""
-    (shard,) = plan_shards(local_run)
-    segment_images(local_run, shard)
-    first = Path(local_run.output, "masks", "b.jpg.json")
-    before = first.stat().st_mtime_ns
-    Path(local_run.output, "masks", "a.png.json").unlink()
-    rows = segment_images(local_run, shard)
-    assert first.stat().st_mtime_ns == before
-    assert len(open_folder(local_run.output).read_bytes(rows).splitlines()) == 3
-
-
-def test_shard_checkpoint_in_a_bucket(
-    local_run: RunParameters, bucket: Callable[[str], str]
-) -> None:
-    from serving.sam.checkpoints import CHECKPOINTS
-
-    entry = CHECKPOINTS["vit_tiny"]
-    assert entry.embedded_path is not None
-    folder = open_folder(bucket("sam-checkpoint"))
-    folder.write_bytes(
-        entry.file_name, entry.embedded_path.read_bytes(), "application/octet-stream"
-    )
-    uri = bucket(f"sam-checkpoint/{entry.file_name}")
-    run = RunParameters.from_json(local_run.to_json().replace('"vit_tiny"', f'"{uri}"'))
-    assert run_steps(run).failed == 0
-
-
-def test_shard_unwritable_output_ends_the_step(
-    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full disk is not the fault of the image in hand: the run stops and keeps what it has."""
-    (shard,) = plan_shards(local_run)
-    from serving.storage import LocalFolder
-
-    write = LocalFolder.write_bytes
-
-    def full(self: LocalFolder, name: str, content: bytes, content_type: str) -> None:
-        if name.startswith("overlays/b"):
-            raise StorageError(f"{self.uri_of(name)}: No space left on device")
-        write(self, name, content, content_type)
-
-    monkeypatch.setattr(LocalFolder, "write_bytes", full)
-    with pytest.raises(StorageError, match="No space left"):
-        segment_images(local_run, shard)
-    assert Path(local_run.output, "masks/a.png.json").exists()
-    assert not Path(local_run.output, "masks/b.jpg.json").exists()
-
-
-def test_plan_shards_unreadable_image_becomes_a_failed_row(
-    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As with a file whose permissions forbid reading it."""
-    from serving.storage import LocalFolder
-
-    def forbidden(self: LocalFolder, name: str) -> str:
-        raise StorageError(f"{self.uri_of(name)}: Permission denied")
-
-    with monkeypatch.context() as only_here:
-        only_here.setattr(LocalFolder, "digest", forbidden)
-        only_here.setattr(
-            "pipeline.steps.plan_shards.checkpoint_identity", lambda checkpoint: checkpoint
-        )
-        shards = plan_shards(local_run)
-        planned = list(read_plan(open_folder(local_run.output), PLAN))
-    assert shards == ["shard-0000"]
-    assert {image.digest for image in planned} == {"unreadable"}

@@ -1,0 +1,143 @@
+"""A shard: resumed, atomic; a bad image becomes a failed row."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.run.manifest import read_json
+from pipeline.run.parameters import RunParameters
+from pipeline.shard.image_in_hand import RestartPolicy
+from pipeline.shard.segmentation import segment_images
+from pipeline.steps.plan_shards import plan_shards
+from pipeline.steps.write_report import write_report
+from serving.storage import StorageError, open_folder
+from tests.conftest import draw_scene
+from tests.pipeline.conftest import run_steps
+
+
+def test_figures_say_how_busy_the_network_was(local_run: RunParameters) -> None:
+    run_steps(local_run)
+    run = read_json(open_folder(local_run.output), "metrics.json")["run"]
+    assert 0 < run["busy_share"] <= 1
+    assert run["computed"] == 3 and run["restarts"] == 0 and run["shards"] == 1
+    assert 50e6 < run["peak_memory_bytes"] < 8e9
+
+
+def test_wild_names_become_safe_ones(tmp_path: Path) -> None:
+    """Bytes that are no text, control characters, names with no room for a suffix."""
+    png = tmp_path / "x.png"
+    Image.fromarray(draw_scene(40, 40)).save(png)
+    first, second = tmp_path / "first", tmp_path / "second"
+    (second / "a.png").mkdir(parents=True)
+    first.mkdir()
+    wild = [
+        b"a.png",
+        b"x" * 250 + b".png",
+        b"tab\tnew\nline.png",
+        b"\xff\xfe.png",
+        "ä.png".encode(),
+    ]
+    for name in wild:
+        Path(os.fsdecode(os.fsencode(first) + b"/" + name)).write_bytes(png.read_bytes())
+    (second / "a.png" / "b.png").write_bytes(png.read_bytes())
+    run = RunParameters(
+        inputs=(str(first), str(second)), output=str(tmp_path / "out"), points_per_side=1, shards=2
+    )
+    summary = run_steps(run)
+    assert (summary.images, summary.failed) == (6, 0)
+    rows = Path(run.output, "manifest.jsonl").read_text().splitlines()
+    names = {json.loads(row)["image"] for row in rows}
+    assert {"a.png", "a.png/b.png", "ä.png", "tab_new_line.png"} <= names
+    assert all(len(name) < 240 and name.isprintable() for name in names)
+    # A folder and an image of one name share a folder of the output, and lose nothing by that.
+    segments = Path(run.output, "segments", "a.png")
+    assert (segments / "00.png").exists() and (segments / "b.png" / "00.png").exists()
+    assert run_steps(run).computed == 0
+
+
+def test_giant_header_is_a_failed_row(tmp_path: Path) -> None:
+    """A PNG that says it has 10^10 pixels costs nothing but its row."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0"))
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "bomb.png").write_bytes(bomb)
+    (images / "text.jpg").write_text("no image")
+    Image.fromarray(draw_scene(40, 40)).save(images / "really.png")
+    (images / "really.png").rename(images / "misnamed.jpg")
+    run = RunParameters(
+        inputs=(str(images),), output=str(tmp_path / "out"), points_per_side=1, max_failed=1.0
+    )
+    assert run_steps(run).failed == 2
+    reasons = Path(run.output, "failed.jsonl").read_text()
+    assert "pixels" in reasons and "no image" in reasons
+
+
+def test_skipped_image_is_a_failed_row_with_its_reason(local_run: RunParameters) -> None:
+    (shard,) = plan_shards(local_run)
+    rows = segment_images(local_run, shard, RestartPolicy(skip={"b.jpg": "b.jpg: kills"}))
+    assert write_report(local_run, [rows], "local").failed == 1
+    assert "b.jpg: kills" in Path(local_run.output, "failed.jsonl").read_text()
+
+
+def test_shard_retried_skips_what_its_first_try_finished(local_run: RunParameters) -> None:
+    """What Kubeflow does after a crash: the same shard again, with the same plan."""
+    (shard,) = plan_shards(local_run)
+    segment_images(local_run, shard)
+    first = Path(local_run.output, "masks", "b.jpg.json")
+    before = first.stat().st_mtime_ns
+    Path(local_run.output, "masks", "a.png.json").unlink()
+    rows = segment_images(local_run, shard)
+    assert first.stat().st_mtime_ns == before
+    assert len(open_folder(local_run.output).read_bytes(rows).splitlines()) == 3
+
+
+def test_shard_checkpoint_in_a_bucket(
+    local_run: RunParameters, bucket: Callable[[str], str]
+) -> None:
+    from serving.sam.checkpoints import CHECKPOINTS
+
+    entry = CHECKPOINTS["vit_tiny"]
+    assert entry.embedded_path is not None
+    folder = open_folder(bucket("sam-checkpoint"))
+    folder.write_bytes(
+        entry.file_name, entry.embedded_path.read_bytes(), "application/octet-stream"
+    )
+    uri = bucket(f"sam-checkpoint/{entry.file_name}")
+    run = RunParameters.from_json(local_run.to_json().replace('"vit_tiny"', f'"{uri}"'))
+    assert run_steps(run).failed == 0
+
+
+def test_shard_unwritable_output_ends_the_step(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is not the fault of the image in hand: the run stops and keeps what it has."""
+    (shard,) = plan_shards(local_run)
+    from serving.storage import LocalFolder
+
+    write = LocalFolder.write_bytes
+
+    def full(self: LocalFolder, name: str, content: bytes, content_type: str) -> None:
+        if name.startswith("overlays/b"):
+            raise StorageError(f"{self.uri_of(name)}: No space left on device")
+        write(self, name, content, content_type)
+
+    monkeypatch.setattr(LocalFolder, "write_bytes", full)
+    with pytest.raises(StorageError, match="No space left"):
+        segment_images(local_run, shard)
+    assert Path(local_run.output, "masks/a.png.json").exists()
+    assert not Path(local_run.output, "masks/b.jpg.json").exists()
