@@ -201,7 +201,7 @@ def test_list_shows_which_are_here() -> None:
     assert "not here" in CliRunner().invoke(app, ["checkpoint", "list"]).output
 
 
-def test_checkpoint_place_known_but_missing_says_how_to_fetch() -> None:
+def test_resolve_checkpoint_known_but_missing_says_how_to_fetch() -> None:
     with pytest.raises(OperatorError, match="vit_h is not on this machine") as caught:
         resolve_checkpoint("vit_h")
     assert "sam-vertex checkpoint fetch vit_h" in caught.value.hint

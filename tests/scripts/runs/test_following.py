@@ -1,0 +1,66 @@
+"""A follower that loses Vertex AI leaves the run alone and says how to rejoin it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from pipeline.run.parameters import RunParameters
+from scripts.cloud import vertex_sdk
+from scripts.rehearsal.processes import free_port
+from scripts.runs.following import follow
+from scripts.runs.vertex_runs import VertexRun
+from scripts.terminal.errors import OperatorError
+
+
+class UnreachableJob:
+    """A job whose server is gone."""
+
+    @property
+    def state(self) -> Any:
+        return requests.get(f"http://127.0.0.1:{free_port()}/", timeout=1)
+
+
+class InterruptedJob:
+    """A job whose follower presses Ctrl-C."""
+
+    @property
+    def state(self) -> Any:
+        raise KeyboardInterrupt
+
+
+class ForeignJob:
+    """A job that answers what nobody expects."""
+
+    state = None
+
+
+def run_of(job: Any, output: Path) -> VertexRun:
+    parameters = RunParameters(inputs=("gs://b/images",), output=str(output), run_id="sam-1")
+    return VertexRun(job, parameters)
+
+
+def test_lost_connection_says_how_to_rejoin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vertex_sdk, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(vertex_sdk, "FIRST_PAUSE_SECONDS", 0.05)
+    with pytest.raises(OperatorError, match="lost the connection to sam-1") as caught:
+        follow(run_of(UnreachableJob(), tmp_path))
+    assert caught.value.hint == "rejoin: sam-vertex run --attach sam-1"
+    assert caught.value.exit_code == 1
+
+
+def test_interrupted_follower_leaves_the_run_and_says_how_to_end_it(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="left sam-1, which goes on") as caught:
+        follow(run_of(InterruptedJob(), tmp_path))
+    assert "--attach sam-1" in caught.value.hint and "pipeline cancel sam-1" in caught.value.hint
+    assert caught.value.exit_code == 130
+
+
+def test_other_errors_are_not_taken_for_a_lost_connection(tmp_path: Path) -> None:
+    with pytest.raises(AttributeError):
+        follow(run_of(ForeignJob(), tmp_path))
