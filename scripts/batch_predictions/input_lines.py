@@ -37,15 +37,15 @@ class Line:
 
 
 def is_click(prompt: Prompt) -> bool:
-    """Whether a prompt is one ambiguous point, for which the best of three masks is taken."""
+    """Whether a prompt is one point, which is ambiguous: the server offers three masks for it."""
     return len(prompt.points) == 1 and prompt.box_xyxy is None
 
 
 def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list[Line]:
     """The lines of one image; uploads a large local image beside the input.
 
-    Clicks get lines of their own: the server shall offer three candidates for a click, and an
-    instance asks for candidates for all of its prompts or for none.
+    Clicks get lines of their own, because an instance asks for three candidates for all of its
+    prompts or for none, and only a click needs them.
 
     Args:
         image: the image with its prompts.
@@ -90,7 +90,7 @@ def _same_kind(objects: Sequence[int], prompts: Sequence[Prompt]) -> list[tuple[
 
 
 def line_key(instance: dict[str, Any]) -> str:
-    """The key under which a line's result is found: the instance without the image's content."""
+    """A line's key among the results: its instance without the image's content."""
     rest = {name: value for name, value in instance.items() if name != "image"}
     return json.dumps(_plain(rest), sort_keys=True)
 

@@ -1,4 +1,4 @@
-"""The Vertex job that computes an output: submitted, found again, waited for."""
+"""The Vertex job that computes an output: submit it, find it again, wait for it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class BatchJobs:
         return job
 
     def forget(self) -> None:
-        """Remember no job any more: the next command submits one anew."""
+        """Forget the job: the next command submits a new one."""
         self._output.delete(JOB)
 
     def wait(self, job: Any, total: int) -> dict[str, dict[str, Any]]:

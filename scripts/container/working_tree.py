@@ -11,7 +11,7 @@ from scripts.container.programs import output_of
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WorkingTree:
-    """What git says of the checkout.
+    """The state of the checkout by git.
 
     Attributes:
         revision: the commit, 12 digits.

@@ -33,7 +33,7 @@ def read_image(image: str, *, endpoint: bool) -> RequestedImage:
 
     Args:
         image: path or URI.
-        endpoint: whether the deployed endpoint is asked, which may read the bucket.
+        endpoint: whether the request goes to the deployed endpoint, which may read the bucket.
 
     Raises:
         OperatorError: the file cannot be read, or a server on this machine would have to read a

@@ -9,7 +9,7 @@ from serving.storage import Folder, open_folder
 class ReleaseRecord:
     """One empty object named ``<epoch>-<deployed model>`` in the endpoint's folder of the bucket.
 
-    Terraform lists the folder and compares it with what the endpoint says is deployed.
+    Terraform lists the folder and compares its name with the deployments on the endpoint.
 
     Args:
         request: names bucket and endpoint, and may hold Terraform's epoch.

@@ -121,7 +121,7 @@ class VersionRegistry:
 
 
 def content_alias(version: Any) -> str:
-    """The alias that names what a version is made of; empty where something else made it."""
+    """The alias that names what a version is made of; empty where no release made the version."""
     aliases = (alias for alias in version.version_aliases if alias.startswith(CONTENT_PREFIX))
     return next(aliases, "")
 

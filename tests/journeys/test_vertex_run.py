@@ -6,61 +6,28 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
+from scripts.checkout import PLATFORM
 from scripts.rehearsal import local_cloud as clouds
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.world import World
 from serving.storage.client import storage_client
 from tests import command_line
 from tests.conftest import draw_scene
+from tests.stand_ins.operator import PROGRAM, Operator
+from tests.stand_ins.outputs import platform_outputs
 
-PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 BUCKET = "p1-sam"
 IMAGES = f"gs://{BUCKET}/batch-prediction-images"
-OUTPUTS = {
-    "sam-platform": {
-        "project_id": "p1", "region": "us-west1", "bucket_name": BUCKET,
-        "checkpoint_uri": f"gs://{BUCKET}/sam-checkpoint",
-        "images_uri": f"gs://{BUCKET}/batch-prediction-images",
-        "pipeline_uri": f"gs://{BUCKET}/pipeline",
-        "registry_uri": "us-west1-docker.pkg.dev/p1/sam-images",
-        "service_accounts": {"pipeline": "sam-pipeline@p1.iam.gserviceaccount.com"},
-        "workbench_name": "sam-workbench", "workbench_zone": "us-west1-b",
-        "workbench_proxy_uri": "", "startup_status_uri": "", "kms_key": "",
-        "workbench_shape": {
-            "machine": "n1-standard-2", "accelerator": "NVIDIA_TESLA_T4", "disk_gb": 250,
-        },
-    }
-}  # fmt: skip
 
 
-class Operator:
-    """Someone at a shell that is pointed at the rehearsal, where a platform is deployed."""
-
-    def __init__(self, cloud: clouds.Cloud) -> None:
-        self.cloud, self.home = cloud, cloud.home
-        self.environment = {
-            **os.environ, **cloud.environment(), "XDG_CACHE_HOME": str(cloud.home / "cache"),
-        }  # fmt: skip
-
-    def finished(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [PROGRAM, *words], cwd=self.home, env=self.environment, capture_output=True, text=True,
-            check=False, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.finished(*words, "--json").stdout)
+class RunOperator(Operator):
+    """An operator who runs the pipeline on Vertex AI, where a platform is deployed."""
 
     def run(self, name: str, *words: str, images: tuple[str, ...] = ()) -> list[str]:
         """The words of a run over some of the uploaded images, by default all six."""
@@ -91,7 +58,7 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunOperator]:
     home = tmp_path_factory.mktemp("platform")
     for name in [name for name in os.environ if name.startswith("SAM_")]:
         del os.environ[name]
@@ -101,9 +68,9 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         with World(cloud.world_path).open() as world:
             name = "projects/p1/locations/us-west1/repositories/sam-images"
             world["resources"]["google_artifact_registry_repository"] = {name: {"id": name}}
-        (home / "outputs.json").write_text(json.dumps(OUTPUTS))
-        found = Operator(cloud)
-        found.finished("image", "build")
+        (home / "outputs.json").write_text(json.dumps({PLATFORM: platform_outputs("p1")}))
+        operator = RunOperator(cloud)
+        operator.finished("image", "build")
         images = home / "photos"
         images.mkdir()
         for number in range(5):
@@ -111,14 +78,14 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
             Image.fromarray(scene).save(images / f"{number}.png")
         (images / "broken.jpg").write_bytes(b"no image")
         (home / "prompts.json").write_text(json.dumps({"1.png": {"1": [[30, 40]]}}))
-        assert found.json("images", "upload", "photos")["sent"] == 6
-        assert found.json("images", "upload", "photos")["sent"] == 0
-        yield found
+        assert operator.json("images", "upload", "photos")["sent"] == 6
+        assert operator.json("images", "upload", "photos")["sent"] == 0
+        yield operator
     finally:
         clouds.stop(home)
 
 
-def test_run_is_submitted_followed_and_reported(operator: Operator) -> None:
+def test_run_is_submitted_followed_and_reported(operator: RunOperator) -> None:
     command = operator.run("one", "--prompts", "prompts.json", "--shards", "2", "--max-failed", "1")
     done = operator.finished(*command)
     assert "estimate: " in done.stderr and "2026-10-04" in done.stderr
@@ -145,7 +112,9 @@ def test_run_is_submitted_followed_and_reported(operator: Operator) -> None:
     assert took["seconds"]["actual"] > 0 and "start-up assumed" in took["basis"]
 
 
-def test_run_is_left_joined_and_refuses_a_second_over_the_same_output(operator: Operator) -> None:
+def test_run_is_left_joined_and_refuses_a_second_over_the_same_output(
+    operator: RunOperator,
+) -> None:
     """A refusal that somebody else's plan step leaves in the output does not end the first."""
     command = operator.run("two", "--shards", "2")
     run = operator.finished(*command, "--detach").stdout.strip()
@@ -167,7 +136,7 @@ def test_run_is_left_joined_and_refuses_a_second_over_the_same_output(operator: 
 
 
 def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
-    operator: Operator,
+    operator: RunOperator,
 ) -> None:
     command = [PROGRAM, *operator.run("three", images=("0.png", "1.png"))]
     follower = subprocess.Popen(
@@ -192,7 +161,7 @@ def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
     assert (later["images"], later["failed"]) == (2, 0)
 
 
-def test_error_of_a_step_reaches_the_operator(operator: Operator) -> None:
+def test_error_of_a_step_reaches_the_operator(operator: RunOperator) -> None:
     """Weights of another network: found by the step, told as the local engine tells it."""
     import torch
 
@@ -227,7 +196,7 @@ def test_error_of_a_step_reaches_the_operator(operator: Operator) -> None:
     ],
 )  # fmt: skip
 def test_callers_mistake_is_named_before_anything_is_submitted(
-    operator: Operator, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+    operator: RunOperator, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def jobs() -> int:
         return len(json.loads(operator.cloud.world_path.read_text())["vertex"]["pipelines"])
@@ -246,7 +215,7 @@ def test_callers_mistake_is_named_before_anything_is_submitted(
     assert jobs() == before
 
 
-def test_cost_of_what_is_deployed_names_everything_that_bills(operator: Operator) -> None:
+def test_cost_of_what_is_deployed_names_everything_that_bills(operator: RunOperator) -> None:
     rows = {row["what"]: row for row in operator.json("cost")["rows"]}
     bench = rows["Workbench sam-workbench, n1-standard-2"]
     assert bench["usd_an_hour"] == pytest.approx(2 * 0.04749975 + 0.35, abs=1e-4)
@@ -257,7 +226,7 @@ def test_cost_of_what_is_deployed_names_everything_that_bills(operator: Operator
 
 
 @pytest.mark.slow
-def test_experiment_runs_there_as_well(operator: Operator) -> None:
+def test_experiment_runs_there_as_well(operator: RunOperator) -> None:
     result = operator.json(
         *("experiment", "photos/0.png", "--engine", "vertex", "--sizes", "2"),
         *("--points-per-side", "2", "--output", "study"),

@@ -8,28 +8,13 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from scripts.rehearsal.google_provider.objects import Objects
+from tests.stand_ins.outputs import platform_outputs
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
-OUTPUTS: dict[str, Any] = {
-    "project_id": "my-project",
-    "region": "us-west1",
-    "bucket_name": "my-project-sam",
-    "checkpoint_uri": "gs://my-project-sam/sam-checkpoint",
-    "images_uri": "gs://my-project-sam/batch-prediction-images",
-    "pipeline_uri": "gs://my-project-sam/pipeline",
-    "registry_uri": "us-west1-docker.pkg.dev/my-project/sam-images",
-    "service_accounts": {},
-    "workbench_name": "sam-workbench",
-    "workbench_zone": "us-west1-b",
-    "workbench_proxy_uri": "",
-    "startup_status_uri": "gs://my-project-sam/startup/status/sam-workbench.json",
-    "kms_key": "",
-}
 
 
 def run(
@@ -104,7 +89,7 @@ def test_doctor_reads_the_report_of_the_workbench(
     objects = Objects(storage_server)
     objects.create_bucket(bucket, "my-project")
     name = "startup/status/sam-workbench.json"
-    outputs = {**OUTPUTS, "startup_status_uri": f"gs://{bucket}/{name}"}
+    outputs = {**platform_outputs("my-project"), "startup_status_uri": f"gs://{bucket}/{name}"}
     (tmp_path / "outputs.json").write_text(json.dumps({"sam-platform": outputs}))
     if report:
         text = {"status": report[0], "step": report[1], "message": "m", "reported": "2026-11-22"}
