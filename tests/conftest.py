@@ -124,8 +124,8 @@ def image_folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def engine() -> Any:
     """The embedded checkpoint on the CPU, exact."""
-    from serving.sam.checkpoints import CHECKPOINTS
     from serving.sam.engine import Engine
+    from serving.sam.known_checkpoints import CHECKPOINTS
 
     entry = CHECKPOINTS["vit_tiny"]
     assert entry.embedded_path is not None

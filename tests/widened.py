@@ -19,7 +19,8 @@ import torch.nn.functional as F
 
 from serving.sam.architectures import infer_architecture
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
+from serving.sam.checkpoints import LoadedCheckpoint, load_checkpoint
+from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 
 if TYPE_CHECKING:

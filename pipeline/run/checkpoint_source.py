@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from serving.sam.checkpoints import CheckpointEntry, check_file, find_entry
+from serving.sam.checkpoints import check_file
 from serving.sam.errors import CheckpointError
+from serving.sam.known_checkpoints import CheckpointEntry, find_entry
 from serving.storage import Folder, open_parent
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.terminal.errors import OperatorError
-from serving.sam.checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
+from serving.sam.known_checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
 
 
 def cache_folder() -> Path:

@@ -14,7 +14,8 @@ from urllib3 import Retry
 
 from scripts.checkpoints.cache import cache_folder
 from scripts.terminal.progress import Meter
-from serving.sam.checkpoints import CheckpointEntry, file_sha256
+from serving.sam.checkpoints import file_sha256
+from serving.sam.known_checkpoints import CheckpointEntry
 
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = (10, 60)  # to connect, and between two pieces of the reply

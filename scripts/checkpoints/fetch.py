@@ -9,7 +9,7 @@ from scripts.checkpoints.cache import cached_path
 from scripts.checkpoints.download import DownloadError, download
 from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import meter
-from serving.sam.checkpoints import CHECKPOINTS, find_entry
+from serving.sam.known_checkpoints import CHECKPOINTS, find_entry
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from scripts.checkpoints.cache import cached_path
 from scripts.cloud.uploads import upload_file
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import meter
-from serving.sam.checkpoints import check_file, find_entry
+from serving.sam.checkpoints import check_file
+from serving.sam.known_checkpoints import find_entry
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from scripts.checkout import PLATFORM, SERVING
 from scripts.terminal.errors import OperatorError
-from serving.sam.checkpoints import find_entry
+from serving.sam.known_checkpoints import find_entry
 
 DEFAULT_PATH = Path("outputs.json")
 _DEPLOY = "cdktf deploy sam-platform sam-serving --outputs-file outputs.json"

@@ -11,7 +11,7 @@ import typer
 from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
-from serving.sam.checkpoints import find_entry
+from serving.sam.known_checkpoints import find_entry
 from serving.storage import SCHEME
 
 EXAMPLE = "Example: sam-vertex serve --checkpoint vit_b --port 8080"

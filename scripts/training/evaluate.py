@@ -31,10 +31,11 @@ from scipy import ndimage
 from scripts.training.materials import load_materials
 from scripts.training.prompts import interior_point, tight_box
 from scripts.training.scenes import scene
-from serving.sam.checkpoints import CHECKPOINTS, load_checkpoint
+from serving.sam.checkpoints import load_checkpoint
 from serving.sam.embedding import Embedding
 from serving.sam.engine import Engine
 from serving.sam.images import decode_image
+from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.sam.masks import decode_mask
 from serving.sam.prompts import Prompt
 

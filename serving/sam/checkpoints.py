@@ -1,4 +1,4 @@
-"""Which checkpoints there are, and how one becomes a network without being trusted.
+"""How a checkpoint file becomes a network although nobody vouches for the file.
 
 A ``.pth`` file is a pickle: loading one can run code. So a known file's digest is compared before
 it is opened, and every file is read with ``weights_only=True``, which refuses anything but tensors
@@ -18,106 +18,18 @@ from typing import TYPE_CHECKING, Any
 from serving.sam.architectures import (
     PIXEL_MEAN,
     PIXEL_STD,
-    VIT_B,
-    VIT_H,
-    VIT_L,
-    VIT_TINY,
     SamArchitecture,
     infer_architecture,
 )
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.errors import CheckpointError
+from serving.sam.known_checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
 
 if TYPE_CHECKING:
     import torch
     from segment_anything.modeling import Sam
 
 _BLOCK_BYTES = 1 << 20
-_ASSETS = Path(__file__).parent / "assets"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointEntry:
-    """One known checkpoint.
-
-    Attributes:
-        name: what operators call it.
-        file_name: the published file's name.
-        size_bytes: the file's length.
-        sha256: the file's digest, hex.
-        url: where it can be fetched; ``None`` where it lies in this package.
-        architecture: the network it belongs to.
-        automatic: thresholds that suit its scores.
-        summary: one line for a listing.
-    """
-
-    name: str
-    file_name: str
-    size_bytes: int
-    sha256: str
-    url: str | None
-    architecture: SamArchitecture
-    automatic: AutomaticSettings = dataclasses.field(default_factory=AutomaticSettings)
-    summary: str
-
-    @property
-    def embedded_path(self) -> Path | None:
-        """Where the file lies in this package, or ``None``."""
-        return _ASSETS / self.file_name if self.url is None else None
-
-
-_META = "https://dl.fbaipublicfiles.com/segment_anything/"
-EMBEDDED = "vit_tiny"
-
-# Sizes and digests of Meta's files: facebookresearch/segment-anything, README; the file names end
-# in the first six digits of the MD5.
-CHECKPOINTS: dict[str, CheckpointEntry] = {
-    entry.name: entry
-    for entry in (
-        CheckpointEntry(
-            name="vit_tiny",
-            file_name="sam_vit_tiny.pth",
-            size_bytes=4_374_927,
-            sha256="a50962d8fb23ef6bce0c9c033176a4dffd502e54533d984e4522e8c8fd4abffe",
-            url=None,
-            architecture=VIT_TINY,
-            automatic=AutomaticSettings(
-                points_per_side=16,
-                points_per_batch=8,
-                pred_iou_thresh=0.5,
-                stability_score_thresh=0.75,
-            ),
-            summary="embedded, 2 M parameters: for demo, tests and rehearsal, not Meta's SAM",
-        ),
-        CheckpointEntry(
-            name="vit_b",
-            file_name="sam_vit_b_01ec64.pth",
-            size_bytes=375_042_383,
-            sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-            url=_META + "sam_vit_b_01ec64.pth",
-            architecture=VIT_B,
-            summary="Meta's SAM with ViT-B, 91 M parameters",
-        ),
-        CheckpointEntry(
-            name="vit_l",
-            file_name="sam_vit_l_0b3195.pth",
-            size_bytes=1_249_524_607,
-            sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-            url=_META + "sam_vit_l_0b3195.pth",
-            architecture=VIT_L,
-            summary="Meta's SAM with ViT-L, 308 M parameters",
-        ),
-        CheckpointEntry(
-            name="vit_h",
-            file_name="sam_vit_h_4b8939.pth",
-            size_bytes=2_564_550_879,
-            sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-            url=_META + "sam_vit_h_4b8939.pth",
-            architecture=VIT_H,
-            summary="Meta's SAM with ViT-H, 636 M parameters; the most exact",
-        ),
-    )
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +49,6 @@ class LoadedCheckpoint:
     sha256: str
     architecture: SamArchitecture
     automatic: AutomaticSettings
-
-
-def find_entry(name: str) -> CheckpointEntry | None:
-    """Return the known checkpoint of that name or file name, or ``None``."""
-    for entry in CHECKPOINTS.values():
-        if name in (entry.name, entry.file_name):
-            return entry
-    return None
 
 
 def file_sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.checkpoints import CheckpointEntry, LoadedCheckpoint, load_checkpoint
+from serving.sam.checkpoints import LoadedCheckpoint, load_checkpoint
 from serving.sam.embedding import Embedding
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
+from serving.sam.known_checkpoints import CheckpointEntry
 from serving.sam.machine.devices import Precision, choose_device, choose_precision
 from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, in_output_mode
 from serving.sam.prompts import Prompt

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from serving.sam.checkpoints import CHECKPOINTS
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
+from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.sam.machine.allocator import keep_freed_memory
 from serving.sam.prompts import Prompt
 

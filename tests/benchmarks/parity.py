@@ -21,9 +21,10 @@ import numpy as np
 from PIL import Image
 
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
+from serving.sam.checkpoints import LoadedCheckpoint, load_checkpoint
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
+from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.sam.machine.devices import PRECISIONS, Precision
 from tests.agreement import Agreement, compare
 from tests.benchmarks.record import about, write

@@ -167,7 +167,7 @@ def second_checkpoint(path: Path) -> None:
     """Other weights that work as well: the embedded ones, a hair moved."""
     import torch
 
-    from serving.sam.checkpoints import CHECKPOINTS
+    from serving.sam.known_checkpoints import CHECKPOINTS
 
     source = CHECKPOINTS["vit_tiny"].embedded_path
     assert source is not None

@@ -18,8 +18,8 @@ import requests
 from PIL import Image
 
 from scripts.rehearsal.processes import free_port
-from serving.sam.checkpoints import CHECKPOINTS
 from serving.sam.images import RgbImage
+from serving.sam.known_checkpoints import CHECKPOINTS
 from tests.conftest import draw_scene
 
 START_SECONDS = 60

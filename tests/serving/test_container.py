@@ -100,7 +100,7 @@ def test_the_lock_leaves_out_what_the_base_image_has() -> None:
 
 def vertex_environment(port: int) -> dict[str, str]:
     """Exactly what Vertex sets, and what any process has."""
-    from serving.sam.checkpoints import CHECKPOINTS
+    from serving.sam.known_checkpoints import CHECKPOINTS
 
     return {
         "PATH": os.environ["PATH"],

@@ -17,8 +17,8 @@ import requests
 
 from serving.handler import SegmentationHandler
 from serving.predictor import SegmentationPredictor
-from serving.sam.checkpoints import CHECKPOINTS
 from serving.sam.images import RgbImage
+from serving.sam.known_checkpoints import CHECKPOINTS
 from tests.serving.conftest import Server, base64_png, png
 
 Launch = Callable[..., contextlib.AbstractContextManager[Server]]
@@ -123,7 +123,7 @@ def test_a_checkpoint_folder_in_a_bucket(
     launch: Launch, bucket: Callable[[str], str], storage_server: str
 ) -> None:
     from serving.object_access import write_object
-    from serving.sam.checkpoints import CHECKPOINTS
+    from serving.sam.known_checkpoints import CHECKPOINTS
 
     path = CHECKPOINTS["vit_tiny"].embedded_path
     assert path is not None

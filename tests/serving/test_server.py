@@ -273,7 +273,7 @@ def test_the_sdks_own_handler_works_with_our_predictor() -> None:
     from google.cloud.aiplatform.prediction.handler import PredictionHandler
 
     from serving.predictor import SegmentationPredictor
-    from serving.sam.checkpoints import CHECKPOINTS
+    from serving.sam.known_checkpoints import CHECKPOINTS
 
     handler = PredictionHandler(
         str(CHECKPOINTS["vit_tiny"].embedded_path), predictor=SegmentationPredictor

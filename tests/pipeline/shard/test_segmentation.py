@@ -109,7 +109,7 @@ def test_shard_retried_skips_what_its_first_try_finished(local_run: RunParameter
 def test_shard_checkpoint_in_a_bucket(
     local_run: RunParameters, bucket: Callable[[str], str]
 ) -> None:
-    from serving.sam.checkpoints import CHECKPOINTS
+    from serving.sam.known_checkpoints import CHECKPOINTS
 
     entry = CHECKPOINTS["vit_tiny"]
     assert entry.embedded_path is not None

@@ -18,7 +18,7 @@ from scripts.checkpoints.cache import cache_folder, resolve_checkpoint
 from scripts.checkpoints.download import download
 from scripts.cli import app
 from scripts.terminal.errors import OperatorError
-from serving.sam import checkpoints
+from serving.sam import known_checkpoints
 
 CONTENT = os.urandom(3_000_000)
 
@@ -56,12 +56,12 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Publisher)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     entry = dataclasses.replace(
-        checkpoints.CHECKPOINTS["vit_b"],
+        known_checkpoints.CHECKPOINTS["vit_b"],
         size_bytes=len(CONTENT),
         sha256=hashlib.sha256(CONTENT).hexdigest(),
         url=f"http://127.0.0.1:{server.server_port}/sam_vit_b_01ec64.pth",
     )
-    monkeypatch.setitem(checkpoints.CHECKPOINTS, "vit_b", entry)
+    monkeypatch.setitem(known_checkpoints.CHECKPOINTS, "vit_b", entry)
     monkeypatch.setattr(Publisher, "fault", "")
     monkeypatch.setattr(Publisher, "ranges", [])
     monkeypatch.setattr(Publisher, "encodings", [])
@@ -148,7 +148,7 @@ class SilentMeter:
 @pytest.mark.usefixtures("published")
 def test_fetches_of_one_checkpoint_at_once_load_it_once(tmp_path: Path) -> None:
     """The second waits for the first, and finds the file."""
-    entry, target = checkpoints.CHECKPOINTS["vit_b"], tmp_path / "vit_b.pth"
+    entry, target = known_checkpoints.CHECKPOINTS["vit_b"], tmp_path / "vit_b.pth"
     threads = [
         threading.Thread(target=download, args=(entry, target, SilentMeter())) for _ in range(4)
     ]

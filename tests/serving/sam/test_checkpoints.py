@@ -10,14 +10,9 @@ import pytest
 import torch
 
 from serving.sam.architectures import VIT_B, VIT_H, VIT_L, VIT_TINY, infer_architecture
-from serving.sam.checkpoints import (
-    CHECKPOINTS,
-    CheckpointEntry,
-    file_sha256,
-    find_entry,
-    load_checkpoint,
-)
+from serving.sam.checkpoints import file_sha256, load_checkpoint
 from serving.sam.errors import CheckpointError
+from serving.sam.known_checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
 
 SMALL = dataclasses.replace(
     VIT_TINY, image_size=64, encoder_width=32, encoder_depth=2, encoder_heads=2, window_size=4,

@@ -166,7 +166,7 @@ def test_engine_shared_by_threads_gives_each_its_own_answer(engine: Engine) -> N
 
 def test_engine_bf16_stays_close_to_fp32(scene: RgbImage, engine: Engine) -> None:
     """Half the digits, the same masks: IoU of each with the exact one at least 0.97."""
-    from serving.sam.checkpoints import CHECKPOINTS
+    from serving.sam.known_checkpoints import CHECKPOINTS
 
     path = CHECKPOINTS["vit_tiny"].embedded_path
     assert path is not None

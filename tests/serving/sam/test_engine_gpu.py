@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from serving.sam.checkpoints import CHECKPOINTS
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
+from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.sam.machine.devices import Precision
 from serving.sam.masks import MaskRecord, decode_mask
 from serving.sam.prompts import Prompt

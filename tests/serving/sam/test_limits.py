@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from serving.sam.machine.allocator import keep_freed_memory
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.checkpoints import CHECKPOINTS
+from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.sam.engine import Engine
 from tests.conftest import draw_scene
 

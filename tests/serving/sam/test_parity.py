@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.checkpoints import CHECKPOINTS, LoadedCheckpoint, load_checkpoint
+from serving.sam.checkpoints import LoadedCheckpoint, load_checkpoint
 from serving.sam.encoder import FastEncoder
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
+from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 from tests.agreement import Agreement, Record, compare
 from tests.benchmarks.parity import network, official, share
