@@ -1,0 +1,46 @@
+"""The endpoint's answer comes back, and what it refuses is the server's own message."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.checkout import PLATFORM, SERVING
+from scripts.online_predictions.servers import ask_endpoint
+from scripts.terminal.errors import CLOUD, OperatorError
+from tests.stand_ins.outputs import platform_outputs
+from tests.stand_ins.vertex import ENDPOINT, Vertex
+
+
+def outputs_file(path: Path, **serving: object) -> Path:
+    """Outputs of a deployment with an endpoint, or without one."""
+    path.write_text(json.dumps({PLATFORM: platform_outputs("p1"), SERVING: serving}))
+    return path
+
+
+def test_endpoint_answers_or_refuses_with_the_servers_message(
+    vertex: Vertex, shell: None, tmp_path: Path
+) -> None:
+    outputs = outputs_file(
+        tmp_path / "outputs.json", endpoint_resource_name=ENDPOINT, reply_limit_bytes=1000
+    )
+    id_ = vertex.deployed(vertex.uploaded())
+    reply = ask_endpoint(outputs, {"instances": [{"a": 1}], "parameters": {}})
+    assert reply == {"predictions": [{"echo": {"a": 1}}], "deployed_model_id": id_}
+    with pytest.raises(OperatorError, match="the endpoint refuses: bad instance") as caught:
+        ask_endpoint(outputs, {"instances": ["bad"], "parameters": {}})
+    assert caught.value.exit_code == CLOUD
+
+
+def test_what_the_endpoint_cannot_take_is_refused_here(tmp_path: Path) -> None:
+    """Neither case connects to anything."""
+    body = {"instances": ["x" * 1000], "parameters": {}}
+    with pytest.raises(OperatorError, match="holds no endpoint"):
+        ask_endpoint(outputs_file(tmp_path / "a.json"), body)
+    outputs = outputs_file(
+        tmp_path / "b.json", endpoint_resource_name=ENDPOINT, reply_limit_bytes=1000
+    )
+    with pytest.raises(OperatorError, match="this endpoint takes 1000"):
+        ask_endpoint(outputs, body)
