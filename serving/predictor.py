@@ -7,7 +7,6 @@ in different threads, so nothing of a request is kept on the predictor
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
@@ -18,21 +17,29 @@ import orjson
 from google.cloud.aiplatform.prediction.predictor import Predictor
 
 from serving.artifacts import checkpoint_file
-from serving.contract import Instance, Request, parse_request
+from serving.contract import Request, parse_request
 from serving.embedding_cache import EmbeddingCache
 from serving.errors import Refusal, RequestError, error_body
-from serving.object_access import read_object, write_object
+from serving.object_access import write_object
 from serving.parameters import Parameters
-from serving.replies import array_bytes
+from serving.preparation import prepare_instance
+from serving.replies import refuse_large_reply
 from serving.sam.embedding import Embedding
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError
-from serving.sam.images import RgbImage, decode_image
-from serving.sam.masks import MaskRecord, encode_mask
+from serving.sam.masks import encode_mask
 from serving.settings import ServingSettings
 from serving.timing import WorkTimes, grid_points
 from serving.warm_up import warm_up
-from serving.work import Outcome, Prepared, Prompted, Work, outcome_as_json, refuse_failed
+from serving.work import (
+    Outcome,
+    Prepared,
+    Prompted,
+    Work,
+    outcome_as_json,
+    outcome_extent,
+    refuse_failed,
+)
 
 log = logging.getLogger("serving")
 
@@ -108,64 +115,21 @@ class SegmentationPredictor(Predictor):
         work = Work(parameters, names, [])
         for instance in request.instances:
             work.prepared.append(
-                instance if isinstance(instance, Refusal) else self._prepare(instance, parameters)
+                instance
+                if isinstance(instance, Refusal)
+                else prepare_instance(
+                    instance,
+                    parameters,
+                    checkpoint=self.engine.checkpoint,
+                    cache=self.cache,
+                    limits=self.settings,
+                )
             )
         refuse_failed(work.prepared, parameters)
         for item in work.prepared:
             if isinstance(item, Prepared):
                 work.seconds += self._expected_seconds(item)
         return work
-
-    def _prepare(self, instance: Instance, parameters: Parameters) -> Prepared | Refusal:
-        field = f"{instance.field}.{'image_uri' if instance.image is None else 'image'}"
-        limits = self.settings
-        try:
-            data = instance.image
-            if data is None:
-                data = read_object(instance.image_uri, limits.max_image_bytes, field)
-            digest = hashlib.sha256(data).hexdigest()
-            settings = parameters.automatic_settings(self.engine.checkpoint.automatic)
-            embedding = self.cache.get(digest) if instance.prompts else None
-            image = None
-            if embedding is None:
-                image = decode_image(data, field, max_pixels=limits.max_pixels)
-            shape = embedding.original_size_hw if embedding is not None else _shape(image)
-            height, width = shape
-            for number, prompt in enumerate(instance.prompts):
-                suffix = f".objects[{number}]" if instance.several else ""
-                prompt.check_inside(width, height, instance.field + suffix)
-            side = self.engine.checkpoint.architecture.mask_input_size
-            for logits in instance.mask_inputs:
-                if logits.shape != (1, side, side):
-                    raise RequestError(
-                        f"{instance.field}.mask_input: expected shape (1, {side}, {side}), "
-                        f"got {logits.shape}"
-                    )
-            expected = len(instance.prompts) * (3 if instance.multimask_output else 1)
-            self._refuse_large_reply(instance.field, expected or 1, height, width, parameters)
-        except InputError as error:
-            return RequestError(str(error))
-        except Refusal as error:
-            return error
-        return Prepared(
-            instance=instance, digest=digest, image=image, embedding=embedding, settings=settings
-        )
-
-    def _refuse_large_reply(
-        self, field: str, masks: int, height: int, width: int, parameters: Parameters
-    ) -> None:
-        """Nested lists are foreseeably large; nothing is made for a reply that will not fit."""
-        if parameters.mask_format != "array" or parameters.output_uri:
-            return
-        limit = self.settings.reply_limit_bytes
-        expected = array_bytes(masks, height, width)
-        if expected > limit:
-            raise RequestError(
-                f"{field}: {masks} mask(s) of {width} x {height} as nested lists are about "
-                f"{expected} bytes, more than this endpoint's {limit}; "
-                'ask for "mask_format": "rle", fewer masks, or name an output_uri',
-                422,
-            )
 
     def _expected_seconds(self, item: Prepared) -> float:
         if item.instance.prompts:
@@ -249,7 +213,12 @@ class SegmentationPredictor(Predictor):
                 failed = error_body(outcome.status_code, outcome.message)
                 predictions.append({"file_path": name, **failed})
                 continue
-            self._refuse_large_reply(f"instances[{number}]", *_extent(outcome), work.parameters)
+            refuse_large_reply(
+                f"instances[{number}]",
+                *outcome_extent(outcome),
+                work.parameters,
+                self.settings.reply_limit_bytes,
+            )
             item = work.prepared[number]
             several = isinstance(item, Prepared) and item.instance.several
             fields = outcome_as_json(outcome, several, work.parameters)
@@ -263,21 +232,5 @@ class SegmentationPredictor(Predictor):
         return {"predictions": predictions}
 
 
-def _shape(image: RgbImage | None) -> tuple[int, int]:
-    return (0, 0) if image is None else (image.shape[0], image.shape[1])
-
-
 def _points(item: Prepared) -> int:
     return max(grid_points(item.settings)[1], 1)
-
-
-def _extent(outcome: Prompted | list[MaskRecord]) -> tuple[int, int, int]:
-    """How many masks an outcome has, and their height and width."""
-    if isinstance(outcome, Prompted):
-        rles = [rle for group in outcome.masks for rle in group]
-    else:
-        rles = [record["segmentation"] for record in outcome]
-    if not rles:
-        return 0, 0, 0
-    height, width = rles[0]["size"]
-    return len(rles), height, width

@@ -98,3 +98,15 @@ def outcome_as_json(
             [logits_in_format(mask, form) for mask in group] for group in outcome.logits
         ]
     return fields if several else {name: values[0] for name, values in fields.items()}
+
+
+def outcome_extent(outcome: Prompted | list[MaskRecord]) -> tuple[int, int, int]:
+    """How many masks an outcome has, and their height and width."""
+    if isinstance(outcome, Prompted):
+        rles = [rle for group in outcome.masks for rle in group]
+    else:
+        rles = [record["segmentation"] for record in outcome]
+    if not rles:
+        return 0, 0, 0
+    height, width = rles[0]["size"]
+    return len(rles), height, width

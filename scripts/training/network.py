@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import math
 
-import torch
-import torch.nn.functional as F
-from segment_anything.modeling import MaskDecoder, Sam, image_encoder
-from torch import nn
+from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 
-from scripts.training.prompts import BOX_TOP_LEFT, PADDING
+ensure_torchvision_ops()  # before segment_anything, which imports torchvision
+
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from segment_anything.modeling import MaskDecoder, Sam, image_encoder  # noqa: E402
+from torch import nn  # noqa: E402
+
+from scripts.training.prompts import BOX_TOP_LEFT, PADDING  # noqa: E402
 
 
 def _relative_positions(q_size: int, k_size: int, table: torch.Tensor) -> torch.Tensor:

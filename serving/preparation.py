@@ -1,0 +1,84 @@
+"""An instance before prediction: its image fetched and decoded, its prompts checked against it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from serving.contract import Instance
+from serving.embedding_cache import EmbeddingCache
+from serving.errors import Refusal, RequestError
+from serving.object_access import read_object
+from serving.parameters import Parameters
+from serving.replies import refuse_large_reply
+from serving.sam.checkpoints import LoadedCheckpoint
+from serving.sam.errors import InputError
+from serving.sam.images import RgbImage, decode_image
+from serving.settings import ServingSettings
+from serving.work import Prepared
+
+
+def prepare_instance(
+    instance: Instance,
+    parameters: Parameters,
+    *,
+    checkpoint: LoadedCheckpoint,
+    cache: EmbeddingCache,
+    limits: ServingSettings,
+) -> Prepared | Refusal:
+    """Fetch, decode and check an instance; return what is wrong with it instead of raising.
+
+    Args:
+        instance: as the request gives it.
+        parameters: of the request.
+        checkpoint: the loaded network, for its thresholds and its size of mask inputs.
+        cache: embeddings of earlier images; a prompted image in it is not decoded again.
+        limits: of this server.
+    """
+    try:
+        return _prepared(instance, parameters, checkpoint, cache, limits)
+    except InputError as error:
+        return RequestError(str(error))
+    except Refusal as error:
+        return error
+
+
+def _prepared(
+    instance: Instance,
+    parameters: Parameters,
+    checkpoint: LoadedCheckpoint,
+    cache: EmbeddingCache,
+    limits: ServingSettings,
+) -> Prepared:
+    field = f"{instance.field}.{'image_uri' if instance.image is None else 'image'}"
+    data = instance.image
+    if data is None:
+        data = read_object(instance.image_uri, limits.max_image_bytes, field)
+    digest = hashlib.sha256(data).hexdigest()
+    settings = parameters.automatic_settings(checkpoint.automatic)
+    embedding = cache.get(digest) if instance.prompts else None
+    image: RgbImage | None = None
+    if embedding is None:
+        image = decode_image(data, field, max_pixels=limits.max_pixels)
+        height, width = image.shape[:2]
+    else:
+        height, width = embedding.original_size_hw
+    _check_prompts(instance, width, height, checkpoint.architecture.mask_input_size)
+    masks = len(instance.prompts) * (3 if instance.multimask_output else 1)
+    refuse_large_reply(
+        instance.field, masks or 1, height, width, parameters, limits.reply_limit_bytes
+    )
+    return Prepared(
+        instance=instance, digest=digest, image=image, embedding=embedding, settings=settings
+    )
+
+
+def _check_prompts(instance: Instance, width: int, height: int, mask_side: int) -> None:
+    for number, prompt in enumerate(instance.prompts):
+        suffix = f".objects[{number}]" if instance.several else ""
+        prompt.check_inside(width, height, instance.field + suffix)
+    for logits in instance.mask_inputs:
+        if logits.shape != (1, mask_side, mask_side):
+            raise RequestError(
+                f"{instance.field}.mask_input: expected shape (1, {mask_side}, {mask_side}), "
+                f"got {logits.shape}"
+            )
