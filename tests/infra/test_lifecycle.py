@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import tftest
 from infra.stacks import PLATFORM, SERVING
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.schema.snapshot import resource_block
-from tests.infra.deployment import STACKS, Deployment
+from tests.infra.deployment import STACKS, Deployment, document
 
 Deploy = Callable[..., Deployment]
 
@@ -252,8 +253,24 @@ def test_state_goes_to_a_bucket_by_setting(deployment: Deploy) -> None:
     assert "resource.name.startsWith" in text  # CI may write the state's lock, and only there
 
 
+def test_state_stays_in_the_folder_that_is_named(deployment: Deploy) -> None:
+    """A rehearsal names its own, so that it never meets the state of something real."""
+    made = deployment(state_folder="/a/folder")
+    backend = document(made.stacks, PLATFORM)["terraform"]["backend"]
+    assert backend == {"local": {"path": f"/a/folder/terraform.{PLATFORM}.tfstate"}}
+
+
 def test_synthesized_documents_name_no_machine(deployment: Deploy, tmp_path: Path) -> None:
-    """They work with plain Terraform wherever they are copied."""
+    """They work with plain Terraform wherever they are copied, and need neither Node nor Python."""
     made = deployment()
     for stack in STACKS:
-        assert str(tmp_path) not in (made.stacks / stack / "cdk.tf.json").read_text("utf-8")
+        source = made.stacks / stack / "cdk.tf.json"
+        assert str(tmp_path) not in source.read_text("utf-8")
+        copied = tmp_path / "else" / "where" / "in" / stack
+        copied.mkdir(parents=True)
+        shutil.copy(source, copied)
+        test = tftest.TerraformTest(str(copied), env=made.environment)
+        test.setup(cleanup_on_exit=False)
+        test.apply()
+        assert test.output()
+    assert (tmp_path / "else" / f"terraform.{SERVING}.tfstate").exists()

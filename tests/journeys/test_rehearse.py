@@ -19,6 +19,9 @@ from scripts.cloud.deployment import Deployment
 from scripts.rehearsal.journey import STEPS, Journey
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.step_list import StepList
+from serving.sam.engine import Engine
+from tests.command_line import sam_vertex
+from tests.journeys.model_life import Operator, live_through_everything
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 needs_cdktf = pytest.mark.skipif(
@@ -29,23 +32,36 @@ needs_cdktf = pytest.mark.skipif(
 
 def processes_of(temporary: Path) -> list[bytes]:
     """The commands of all processes that were given this folder for temporary files."""
-    found = []
+    commands = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if f"TMPDIR={temporary}\0".encode() in (path / "environ").read_bytes():
-                found.append((path / "cmdline").read_bytes())
-    return [command for command in found if command]
+                commands.append((path / "cmdline").read_bytes())
+    return [command for command in commands if command]
 
 
 @needs_cdktf
-def test_whole_journey_leaves_a_report_and_nothing_else(tmp_path: Path) -> None:
-    temporary, output = tmp_path / "tmp", tmp_path / "rehearsal"
+def test_whole_journey_leaves_a_report_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    """With everything that a model lives through in the middle of it."""
+    temporary, output, life = (tmp_path / name for name in ("tmp", "rehearsal", "life"))
     temporary.mkdir()
-    done = subprocess.run(
-        [PROGRAM, "rehearse", "--output", str(output), "--json"],
-        cwd=tmp_path, env={**os.environ, "TMPDIR": str(temporary)},
-        capture_output=True, text=True, check=False, timeout=500,
-    )  # fmt: skip
+    life.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    class WithALife(Journey):
+        def _predict(self) -> None:
+            super()._predict()
+            with pytest.MonkeyPatch.context() as patch:
+                # This process is a client as well, and trusts the endpoint's name.
+                patch.setenv("REQUESTS_CA_BUNDLE", str(self._cloud.home / "vertex.pem"))
+                operator = Operator(self._cloud, self._settings)
+                live_through_everything(operator, engine, life)
+
+    monkeypatch.setattr("scripts.commands.rehearse.Journey", WithALife)
+    done = sam_vertex("rehearse", "--output", output, "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["resources"], summary["images"]) == (63, 6)
@@ -58,9 +74,9 @@ def test_whole_journey_leaves_a_report_and_nothing_else(tmp_path: Path) -> None:
     assert "broken.jpg" in (output / "run" / "failed.jsonl").read_text()
     assert list((output / "predictions").glob("*.overlay.png"))
     # The outputs are exactly what the scripts read.
-    found = Deployment.from_outputs(output / "outputs.json")
-    assert found.bucket_name == "rehearsed-project-sam"
-    assert found.endpoint_dns.startswith("https://sam-endpoint.us-west1-")
+    deployment = Deployment.from_outputs(output / "outputs.json")
+    assert deployment.bucket_name == "rehearsed-project-sam"
+    assert deployment.endpoint_dns.startswith("https://sam-endpoint.us-west1-")
     outputs = json.loads((output / "outputs.json").read_text())
     fields = {name for stack in outputs.values() for name in stack}
     assert fields == set(Deployment.__dataclass_fields__), "outputs and Deployment differ"

@@ -1,4 +1,4 @@
-"""Real model servers, each a process with the variables that Vertex sets."""
+"""Real model servers with the variables that Vertex sets: processes, or threads of this one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from serving.sam.images import RgbImage
 from serving.sam.known_checkpoints import CHECKPOINTS
 from tests.conftest import draw_scene
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 def png(image: RgbImage) -> bytes:
@@ -35,11 +36,10 @@ def base64_png(width: int = 320, height: int = 240) -> str:
     return base64.b64encode(png(draw_scene(width, height))).decode()
 
 
-class Server:
-    """A running model server."""
+class Client:
+    """What a client of a model server does."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-        self.process, self.log = process, log
+    def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
 
     def post(self, content: Any = None, **arguments: Any) -> requests.Response:
@@ -62,19 +62,33 @@ class Server:
         }
 
 
-@contextlib.contextmanager
-def model_server(folder: Path, *, wait: bool = True, **variables: str) -> Iterator[Server]:
-    port = free_port()
-    artifacts = str(CHECKPOINTS["vit_tiny"].embedded_path)
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("AIP_", "SERVING_"))},
-        "AIP_STORAGE_URI": artifacts,
+class Server(Client):
+    """A model server that is a process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        super().__init__(port)
+        self.process, self.log = process, log
+
+
+def vertex_variables(port: int) -> dict[str, str]:
+    """What Vertex sets in a container, for the embedded checkpoint."""
+    return {
+        "AIP_STORAGE_URI": str(CHECKPOINTS["vit_tiny"].embedded_path),
         "AIP_HTTP_PORT": str(port),
         "AIP_HEALTH_ROUTE": "/health",
         "AIP_PREDICT_ROUTE": "/predict",
         "AIP_MODE": "PREDICTION",
         "AIP_MODE_VERSION": "1.0.0",
         "AIP_FRAMEWORK": "CUSTOM_CONTAINER",
+    }
+
+
+@contextlib.contextmanager
+def model_server(folder: Path, *, wait: bool = True, **variables: str) -> Iterator[Server]:
+    port = free_port()
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AIP_", "SERVING_"))},
+        **vertex_variables(port),
         **variables,
     }
     log = folder / f"server-{port}.log"
@@ -118,5 +132,42 @@ def launch(
 
     def start(**arguments: Any) -> contextlib.AbstractContextManager[Server]:
         return model_server(folder, **arguments)
+
+    return start
+
+
+@pytest.fixture
+def serve_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., contextlib.AbstractContextManager[Client]]:
+    """Serve in a thread of this process, with variables of one's own; yields when it is ready.
+
+    The same server, handler and predictor over HTTP; what is saved is the start of a process.
+    """
+
+    @contextlib.contextmanager
+    def start(**variables: str) -> Iterator[Client]:
+        import uvicorn
+
+        from serving.server import DEFAULTS, ModelServer
+
+        port = free_port()
+        for name, value in {**DEFAULTS, **vertex_variables(port), **variables}.items():
+            monkeypatch.setenv(name, value)
+        app = ModelServer()
+        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not (server.started and app.handler.ready):
+                assert app.handler.failure is None, app.handler.failure
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield Client(port)
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
     return start

@@ -15,19 +15,29 @@ from typing import Any
 import pytest
 import requests
 
+from scripts.rehearsal.processes import free_port
 from serving.handler import SegmentationHandler
 from serving.predictor import SegmentationPredictor
 from serving.sam.images import RgbImage
 from serving.sam.known_checkpoints import CHECKPOINTS
-from tests.serving.conftest import Server, base64_png, png
+from serving.server import DEFAULTS, main
+from tests.serving.conftest import (
+    START_SECONDS,
+    Client,
+    Server,
+    base64_png,
+    png,
+    vertex_variables,
+)
 
 Launch = Callable[..., contextlib.AbstractContextManager[Server]]
+ServeHere = Callable[..., contextlib.AbstractContextManager[Client]]
 POINT = {"file_path": "a.png", "image": base64_png(), "input_point": [80, 95], "input_label": [1]}
 
 
 def test_the_port_is_open_before_the_model_is_loaded(launch: Launch) -> None:
     with launch(wait=False) as starting:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + START_SECONDS
         status = 0
         while status == 0 and time.monotonic() < deadline:
             with contextlib.suppress(requests.ConnectionError):
@@ -47,19 +57,32 @@ def test_a_server_without_usable_checkpoint_ends_and_says_why(
 ) -> None:
     corrupt = tmp_path / "mine.pth"
     corrupt.write_bytes(b"not a checkpoint" * 100)
-    for uri, message in ((str(corrupt), "mine.pth"), (str(tmp_path / "none"), "no such file")):
-        with launch(wait=False, AIP_STORAGE_URI=uri) as failing:
-            assert failing.process.wait(60) == 1
-            assert message in failing.log.read_text()
-    with launch(wait=False, SERVING_DEVICE="tpu-v9") as failing:
+    with launch(wait=False, AIP_STORAGE_URI=str(corrupt)) as failing:
         assert failing.process.wait(60) == 1
-        assert "tpu-v9" in failing.log.read_text()
-    with launch(wait=False, SERVING_PRECISON="fp32") as failing:
-        assert failing.process.wait(60) == 1
-        assert "SERVING_PRECISON" in failing.log.read_text()
+        assert "mine.pth" in failing.log.read_text()
 
 
-def test_the_limits_of_a_shared_endpoint(launch: Launch) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AIP_STORAGE_URI", "/nowhere/at/all", "no such file"),
+        ("SERVING_DEVICE", "tpu-v9", "tpu-v9"),
+        ("SERVING_PRECISON", "fp32", "SERVING_PRECISON"),
+    ],
+)
+def test_a_server_that_is_told_something_wrong_ends_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str], name: str, value: str, message: str,
+) -> None:  # fmt: skip
+    """The entry point itself, in this process."""
+    for variable, content in {**DEFAULTS, **vertex_variables(free_port()), name: value}.items():
+        monkeypatch.setenv(variable, content)
+    monkeypatch.setattr("serving.server.keep_freed_memory", lambda: None)  # of the container's own
+    assert main("127.0.0.1") == 1
+    assert message in caplog.text + capsys.readouterr().err
+
+
+def test_the_limits_of_a_shared_endpoint(serve_here: ServeHere) -> None:
     limits = {
         "SERVING_REPLY_LIMIT_BYTES": "200000",
         "SERVING_MAX_BODY_BYTES": "300000",
@@ -67,7 +90,7 @@ def test_the_limits_of_a_shared_endpoint(launch: Launch) -> None:
         "SERVING_MAX_PIXELS": "100000",
         "SERVING_EMBEDDING_CACHE_BYTES": "0",
     }
-    with launch(**limits) as shared:
+    with serve_here(**limits) as shared:
         array = shared.post({"instances": [POINT], "parameters": {"mask_format": "array"}})
         assert array.status_code == 422
         assert '"mask_format": "rle"' in array.json()["error"]["message"]
@@ -90,13 +113,13 @@ def test_the_limits_of_a_shared_endpoint(launch: Launch) -> None:
 
 
 def test_objects_of_a_bucket_are_read_and_written_where_it_is_allowed(
-    launch: Launch, bucket: Callable[[str], str], storage_server: str, scene: RgbImage
+    serve_here: ServeHere, bucket: Callable[[str], str], storage_server: str, scene: RgbImage
 ) -> None:
     from serving.object_access import read_object, write_object
 
     write_object(bucket("images/a.png"), png(scene), "test")
     write_object(bucket("secret/a.png"), png(scene), "test")
-    with launch(
+    with serve_here(
         SERVING_READ_PREFIXES=bucket("images"),
         SERVING_WRITE_PREFIXES=bucket("out"),
         STORAGE_EMULATOR_HOST=storage_server,
@@ -120,7 +143,7 @@ def test_objects_of_a_bucket_are_read_and_written_where_it_is_allowed(
 
 
 def test_a_checkpoint_folder_in_a_bucket(
-    launch: Launch, bucket: Callable[[str], str], storage_server: str
+    serve_here: ServeHere, bucket: Callable[[str], str], storage_server: str
 ) -> None:
     from serving.object_access import write_object
     from serving.sam.known_checkpoints import CHECKPOINTS
@@ -133,20 +156,19 @@ def test_a_checkpoint_folder_in_a_bucket(
         "STORAGE_EMULATOR_HOST": storage_server,
         "GOOGLE_CLOUD_PROJECT": "rehearsal",
     }
-    with launch(**cloud) as served:
+    with serve_here(**cloud) as served:
         assert served.predict(POINT)
     write_object(bucket("sam-checkpoint/other.pth"), b"x", "test")
-    with launch(wait=False, **cloud) as failing:
-        assert failing.process.wait(60) == 1
-        assert "SERVING_CHECKPOINT" in failing.log.read_text()
-    with launch(**cloud, SERVING_CHECKPOINT="sam_vit_tiny.pth") as served:
+    with pytest.raises(AssertionError, match="SERVING_CHECKPOINT"), serve_here(**cloud):
+        pass
+    with serve_here(**cloud, SERVING_CHECKPOINT="sam_vit_tiny.pth") as served:
         assert served.predict(POINT)
 
 
-def test_a_busy_server_says_when_to_come_back(launch: Launch) -> None:
+def test_a_busy_server_says_when_to_come_back(serve_here: ServeHere) -> None:
     """With no queue, what meets work in progress is told so at once; later it is served."""
     long = {"instances": [{"image": base64_png(900, 700)}], "parameters": {"points_per_side": 24}}
-    with launch(SERVING_QUEUE_SECONDS="0") as server:
+    with serve_here(SERVING_QUEUE_SECONDS="0") as server:
         client = threading.Thread(target=lambda: server.post(long))
         client.start()
         time.sleep(0.5)  # the long one first: with no queue, it would be told to come back as well
