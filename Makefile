@@ -31,7 +31,8 @@ check: setup static ## lint, types, import directions, and the quick tests
 test: setup static ## the same with all tests, as CI runs it: nine minutes on two cores
 	$(BIN)/pytest $(WORKERS) --durations 10
 
-WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+PROCESSES ?= 2
+WORKERS := --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 static:
 	$(BIN)/ruff check .

@@ -8,27 +8,20 @@ journeys show.
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import os
 import uuid
 from pathlib import Path
 from typing import Any
 
-import grpc
 import tftest
-from tfplugin_proto import tfplugin6_5_pb2_grpc as pb_grpc
 
 from infra.checks import checked
 from infra.settings import Settings
 from infra.stacks import PLATFORM, SERVING, build
-from scripts.rehearsal.google_provider.objects import Objects
-from scripts.rehearsal.google_provider.protocol.plugin import APP_PROTOCOL, WORKERS
-from scripts.rehearsal.google_provider.protocol.servicer import Provider
-from scripts.rehearsal.google_provider.schema.bundle import ADDRESS
-from scripts.rehearsal.google_provider.services.service import Service
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.local_cloud import Cloud
+from tests.stand_ins.attached_provider import AttachedProvider
 
 STACKS = (PLATFORM, SERVING)
 KEY = "projects/keys/locations/us-west1/keyRings/company/cryptoKeys/sam"
@@ -77,37 +70,6 @@ def synthesize(folder: Path, **settings: Any) -> Path:
 def document(stacks: Path, stack: str) -> dict[str, Any]:
     """The synthesized document of one stack."""
     return dict(json.loads((stacks / stack / "cdk.tf.json").read_text("utf-8")))
-
-
-class AttachedProvider:
-    """The provider's stand-in as a thread of this process, to which Terraform attaches.
-
-    Args:
-        world: what exists.
-        storage_url: address of the storage stand-in.
-    """
-
-    def __init__(self, world: World, storage_url: str) -> None:
-        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=WORKERS))
-        provider = Provider(Service(world, Objects(storage_url)))
-        pb_grpc.add_ProviderServicer_to_server(provider, self._server)
-        self._port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
-
-    def environment(self) -> dict[str, str]:
-        """The variable by which Terraform attaches instead of starting a plugin."""
-        attached = {
-            "Protocol": "grpc",
-            "ProtocolVersion": APP_PROTOCOL,
-            "Pid": os.getpid(),
-            "Test": True,  # Terraform leaves the process alone when it ends
-            "Addr": {"Network": "tcp", "String": f"127.0.0.1:{self._port}"},
-        }
-        return {"TF_REATTACH_PROVIDERS": json.dumps({ADDRESS: attached})}
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.stop(grace=None)
 
 
 class Deployment:

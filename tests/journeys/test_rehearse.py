@@ -41,6 +41,7 @@ def processes_of(temporary: Path) -> list[bytes]:
 
 
 @needs_cdktf
+@pytest.mark.timeout(1800)  # three minutes on an idle machine
 def test_whole_journey_leaves_a_report_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
 ) -> None:

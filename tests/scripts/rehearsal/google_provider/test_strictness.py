@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.local_cloud import Cloud
+from tests.stand_ins.attached_provider import AttachedProvider
 
 BUCKET = {"name": "a-bucket-of-tests", "location": "us-west1", "project": "p-tests"}
 REPOSITORY = {"repository_id": "r", "format": "DOCKER", "location": "us-west1"}
@@ -25,9 +27,14 @@ RULE = {"condition": {"age": 1}}
 
 
 def terraform(
-    folder: Path, cloud: Cloud, resources: dict[str, Any], *arguments: str, world: Path
+    folder: Path,
+    cloud: Cloud,
+    resources: dict[str, Any],
+    *arguments: str,
+    world: Path,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Terraform on some resources."""
+    """Run Terraform on some resources; without variables it starts the provider by itself."""
     (folder / "main.tf.json").write_text(
         json.dumps(
             {
@@ -41,6 +48,7 @@ def terraform(
         "PATH": os.environ["PATH"],
         **cloud.environment(),
         "SAM_REHEARSAL_WORLD": str(world),
+        **(variables or {}),
     }
 
     def call(*command: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +61,18 @@ def terraform(
         initialized = call("init", "-no-color")
         assert initialized.returncode == 0, initialized.stderr
     return call(*arguments, "-no-color")
+
+
+def attached(
+    folder: Path, cloud: Cloud, resources: dict[str, Any], *arguments: str, world: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run Terraform on some resources, attached to a provider in this process."""
+    provider = AttachedProvider(World(world), cloud.storage_url)
+    try:
+        variables = provider.environment()
+        return terraform(folder, cloud, resources, *arguments, world=world, variables=variables)
+    finally:
+        provider.close()
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +166,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_configuration_is_refused_by_validate(
     kind: str, values: dict[str, Any], message: str, folder: Path, cloud: Cloud
 ) -> None:
-    done = terraform(folder, cloud, {kind: {"it": values}}, "validate", world=folder / "world.json")
+    done = attached(folder, cloud, {kind: {"it": values}}, "validate", world=folder / "world.json")
     assert done.returncode == 1
     text = " ".join(done.stderr.split())
     assert message in text or message.replace('"', "") in text.replace('"', "")
@@ -193,7 +213,7 @@ def test_apply_is_refused_by_the_service(
             f"{enabled_project}/{api}.googleapis.com": {}
             for api in ("storage", "cloudkms", "notebooks", "aiplatform", "iam")
         }
-    done = terraform(
+    done = attached(
         tmp_path, cloud, {kind: {"it": values}}, "apply", "-auto-approve", world=world.path
     )
     assert done.returncode == 1
