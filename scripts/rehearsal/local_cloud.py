@@ -59,6 +59,10 @@ class Cloud:
             "SAM_STATE_BUCKET": "",
             "CHECKPOINT_DISABLE": "1",
             "CI": "1",  # cdktf writes plain lines
+            # Else cdktf links the provider into a cache in the home folder, which other
+            # rehearsals, and deployments to the real cloud, use as well.
+            "CDKTF_DISABLE_PLUGIN_CACHE_ENV": "1",
+            "TF_PLUGIN_CACHE_DIR": "",
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
         }
 

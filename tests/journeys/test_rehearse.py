@@ -81,7 +81,9 @@ def test_whole_journey_leaves_a_report_and_nothing_else(
     outputs = json.loads((output / "outputs.json").read_text())
     fields = {name for stack in outputs.values() for name in stack}
     assert fields == set(Deployment.__dataclass_fields__), "outputs and Deployment differ"
-    assert list(temporary.iterdir()) == [] and processes_of(temporary) == []
+    # torch itself keeps a folder there for this process.
+    left = [path.name for path in temporary.iterdir() if not path.name.startswith("torchinductor")]
+    assert left == [] and processes_of(temporary) == []
 
 
 @needs_cdktf
