@@ -16,9 +16,9 @@ def _import_bindings_module_by_module() -> None:
     is needed by a submodule. Where somebody imported the package before us, theirs stays.
     """
     name = "cdktf_cdktf_provider_google"
-    found = importlib.util.find_spec(name) if name not in sys.modules else None
-    if found is not None:
-        sys.modules[name] = importlib.util.module_from_spec(found)
+    spec = importlib.util.find_spec(name) if name not in sys.modules else None
+    if spec is not None:
+        sys.modules[name] = importlib.util.module_from_spec(spec)
 
 
 _import_bindings_module_by_module()

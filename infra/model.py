@@ -114,8 +114,8 @@ class Model(Construct):
         release.add_override("lifecycle.precondition", checks)
         # A bare reference, which is all that is allowed here; ``fqn`` would be an interpolation.
         identity = f"{endpoint.terraform_resource_type}.{endpoint.friendly_unique_id}.id"
-        for one in (teardown, release):
-            one.add_override("lifecycle.replace_triggered_by", [identity])
+        for resource in (teardown, release):
+            resource.add_override("lifecycle.replace_triggered_by", [identity])
 
     def _objects(self, id_: str, settings: Settings, prefix: str) -> DataGoogleStorageBucketObjects:
         bucket = settings.bucket_name

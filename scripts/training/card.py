@@ -31,19 +31,19 @@ def clicked_scenes(engine: Engine, cutouts: Path | None, count: int = 8) -> RgbI
     rng = np.random.default_rng(SCENE_SEED)
     columns = []
     for _ in range(count):
-        found = scene(rng, materials)
-        embedding = engine.embed(found.image)
+        drawn_scene = scene(rng, materials)
+        embedding = engine.embed(drawn_scene.image)
         records, points = [], []
-        for mask in found.objects:
+        for mask in drawn_scene.objects:
             point = interior_point(mask)
             answer = point_mask(engine, embedding, point)
             records.append(MaskRecord(segmentation=encode_mask(answer), area=int(answer.sum())))
             points.append(point)
-        drawn = draw_overlay(found.image, records)
+        drawn = draw_overlay(drawn_scene.image, records)
         for point in points:
             cv2.circle(drawn, point, 3, (255, 255, 255), -1, cv2.LINE_AA)
             cv2.circle(drawn, point, 2, (0, 0, 0), -1, cv2.LINE_AA)
-        columns.append(np.vstack([found.image, drawn]))
+        columns.append(np.vstack([drawn_scene.image, drawn]))
     return np.hstack(columns)
 
 

@@ -51,8 +51,10 @@ def iou(first: Mask, second: Mask) -> float:
 
 def point_mask(engine: Engine, embedding: Embedding, point: tuple[float, float]) -> Mask:
     """The best of three masks by predicted IoU, for one click."""
-    found = engine.predict(embedding, Prompt(points=(point,), labels=(1,)), multimask_output=True)
-    return np.asarray(found.masks[found.scores.argmax()])
+    prediction = engine.predict(
+        embedding, Prompt(points=(point,), labels=(1,)), multimask_output=True
+    )
+    return np.asarray(prediction.masks[prediction.scores.argmax()])
 
 
 def box_mask(engine: Engine, embedding: Embedding, box: NDArray[np.float32]) -> Mask:
@@ -75,10 +77,10 @@ def evaluate_scenes(engine: Engine, cutouts: Path | None, count: int) -> dict[st
     rng = np.random.default_rng(SCENE_SEED)
     results = []
     for _ in range(count):
-        found = scene(rng, materials)
-        masks = [mask for mask in found.objects if mask.sum() >= 100]
+        drawn_scene = scene(rng, materials)
+        masks = [mask for mask in drawn_scene.objects if mask.sum() >= 100]
         if masks:
-            embedding = engine.embed(found.image)
+            embedding = engine.embed(drawn_scene.image)
             results += [prompted(engine, embedding, [mask]) for mask in masks]
     point, box = np.mean(results, axis=0)
     return {"objects": len(results), "point": float(point), "box": float(box)}
@@ -106,14 +108,14 @@ def evaluate_coins(engine: Engine) -> dict[str, float]:
     masks = coin_masks(picture)
     image = np.ascontiguousarray(np.repeat(picture[:, :, None], 3, axis=2))
     point, box = prompted(engine, engine.embed(image), masks)
-    found = [decode_mask(record["segmentation"]) for record in engine.generate(image)]
-    table = np.array([[iou(mask, coin) for coin in masks] for mask in found])
-    table = table.reshape(len(found), len(masks))
+    automatic_masks = [decode_mask(record["segmentation"]) for record in engine.generate(image)]
+    table = np.array([[iou(mask, coin) for coin in masks] for mask in automatic_masks])
+    table = table.reshape(len(automatic_masks), len(masks))
     return {
         "coins": len(masks),
         "point": point,
         "box": box,
-        "automatic_masks": len(found),
+        "automatic_masks": len(automatic_masks),
         "automatic_found": int((table.max(axis=0, initial=0) >= 0.75).sum()),
         "automatic_false": int((table.max(axis=1, initial=0) < 0.5).sum()),
     }

@@ -60,14 +60,14 @@ def tight_box(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _choose(
-    rng: np.random.Generator, found: Scene, window: tuple[slice, slice], smallest: int
+    rng: np.random.Generator, source: Scene, window: tuple[slice, slice], smallest: int
 ) -> list[NDArray[np.bool_]]:
     def visible(masks: list[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
         cut = [mask[window] for mask in masks]
         return [mask for mask in cut if np.count_nonzero(mask) >= smallest]
 
-    objects, parts = visible(found.objects), visible(found.parts)
-    background = visible([found.background]) if found.background is not None else []
+    objects, parts = visible(source.objects), visible(source.parts)
+    background = visible([source.background]) if source.background is not None else []
     chosen = []
     for _ in range(PROMPTS):
         kind = rng.random()
@@ -105,7 +105,7 @@ def batch(rng: np.random.Generator, materials: Materials, size: int, side: int) 
     valids, targets, coords, labels, offsets = [], [], [], [], []
     crops_per_scene = 2 if side < SIDE else 1
     while len(images) < size:
-        found = scene(rng, materials)
+        drawn_scene = scene(rng, materials)
         for _ in range(crops_per_scene):
             left, top = (
                 rng.integers(0, (SIDE - side) // PATCH + 1, 2) * PATCH if side < SIDE else (0, 0)
@@ -118,7 +118,7 @@ def batch(rng: np.random.Generator, materials: Materials, size: int, side: int) 
                     valid[cut:] = False
                 else:
                     valid[:, cut:] = False
-            masks = [m & valid for m in _choose(rng, found, window, max(side // 5, 24))]
+            masks = [m & valid for m in _choose(rng, drawn_scene, window, max(side // 5, 24))]
             if not masks or len(images) == size or any(m.sum() < 16 for m in masks):
                 continue
             drawn = [_prompt(rng, mask) for mask in masks]
@@ -126,7 +126,7 @@ def batch(rng: np.random.Generator, materials: Materials, size: int, side: int) 
                 cv2.resize(m.astype(np.uint8) * 255, (side // 2, side // 2), None, 0, 0, 3)
                 for m in masks
             ]
-            images.append(found.image[window])
+            images.append(drawn_scene.image[window])
             valids.append(valid)
             targets.append(np.stack(half))
             coords.append(np.stack([points for points, _ in drawn]))

@@ -20,20 +20,20 @@ IMAGE = f"us-west1-docker.pkg.dev/my-project/sam-images/sam@{DIGEST}"
 CHECKPOINT = "gs://my-project-sam/sam-checkpoint/sam_vit_b_01ec64"
 
 
-def terraform_data(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {plain(name): one for name, one in found["resource"]["terraform_data"].items()}
+def terraform_data(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {plain(name): resource for name, resource in stack["resource"]["terraform_data"].items()}
 
 
 def test_without_an_image_there_is_only_an_endpoint(tmp_path: Path) -> None:
-    found = document(synthesize(tmp_path), SERVING)
-    assert set(found["resource"]) == {"google_vertex_ai_endpoint"}
-    assert "data" not in found
+    stack = document(synthesize(tmp_path), SERVING)
+    assert set(stack["resource"]) == {"google_vertex_ai_endpoint"}
+    assert "data" not in stack
 
 
 def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path) -> None:
     """Destroy provisioners know only themselves; nothing is created before it is destroyed."""
-    found = document(synthesize(tmp_path, image=IMAGE, checkpoint=CHECKPOINT), SERVING)
-    data = terraform_data(found)
+    stack = document(synthesize(tmp_path, image=IMAGE, checkpoint=CHECKPOINT), SERVING)
+    data = terraform_data(stack)
     assert set(data) == {"model_release", "model_teardown"}
     release, teardown = data["model_release"], data["model_teardown"]
     (provisioner,) = teardown["provisioner"]
@@ -43,9 +43,9 @@ def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path)
     assert "triggers_replace" not in teardown
     (provisioner,) = release["provisioner"]
     assert "when" not in provisioner["local-exec"]
-    for one in (release, teardown):
-        assert "create_before_destroy" not in one.get("lifecycle", {})
-        assert any("google_vertex_ai_endpoint" in name for name in one["depends_on"])
+    for resource in (release, teardown):
+        assert "create_before_destroy" not in resource.get("lifecycle", {})
+        assert any("google_vertex_ai_endpoint" in name for name in resource["depends_on"])
     assert any("model_teardown" in name for name in release["depends_on"])
     plan = ReleaseRequest.from_json(json.loads(release["triggers_replace"]["plan"]))
     plan.check()
@@ -55,7 +55,7 @@ def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path)
 
 
 def test_settings_reach_the_release(tmp_path: Path) -> None:
-    found = document(
+    stack = document(
         synthesize(
             tmp_path, image=IMAGE, checkpoint=CHECKPOINT, serving_machine="g2-standard-8",
             serving_accelerator="NVIDIA_L4", max_replicas=3, serving_spot=True,
@@ -64,7 +64,7 @@ def test_settings_reach_the_release(tmp_path: Path) -> None:
         ),
         SERVING,
     )  # fmt: skip
-    release = terraform_data(found)["model_release"]
+    release = terraform_data(stack)["model_release"]
     plan = ReleaseRequest.from_json(json.loads(release["triggers_replace"]["plan"]))
     assert (plan.machine, plan.accelerator, plan.max_replicas) == ("g2-standard-8", "NVIDIA_L4", 3)
     assert plan.spot is True
@@ -96,13 +96,13 @@ def test_what_is_missing_stops_the_plan_and_names_the_command(
         assert done.returncode != 0
         return " ".join(done.stderr.replace("│", " ").split())
 
-    said = refused()
-    assert "sam-vertex checkpoint upload" in said
-    assert "sam-vertex image build" in said
+    message = refused()
+    assert "sam-vertex checkpoint upload" in message
+    assert "sam-vertex image build" in message
     objects = Objects(made.storage_url)
     objects.put(bucket, "sam-checkpoint/sam_vit_b_01ec64/sam_vit_b_01ec64.pth", b"weights")
-    said = refused()
-    assert "sam-vertex checkpoint upload" not in said
+    message = refused()
+    assert "sam-vertex checkpoint upload" not in message
     with made.world.open() as world:
         pushed = {"digest": DIGEST, "tags": ["v1"], "tree": "", "entrypoint": []}
         world["images"] = {image.partition("@")[0]: [pushed]}

@@ -38,7 +38,7 @@ def bomb() -> str:
     return encoded(bytes(data))
 
 
-def one(**changes: Any) -> dict[str, Any]:
+def body(**changes: Any) -> dict[str, Any]:
     return {"instances": [{"file_path": "a.png", "image": IMAGE, **changes}]}
 
 
@@ -47,7 +47,7 @@ def without_image(**changes: Any) -> dict[str, Any]:
 
 
 def parameters(**values: Any) -> dict[str, Any]:
-    return {**one(input_point=[10, 10]), "parameters": values}
+    return {**body(input_point=[10, 10]), "parameters": values}
 
 
 # name: (content, what the message must contain)
@@ -61,13 +61,13 @@ TABLE: dict[str, tuple[Any, str]] = {
     "instances is an object": ({"instances": {"image": IMAGE}}, "instances"),
     "no instances": ({"instances": []}, "at least one"),
     "too many instances": ({"instances": [{}] * 65}, "limit of 64"),
-    "unknown key": ({**one(), "extra": 1}, "extra"),
+    "unknown key": ({**body(), "extra": 1}, "extra"),
     "instance is a string": ({"instances": ["a.png"]}, "instances[0]"),
     "instance is null": ({"instances": [None]}, "instances[0]"),
     "instance is a list": ({"instances": [[]]}, "instances[0]"),
-    "unknown instance key": (one(points=[1, 2]), "'points'"),
+    "unknown instance key": (body(points=[1, 2]), "'points'"),
     "no image": (without_image(), "image_uri"),
-    "image and uri": (one(image_uri="gs://b/a.png"), "exactly one"),
+    "image and uri": (body(image_uri="gs://b/a.png"), "exactly one"),
     "image is a number": (without_image(image=5), "base64"),
     "image is a list": (without_image(image=[1, 2]), "base64"),
     "image is empty": (without_image(image=""), "empty"),
@@ -87,56 +87,56 @@ TABLE: dict[str, tuple[Any, str]] = {
     "uri of the web": (without_image(image_uri="http://169.254.169.254/"), "gs://"),
     "uri of a file": (without_image(image_uri="file:///etc/passwd"), "gs://"),
     "uri that climbs": (without_image(image_uri="gs://b/../c"), "gs://"),
-    "absolute name": (one(file_path="/etc/passwd"), "file_path"),
-    "climbing name": (one(file_path="../../a.png"), "file_path"),
-    "windows name": (one(file_path="..\\a.png"), "file_path"),
-    "home name": (one(file_path="~/a.png"), "file_path"),
-    "name with zero byte": (one(file_path="a\0.png"), "file_path"),
-    "name is a number": (one(file_path=3), "file_path"),
-    "long name": (one(file_path="a" * 600), "512"),
-    "point is a number": (one(input_point=5), "input_point"),
-    "point is a string": (one(input_point="10,10"), "input_point"),
-    "point is an object": (one(input_point={"x": 1, "y": 2}), "input_point"),
-    "no points": (one(input_point=[]), "input_point"),
-    "point of one": (one(input_point=[1]), "input_point"),
-    "point of three": (one(input_point=[1, 2, 3]), "input_point"),
-    "point of strings": (one(input_point=["1", "2"]), "input_point"),
-    "point of booleans": (one(input_point=[True, False]), "input_point"),
-    "point of nulls": (one(input_point=[None, None]), "input_point"),
-    "point outside": (one(input_point=[64, 10]), "64 x 48"),
-    "negative point": (one(input_point=[-1, 10]), "64 x 48"),
-    "huge point": (one(input_point=[1e300, 10]), "input_point"),
-    "mixed points": (one(input_point=[[1, 2], 3]), "input_point"),
-    "points nested too deeply": (one(input_point=[[[[1, 2]]]]), "input_point"),
-    "two points, one label": (one(input_point=[[1, 2], [3, 4]], input_label=[1]), "label"),
-    "label of two": (one(input_point=[1, 2], input_label=[2]), "input_label"),
-    "label is a string": (one(input_point=[1, 2], input_label="1"), "input_label"),
-    "label true": (one(input_point=[1, 2], input_label=[True]), "input_label"),
-    "labels alone": (one(input_label=[1]), "input_label"),
-    "only background": (one(input_point=[1, 2], input_label=[0]), "foreground"),
-    "too many points": (one(input_point=[[1, 2]] * 1001), "1000"),
-    "box of three": (one(input_box=[1, 2, 3]), "input_box"),
-    "box turned round": (one(input_box=[30, 30, 10, 10]), "x0 < x1"),
-    "box without area": (one(input_box=[10, 10, 10, 20]), "x0 < x1"),
-    "box outside": (one(input_box=[10, 10, 640, 40]), "64 x 48"),
-    "box is a string": (one(input_box="all"), "input_box"),
-    "no boxes": (one(input_box=[]), "input_box"),
-    "too many boxes": (one(input_box=[[1, 2, 3, 4]] * 257), "limit of 256"),
+    "absolute name": (body(file_path="/etc/passwd"), "file_path"),
+    "climbing name": (body(file_path="../../a.png"), "file_path"),
+    "windows name": (body(file_path="..\\a.png"), "file_path"),
+    "home name": (body(file_path="~/a.png"), "file_path"),
+    "name with zero byte": (body(file_path="a\0.png"), "file_path"),
+    "name is a number": (body(file_path=3), "file_path"),
+    "long name": (body(file_path="a" * 600), "512"),
+    "point is a number": (body(input_point=5), "input_point"),
+    "point is a string": (body(input_point="10,10"), "input_point"),
+    "point is an object": (body(input_point={"x": 1, "y": 2}), "input_point"),
+    "no points": (body(input_point=[]), "input_point"),
+    "point of one": (body(input_point=[1]), "input_point"),
+    "point of three": (body(input_point=[1, 2, 3]), "input_point"),
+    "point of strings": (body(input_point=["1", "2"]), "input_point"),
+    "point of booleans": (body(input_point=[True, False]), "input_point"),
+    "point of nulls": (body(input_point=[None, None]), "input_point"),
+    "point outside": (body(input_point=[64, 10]), "64 x 48"),
+    "negative point": (body(input_point=[-1, 10]), "64 x 48"),
+    "huge point": (body(input_point=[1e300, 10]), "input_point"),
+    "mixed points": (body(input_point=[[1, 2], 3]), "input_point"),
+    "points nested too deeply": (body(input_point=[[[[1, 2]]]]), "input_point"),
+    "two points, one label": (body(input_point=[[1, 2], [3, 4]], input_label=[1]), "label"),
+    "label of two": (body(input_point=[1, 2], input_label=[2]), "input_label"),
+    "label is a string": (body(input_point=[1, 2], input_label="1"), "input_label"),
+    "label true": (body(input_point=[1, 2], input_label=[True]), "input_label"),
+    "labels alone": (body(input_label=[1]), "input_label"),
+    "only background": (body(input_point=[1, 2], input_label=[0]), "foreground"),
+    "too many points": (body(input_point=[[1, 2]] * 1001), "1000"),
+    "box of three": (body(input_box=[1, 2, 3]), "input_box"),
+    "box turned round": (body(input_box=[30, 30, 10, 10]), "x0 < x1"),
+    "box without area": (body(input_box=[10, 10, 10, 20]), "x0 < x1"),
+    "box outside": (body(input_box=[10, 10, 640, 40]), "64 x 48"),
+    "box is a string": (body(input_box="all"), "input_box"),
+    "no boxes": (body(input_box=[]), "input_box"),
+    "too many boxes": (body(input_box=[[1, 2, 3, 4]] * 257), "limit of 256"),
     "boxes and points do not match": (
-        one(input_box=[[1, 1, 9, 9]] * 3, input_point=[[[1, 1]], [[2, 2]]]), "objects"),
-    "multimask is a string": (one(input_point=[1, 2], multimask_output="yes"), "multimask_output"),
-    "multimask without prompt": (one(multimask_output=True), "prompt"),
-    "logits without prompt": (one(mask_input=LOGITS), "prompt"),
-    "logits is a string": (one(input_point=[1, 2], mask_input="x"), "mask_input"),
-    "logits too short": (one(input_point=[1, 2], mask_input={**LOGITS, "data": "AAAA"}), "bytes"),
+        body(input_box=[[1, 1, 9, 9]] * 3, input_point=[[[1, 1]], [[2, 2]]]), "objects"),
+    "multimask is a string": (body(input_point=[1, 2], multimask_output="yes"), "multimask_output"),
+    "multimask without prompt": (body(multimask_output=True), "prompt"),
+    "logits without prompt": (body(mask_input=LOGITS), "prompt"),
+    "logits is a string": (body(input_point=[1, 2], mask_input="x"), "mask_input"),
+    "logits too short": (body(input_point=[1, 2], mask_input={**LOGITS, "data": "AAAA"}), "bytes"),
     "logits of another size": (
-        one(input_point=[1, 2], mask_input=[[0.0] * 16] * 16), "mask_input"),
+        body(input_point=[1, 2], mask_input=[[0.0] * 16] * 16), "mask_input"),
     "logits of objects": (
-        one(input_point=[1, 2], mask_input={**LOGITS, "dtype": "object"}), "dtype"),
+        body(input_point=[1, 2], mask_input={**LOGITS, "dtype": "object"}), "dtype"),
     "logits of enormous shape": (
-        one(input_point=[1, 2], mask_input={**LOGITS, "shape": [1, 10**9, 10**9]}), "shape"),
-    "ragged logits": (one(input_point=[1, 2], mask_input=[[1, 2], [3]]), "mask_input"),
-    "parameters is a list": ({**one(), "parameters": [1]}, "parameters"),
+        body(input_point=[1, 2], mask_input={**LOGITS, "shape": [1, 10**9, 10**9]}), "shape"),
+    "ragged logits": (body(input_point=[1, 2], mask_input=[[1, 2], [3]]), "mask_input"),
+    "parameters is a list": ({**body(), "parameters": [1]}, "parameters"),
     "unknown parameter": (parameters(points_per_sid=3), "points_per_sid"),
     "unknown format": (parameters(mask_format="bitmap"), "mask_format"),
     "format is a list": (parameters(mask_format=["rle"]), "mask_format"),
@@ -177,9 +177,9 @@ BODIES: dict[str, tuple[bytes, str, str, int]] = {
     "no json": (b"instances", "application/json", "JSON", 400),
     "json cut off": (b'{"instances": [', "application/json", "JSON", 400),
     "bad utf-8": (b'{"instances": ["\xff\xfe"]}', "application/json", "JSON", 400),
-    "nan": (json.dumps(one(input_point=[NAN, 1])).encode(), "application/json", "JSON", 400),
+    "nan": (json.dumps(body(input_point=[NAN, 1])).encode(), "application/json", "JSON", 400),
     "infinity": (
-        json.dumps(one(input_point=[1, INFINITY])).encode(), "application/json", "JSON", 400),
+        json.dumps(body(input_point=[1, INFINITY])).encode(), "application/json", "JSON", 400),
     "long integer": (
         b'{"instances": [{"image": "", "input_point": [1' + b"0" * 500 + b", 2]}]}",
         "application/json", "JSON", 400),
@@ -209,10 +209,10 @@ def test_a_body_without_declared_length_is_cut_off_at_the_limit(server: Server) 
 
 
 def test_the_server_is_right_after_all_that(server: Server) -> None:
-    before = server.predict(one(input_point=[20, 20])["instances"][0])
+    before = server.predict(body(input_point=[20, 20])["instances"][0])
     for content, _ in list(TABLE.values())[::5]:
         server.post(data=json.dumps(content), headers={"Content-Type": "application/json"})
-    assert server.predict(one(input_point=[20, 20])["instances"][0]) == before
+    assert server.predict(body(input_point=[20, 20])["instances"][0]) == before
     assert server.health() == 200
     assert server.metrics().get('sam_replies_total{code="500"}', 0) == 0
 

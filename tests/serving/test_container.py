@@ -57,23 +57,23 @@ def test_the_same_tree_has_the_same_digest(tmp_path: Path) -> None:
 
 
 def test_the_image_runs_as_nobody_special() -> None:
-    found = instructions(DOCKERFILE)
-    users = [rest for word, rest in found if word == "USER"]
+    steps = instructions(DOCKERFILE)
+    users = [rest for word, rest in steps if word == "USER"]
     assert users == ["1000"]
-    assert [word for word, _ in found].index("USER") > [word for word, _ in found].index("RUN")
+    assert [word for word, _ in steps].index("USER") > [word for word, _ in steps].index("RUN")
     assert entrypoint(DOCKERFILE) == ["python", "-m", "serving.server"]
-    base = next(rest for word, rest in found if word == "ARG")
+    base = next(rest for word, rest in steps if word == "ARG")
     assert "cuda12" in base
     assert ":latest" not in base
 
 
 def locked(path: Path) -> dict[str, str]:
-    found = {}
+    versions = {}
     for line in path.read_text().splitlines():
         match = re.match(r"([A-Za-z0-9._-]+)==([^\s\\]+)", line)
         if match:
-            found[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
-    return found
+            versions[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
+    return versions
 
 
 def test_the_containers_lock_is_complete_and_agrees_with_ours() -> None:
@@ -82,8 +82,8 @@ def test_the_containers_lock_is_complete_and_agrees_with_ours() -> None:
     assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", text)) == len(inside)
     assert inside.items() <= ours.items()
     assert not {"torch", "torchvision", "pytest", "cdktf", "typer"} & set(inside)
-    wanted = (ROOT / "serving" / "requirements.in").read_text()
-    for line in wanted.splitlines():
+    direct = (ROOT / "serving" / "requirements.in").read_text()
+    for line in direct.splitlines():
         if line and not line.startswith("#"):
             assert line.partition("[")[0] in inside
 

@@ -19,15 +19,15 @@ from serving.timing import WorkTimes, grid_points
 
 
 def test_settings_are_read_from_their_variables() -> None:
-    found = ServingSettings.from_environ(
+    settings = ServingSettings.from_environ(
         {
             "SERVING_PRECISION": "bf16", "SERVING_TIMEOUT_SECONDS": "2.5", "PATH": "/bin",
             "SERVING_MAX_INSTANCES": "3", "SERVING_READ_PREFIXES": "gs://a/b, gs://c/",
         }
     )  # fmt: skip
-    assert found.precision == "bf16"
-    assert (found.timeout_seconds, found.max_instances) == (2.5, 3)
-    assert found.read_prefixes == ("gs://a/b/", "gs://c/")
+    assert settings.precision == "bf16"
+    assert (settings.timeout_seconds, settings.max_instances) == (2.5, 3)
+    assert settings.read_prefixes == ("gs://a/b/", "gs://c/")
     assert ServingSettings.from_environ({}) == ServingSettings()
 
 
@@ -45,20 +45,20 @@ def test_wrong_settings_are_refused_by_name(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "wanted", "chosen"),
+    ("names", "requested", "chosen"),
     [
         (["a.pth"], "", "a.pth"), (["a.pth", "notes.txt"], "", "a.pth"), (["a.pt"], "", "a.pt"),
         (["a.pth", "b.pth"], "b.pth", "b.pth"), (["a.pth", "b.pth"], "", None), ([], "", None),
         (["a.pth"], "b.pth", None), (["x/a.pth"], "", None),
     ],
 )  # fmt: skip
-def test_the_checkpoint_of_a_folder(names: list[str], wanted: str, chosen: str | None) -> None:
+def test_the_checkpoint_of_a_folder(names: list[str], requested: str, chosen: str | None) -> None:
     sizes = dict.fromkeys(names, 1)
     if chosen is None:
         with pytest.raises(ArtifactsError, match="folder"):
-            choose_checkpoint(sizes, wanted, "folder")
+            choose_checkpoint(sizes, requested, "folder")
     else:
-        assert choose_checkpoint(sizes, wanted, "folder") == chosen
+        assert choose_checkpoint(sizes, requested, "folder") == chosen
 
 
 def embedding(numbers: int) -> Embedding:

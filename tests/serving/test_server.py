@@ -49,13 +49,15 @@ def expected(engine: Engine, image: RgbImage, prompt: Prompt, multimask: bool = 
 def test_a_prompt_gives_what_the_engine_gives_in_every_format(
     server: Server, engine: Engine, scene: RgbImage, mask_format: str, multimask: bool
 ) -> None:
-    (found,) = server.predict({**POINT, "multimask_output": multimask}, mask_format=mask_format)
-    wanted = expected(engine, scene, Prompt(points=((80, 95),), labels=(1,)), multimask)
-    assert set(found) == {"file_path", "masks", "scores", "logits"}
-    assert found["file_path"] == "a.png"
-    assert found["scores"] == pytest.approx(wanted.scores.tolist(), abs=1e-6)
-    assert len(found["masks"]) == (3 if multimask else 1)
-    for mask, right in zip(found["masks"], wanted.masks, strict=True):
+    (prediction,) = server.predict(
+        {**POINT, "multimask_output": multimask}, mask_format=mask_format
+    )
+    reference = expected(engine, scene, Prompt(points=((80, 95),), labels=(1,)), multimask)
+    assert set(prediction) == {"file_path", "masks", "scores", "logits"}
+    assert prediction["file_path"] == "a.png"
+    assert prediction["scores"] == pytest.approx(reference.scores.tolist(), abs=1e-6)
+    assert len(prediction["masks"]) == (3 if multimask else 1)
+    for mask, right in zip(prediction["masks"], reference.masks, strict=True):
         decoded = array_of(mask, mask_format)
         if mask_format == "polygon":  # COCO rasterizes outlines its own way; holes are filled
             right = ndimage.binary_fill_holes(right)
@@ -63,27 +65,27 @@ def test_a_prompt_gives_what_the_engine_gives_in_every_format(
         else:
             assert np.array_equal(decoded, right)
     if mask_format == "array":
-        assert np.array(found["logits"]) == pytest.approx(wanted.logits, abs=1e-4)
+        assert np.array(prediction["logits"]) == pytest.approx(reference.logits, abs=1e-4)
 
 
 def test_several_objects_come_in_one_list_each(
     server: Server, engine: Engine, scene: RgbImage
 ) -> None:
     boxes = [[30, 45, 130, 145], [174, 34, 273, 121]]
-    (found,) = server.predict({"image": base64_png(), "input_box": boxes})
-    assert [len(group) for group in found["masks"]] == [1, 1]
-    for box, group in zip(boxes, found["masks"], strict=True):
+    (prediction,) = server.predict({"image": base64_png(), "input_box": boxes})
+    assert [len(group) for group in prediction["masks"]] == [1, 1]
+    for box, group in zip(boxes, prediction["masks"], strict=True):
         x0, y0, x1, y1 = map(float, box)
-        wanted = expected(engine, scene, Prompt(box_xyxy=(x0, y0, x1, y1)))
-        assert np.array_equal(array_of(group[0], "rle"), wanted.masks[0])
+        reference = expected(engine, scene, Prompt(box_xyxy=(x0, y0, x1, y1)))
+        assert np.array_equal(array_of(group[0], "rle"), reference.masks[0])
     points = [[[80, 95]], [[220, 80], [10, 10]]]
-    (found,) = server.predict(
+    (prediction,) = server.predict(
         {"image": base64_png(), "input_point": points, "input_label": [[1], [1, 0]],
          "input_box": boxes}
     )  # fmt: skip
     both = Prompt(points=((220, 80), (10, 10)), labels=(1, 0), box_xyxy=(174, 34, 273, 121))
     assert np.array_equal(
-        array_of(found["masks"][1][0], "rle"), expected(engine, scene, both).masks[0]
+        array_of(prediction["masks"][1][0], "rle"), expected(engine, scene, both).masks[0]
     )
 
 
@@ -94,14 +96,14 @@ def test_automatic_masks_are_the_engines_with_the_generators_own_keys(
         points_per_side=8, pred_iou_thresh=0.3, stability_score_thresh=0.5, box_nms_thresh=0.6,
         points_per_batch=engine.checkpoint.automatic.points_per_batch,
     )  # fmt: skip
-    (found,) = server.predict(
+    (prediction,) = server.predict(
         {"file_path": "a.png", "image": base64_png()},
         points_per_side=8, pred_iou_thresh=0.3, stability_score_thresh=0.5, box_nms_thresh=0.6,
     )  # fmt: skip
-    wanted = json.loads(json.dumps(engine.generate(scene, settings)))
-    assert wanted
-    assert found == {"file_path": "a.png", "masks": wanted}
-    assert set(found["masks"][0]) == {
+    reference = json.loads(json.dumps(engine.generate(scene, settings)))
+    assert reference
+    assert prediction == {"file_path": "a.png", "masks": reference}
+    assert set(prediction["masks"][0]) == {
         "segmentation", "area", "bbox", "predicted_iou", "point_coords", "stability_score",
         "crop_box",
     }  # fmt: skip
@@ -109,7 +111,7 @@ def test_automatic_masks_are_the_engines_with_the_generators_own_keys(
         {"image": base64_png()}, points_per_side=8, pred_iou_thresh=0.3,
         stability_score_thresh=0.5, box_nms_thresh=0.6, max_masks=1,
     )  # fmt: skip
-    assert fewer["masks"] == wanted[:1]
+    assert fewer["masks"] == reference[:1]
 
 
 @pytest.mark.parametrize("mask_format", ["rle", "array"])
@@ -118,16 +120,18 @@ def test_logits_can_be_sent_back(
 ) -> None:
     (first,) = server.predict(POINT, mask_format=mask_format)
     again = {**POINT, "input_point": [[80, 95], [100, 100]], "input_label": [1, 1]}
-    (found,) = server.predict({**again, "mask_input": first["logits"][0]}, mask_format="rle")
+    (prediction,) = server.predict({**again, "mask_input": first["logits"][0]}, mask_format="rle")
     embedding = engine.embed(scene)
-    one = engine.predict(embedding, Prompt(points=((80, 95),), labels=(1,)), multimask_output=False)
-    two = engine.predict(
+    single = engine.predict(
+        embedding, Prompt(points=((80, 95),), labels=(1,)), multimask_output=False
+    )
+    refined = engine.predict(
         embedding, Prompt(points=((80, 95), (100, 100)), labels=(1, 1)),
-        multimask_output=False, mask_input=one.logits,
+        multimask_output=False, mask_input=single.logits,
     )  # fmt: skip
-    assert found["scores"] == pytest.approx(two.scores.tolist(), abs=1e-2)
-    mask = array_of(found["masks"][0], "rle")
-    assert (mask & two.masks[0]).sum() / (mask | two.masks[0]).sum() > 0.99
+    assert prediction["scores"] == pytest.approx(refined.scores.tolist(), abs=1e-2)
+    mask = array_of(prediction["masks"][0], "rle")
+    assert (mask & refined.masks[0]).sum() / (mask | refined.masks[0]).sum() > 0.99
 
 
 def test_a_bad_instance_does_not_lose_the_others_work(server: Server) -> None:
@@ -172,12 +176,12 @@ def test_every_kind_of_image(server: Server, engine: Engine, scene: RgbImage, na
     extra = {"save_all": True, "append_images": [Image.new("RGB", image.size)]}
     image.save(packed, kind, **(extra if name.startswith("animated") else {}))
     content = packed.getvalue()
-    (found,) = server.predict(
+    (prediction,) = server.predict(
         {**POINT, "file_path": name, "image": base64.b64encode(content).decode()}
     )
     pixels = decode_image(content, name)
-    wanted = expected(engine, pixels, Prompt(points=((80, 95),), labels=(1,)))
-    assert np.array_equal(array_of(found["masks"][0], "rle"), wanted.masks[0])
+    reference = expected(engine, pixels, Prompt(points=((80, 95),), labels=(1,)))
+    assert np.array_equal(array_of(prediction["masks"][0], "rle"), reference.masks[0])
 
 
 def test_a_turned_photograph_is_prompted_upright(server: Server, scene: RgbImage) -> None:
@@ -187,15 +191,15 @@ def test_a_turned_photograph_is_prompted_upright(server: Server, scene: RgbImage
     turned = Image.fromarray(np.rot90(scene, 1))
     turned.save(packed, "PNG", exif=exif)
     image = base64.b64encode(packed.getvalue()).decode()
-    (found,) = server.predict({**POINT, "image": image})
+    (prediction,) = server.predict({**POINT, "image": image})
     (plain,) = server.predict(POINT)
-    assert found["masks"] == plain["masks"]
-    assert found["masks"][0]["size"] == [240, 320]
+    assert prediction["masks"] == plain["masks"]
+    assert prediction["masks"][0]["size"] == [240, 320]
 
 
 def mixed_requests() -> list[dict[str, Any]]:
     rng = random.Random(1)
-    found = []
+    requests = []
     for number in range(48):
         image = base64_png(160 + 16 * (number % 5), 120)
         instance: dict[str, Any] = {"file_path": f"{number}.png", "image": image}
@@ -208,10 +212,10 @@ def mixed_requests() -> list[dict[str, Any]]:
             instance |= {"input_point": [[40, 50], [9, 9]], "input_label": [1, 0]}
             instance |= {"multimask_output": True}
         form = rng.choice(["rle", "png", "polygon"])
-        found.append(
+        requests.append(
             {"instances": [instance], "parameters": {"mask_format": form, "points_per_side": 4}}
         )
-    return found
+    return requests
 
 
 def test_sixteen_clients_at_once_get_what_one_after_the_other_gets(server: Server) -> None:

@@ -45,9 +45,9 @@ def test_coloured_object_is_the_thing_on_the_light_ground() -> None:
     image[20:50, 30:60] = (200, 40, 30)
     image[30:40, 40:50] = 250  # a highlight is part of it
     image[5:8, 5:8] = (30, 30, 200)  # a speck is not
-    wanted = np.zeros((60, 80), bool)
-    wanted[20:50, 30:60] = True
-    assert iou(coloured_object(image), wanted) > 0.95
+    expected = np.zeros((60, 80), bool)
+    expected[20:50, 30:60] = True
+    assert iou(coloured_object(image), expected) > 0.95
 
 
 @pytest.mark.parametrize(("first", "second", "expected"), [(0, 0, 1.0), (0, 1, 0.0)])

@@ -26,9 +26,9 @@ def record(left: int, right: int, score: float, point: float = 3.0) -> dict[str,
 
 def test_masks_of_the_same_pixels_are_paired_by_score() -> None:
     ours = [record(0, 10, 0.5), record(0, 10, 0.8)]
-    found = compare(ours, ours[::-1])
-    assert found.is_whole
-    assert found.score_difference == 0
+    agreement = compare(ours, ours[::-1])
+    assert agreement.is_whole
+    assert agreement.score_difference == 0
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_what_has_no_partner_is_seen(other: list[dict[str, Any]]) -> None:
 
 
 def test_differences_of_pairs_are_told() -> None:
-    found = compare([record(0, 10, 0.5)], [record(0, 11, 0.6)], iou=0.9)
-    assert found.matched == 1
-    assert found.lowest_iou == pytest.approx(10 / 11)
-    assert found.score_difference == pytest.approx(0.1)
-    assert found.box_difference_px == 1
+    agreement = compare([record(0, 10, 0.5)], [record(0, 11, 0.6)], iou=0.9)
+    assert agreement.matched == 1
+    assert agreement.lowest_iou == pytest.approx(10 / 11)
+    assert agreement.score_difference == pytest.approx(0.1)
+    assert agreement.box_difference_px == 1

@@ -40,12 +40,12 @@ def test_decoder_equals_the_official_one(engine: Engine, kind: str, batched: boo
         masks, scores = sam.mask_decoder.predict_masks(features, positions, sparse, dense)
         decoder = FastDecoder(sam)
         decoder.batched = batched
-        found = decoder.decode(decoder.prepare(features), sparse)
-        wanted = torch.tensor([[0, 0], [0, 3], [2, 1], [2, 2]])
-        logits = decoder.upscale(found, wanted, (32, 32))
-        corner = decoder.upscale(found, wanted, (20, 9))
-    torch.testing.assert_close(found.scores, scores, atol=TOLERANCE, rtol=TOLERANCE)
-    expected = masks[wanted[:, 0], wanted[:, 1]]
+        decoded = decoder.decode(decoder.prepare(features), sparse)
+        selected = torch.tensor([[0, 0], [0, 3], [2, 1], [2, 2]])
+        logits = decoder.upscale(decoded, selected, (32, 32))
+        corner = decoder.upscale(decoded, selected, (20, 9))
+    torch.testing.assert_close(decoded.scores, scores, atol=TOLERANCE, rtol=TOLERANCE)
+    expected = masks[selected[:, 0], selected[:, 1]]
     torch.testing.assert_close(logits, expected, atol=1e-3, rtol=TOLERANCE)
     torch.testing.assert_close(corner, expected[:, :80, :36], atol=1e-3, rtol=TOLERANCE)
 
@@ -56,11 +56,11 @@ def test_decoder_in_half_precision_stays_near(engine: Engine) -> None:
     with torch.inference_mode():
         features = torch.randn(1, 128, 32, 32)
         sparse = prompted(sam, "point")
-        wanted = torch.tensor([[0, 1], [1, 2]])
+        selected = torch.tensor([[0, 1], [1, 2]])
         exact, half = FastDecoder(sam), FastDecoder(sam, torch.bfloat16)
         expected = exact.decode(exact.prepare(features), sparse)
-        found = half.decode(half.prepare(features), sparse)
-        signs = exact.upscale(expected, wanted, (32, 32)) > 0
-        same = (half.upscale(found, wanted, (32, 32)) > 0) == signs
-    torch.testing.assert_close(found.scores, expected.scores, atol=0.02, rtol=0.02)
+        decoded = half.decode(half.prepare(features), sparse)
+        signs = exact.upscale(expected, selected, (32, 32)) > 0
+        same = (half.upscale(decoded, selected, (32, 32)) > 0) == signs
+    torch.testing.assert_close(decoded.scores, expected.scores, atol=0.02, rtol=0.02)
     assert same.float().mean() > 0.97

@@ -50,8 +50,8 @@ def test_encoder_equals_the_official_one(side: int, changed: dict[str, object]) 
     encoder = official(side, **changed)
     image = torch.randn(1, 3, side, side)
     with torch.inference_mode():
-        expected, found = encoder(image), FastEncoder(encoder)(image)
-    torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
+        expected, actual = encoder(image), FastEncoder(encoder)(image)
+    torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("way", ["_fused", "_windows", "_large"])
@@ -72,17 +72,17 @@ def test_each_way_of_attention_is_the_plain_one(
     expected = (products + bias.reshape(products.shape)).softmax(-1) @ v
     scaled = k if way == "_fused" else k * width**-0.5
     with torch.inference_mode():
-        found = getattr(image_attention, way)(q, scaled, v, along_y, along_x)
-    torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
+        actual = getattr(image_attention, way)(q, scaled, v, along_y, along_x)
+    torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_encoder_in_half_precision_stays_near() -> None:
     encoder = official()
     image = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
-        expected, found = encoder(image), FastEncoder(encoder, torch.bfloat16)(image)
-    assert found.dtype == torch.float32
-    error = (found - expected).norm() / expected.norm()
+        expected, actual = encoder(image), FastEncoder(encoder, torch.bfloat16)(image)
+    assert actual.dtype == torch.float32
+    error = (actual - expected).norm() / expected.norm()
     assert error < 0.05
 
 

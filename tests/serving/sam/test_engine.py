@@ -44,11 +44,11 @@ def test_predict_equals_the_official_predictor(
         box=np.array(prompt.box_xyxy) if prompt.box_xyxy else None,
         multimask_output=multimask,
     )
-    found = engine.predict(engine.embed(scene), prompt, multimask_output=multimask)
-    assert (found.masks != masks).mean() < 1e-4
-    np.testing.assert_allclose(found.scores, scores, atol=1e-4)
-    np.testing.assert_allclose(found.logits, logits, atol=1e-3)
-    assert found.masks.shape == (3 if multimask else 1, 240, 320)
+    prediction = engine.predict(engine.embed(scene), prompt, multimask_output=multimask)
+    assert (prediction.masks != masks).mean() < 1e-4
+    np.testing.assert_allclose(prediction.scores, scores, atol=1e-4)
+    np.testing.assert_allclose(prediction.logits, logits, atol=1e-3)
+    assert prediction.masks.shape == (3 if multimask else 1, 240, 320)
 
 
 def test_predict_with_a_mask_input_equals_the_official_predictor(
@@ -63,11 +63,11 @@ def test_predict_with_a_mask_input_equals_the_official_predictor(
         mask_input=first.logits[best : best + 1],
         multimask_output=False,
     )
-    found = engine.predict(
+    prediction = engine.predict(
         embedding, TWO_POINTS, multimask_output=False, mask_input=first.logits[best : best + 1]
     )
-    assert (found.masks != masks).mean() < 1e-4
-    np.testing.assert_allclose(found.scores, scores, atol=1e-4)
+    assert (prediction.masks != masks).mean() < 1e-4
+    np.testing.assert_allclose(prediction.scores, scores, atol=1e-4)
 
 
 def test_segment_gives_one_record_a_prompt_in_order(engine: Engine, scene: RgbImage) -> None:
@@ -82,11 +82,11 @@ def test_segment_gives_one_record_a_prompt_in_order(engine: Engine, scene: RgbIm
         assert 0 <= record["stability_score"] <= 1
 
 
-def stability(engine: Engine, found: Prediction, number: int) -> float:
+def stability(engine: Engine, prediction: Prediction, number: int) -> float:
     """The official score of one mask of a prediction on the scene."""
     from segment_anything.utils.amg import calculate_stability_score
 
-    logits = torch.from_numpy(found.logits[number])[None, None]
+    logits = torch.from_numpy(prediction.logits[number])[None, None]
     whole = engine.checkpoint.sam.postprocess_masks(logits, (192, 256), (240, 320))
     return float(calculate_stability_score(whole[0], 0.0, 1.0)[0])
 
@@ -116,13 +116,15 @@ def test_predictions_of_many_prompts_are_those_of_each(engine: Engine, scene: Rg
     many = [Prompt(points=((12.0 * n + 5, 90.0),), labels=(1,)) for n in range(20)]
     prompts = [TWO_POINTS, BOX, POINT, BOTH, *many]
     masks = [mask, None, None, mask, *[None] * len(many)]
-    found = dict(engine.predictions(embedding, prompts, multimask_output=True, mask_inputs=masks))
-    assert sorted(found) == list(range(len(prompts)))
+    predictions = dict(
+        engine.predictions(embedding, prompts, multimask_output=True, mask_inputs=masks)
+    )
+    assert sorted(predictions) == list(range(len(prompts)))
     for number, (prompt, given) in enumerate(zip(prompts, masks, strict=True)):
         alone = engine.predict(embedding, prompt, multimask_output=True, mask_input=given)
-        assert (alone.masks != found[number].masks).mean() < 1e-4
-        np.testing.assert_allclose(alone.scores, found[number].scores, atol=1e-5)
-        np.testing.assert_allclose(alone.logits, found[number].logits, atol=1e-3)
+        assert (alone.masks != predictions[number].masks).mean() < 1e-4
+        np.testing.assert_allclose(alone.scores, predictions[number].scores, atol=1e-5)
+        np.testing.assert_allclose(alone.logits, predictions[number].logits, atol=1e-3)
 
 
 def test_segment_names_the_prompt_that_lies_outside(engine: Engine, scene: RgbImage) -> None:
@@ -136,8 +138,8 @@ def test_engine_any_image_size_works(engine: Engine, width: int, height: int) ->
     image = np.full((height, width, 3), 127, np.uint8)
     assert isinstance(engine.generate(image, AutomaticSettings(points_per_side=2)), list)
     prompt = Prompt(points=((width / 2, height / 2),), labels=(1,))
-    found = engine.predict(engine.embed(image), prompt, multimask_output=False)
-    assert found.masks.shape == (1, height, width)
+    prediction = engine.predict(engine.embed(image), prompt, multimask_output=False)
+    assert prediction.masks.shape == (1, height, width)
 
 
 def test_engine_shared_by_threads_gives_each_its_own_answer(engine: Engine) -> None:
@@ -159,9 +161,9 @@ def test_engine_shared_by_threads_gives_each_its_own_answer(engine: Engine) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    for one, other in zip(alone, together, strict=True):
-        assert (one.masks == other.masks).all()
-        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+    for expected, actual in zip(alone, together, strict=True):
+        assert (expected.masks == actual.masks).all()
+        np.testing.assert_allclose(expected.scores, actual.scores, atol=1e-6)
 
 
 def test_engine_bf16_stays_close_to_fp32(scene: RgbImage, engine: Engine) -> None:
@@ -174,8 +176,11 @@ def test_engine_bf16_stays_close_to_fp32(scene: RgbImage, engine: Engine) -> Non
     for prompt in (POINT, BOX):
         exact = engine.segment(engine.embed(scene), [prompt])[0]
         quick = half.segment(half.embed(scene), [prompt])[0]
-        one, other = decode_mask(exact["segmentation"]), decode_mask(quick["segmentation"])
-        assert (one & other).sum() / (one | other).sum() >= 0.97
+        exact_mask, half_mask = (
+            decode_mask(exact["segmentation"]),
+            decode_mask(quick["segmentation"]),
+        )
+        assert (exact_mask & half_mask).sum() / (exact_mask | half_mask).sum() >= 0.97
     assert half.generate(scene)
 
 

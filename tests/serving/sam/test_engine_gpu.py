@@ -27,8 +27,11 @@ def on_gpu(precision: Precision) -> Engine:
     return Engine.load(path, device="cuda", precision=precision)
 
 
-def overlap(one: MaskRecord, other: MaskRecord) -> float:
-    first, second = decode_mask(one["segmentation"]), decode_mask(other["segmentation"])
+def overlap(first_record: MaskRecord, second_record: MaskRecord) -> float:
+    first, second = (
+        decode_mask(first_record["segmentation"]),
+        decode_mask(second_record["segmentation"]),
+    )
     return float((first & second).sum() / max((first | second).sum(), 1))
 
 
@@ -37,10 +40,10 @@ def test_engine_on_a_gpu_agrees_with_the_cpu(
     engine: Engine, scene: RgbImage, precision: Precision, least: float
 ) -> None:
     gpu = on_gpu(precision)
-    wanted = engine.segment(engine.embed(scene), [POINT, BOX])
-    found = gpu.segment(gpu.embed(scene), [POINT, BOX])
-    for one, other in zip(wanted, found, strict=True):
-        assert overlap(one, other) >= least
+    on_the_cpu = engine.segment(engine.embed(scene), [POINT, BOX])
+    on_the_gpu = gpu.segment(gpu.embed(scene), [POINT, BOX])
+    for expected, actual in zip(on_the_cpu, on_the_gpu, strict=True):
+        assert overlap(expected, actual) >= least
     masks = engine.generate(scene)
     matched = [max((overlap(m, o) for o in gpu.generate(scene)), default=0.0) for m in masks]
     assert sum(value >= least for value in matched) >= 0.98 * len(masks)

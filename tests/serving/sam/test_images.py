@@ -63,9 +63,9 @@ def test_decode_image_each_colour_mode_becomes_rgb(
 ) -> None:
     image = Image.new(mode, (8, 6), colour)
     pixels = decode_image(encoded(image, kind), "x")
-    wanted = expected or image.convert("RGB").getpixel((0, 0))
+    expected_colour = expected or image.convert("RGB").getpixel((0, 0))
     assert pixels.shape == (6, 8, 3)
-    assert np.abs(pixels.astype(int) - np.array(wanted)).max() <= 2
+    assert np.abs(pixels.astype(int) - np.array(expected_colour)).max() <= 2
 
 
 def test_decode_image_palette_with_transparency_is_laid_on_white() -> None:

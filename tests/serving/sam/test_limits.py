@@ -90,14 +90,14 @@ def test_a_batch_of_points_that_does_not_fit_is_halved_and_nothing_is_lost(
     engine: Engine, scene: RgbImage, small_memory: list[int]
 ) -> None:
     values = dataclasses.replace(engine.checkpoint.automatic, points_per_side=6)
-    found = engine.generate(scene, values)
+    records = engine.generate(scene, values)
     assert small_memory == [8, 4, *[2] * 18]
     small_memory.clear()
     few = dataclasses.replace(values, points_per_batch=3)
     expected = engine.generate(scene, few)
     assert small_memory == [3] * 12
-    assert [m["segmentation"] for m in found] == [m["segmentation"] for m in expected]
-    assert len(found) >= 3
+    assert [m["segmentation"] for m in records] == [m["segmentation"] for m in expected]
+    assert len(records) >= 3
 
 
 def test_a_batch_of_prompts_that_does_not_fit_is_halved_and_nothing_is_lost(
@@ -105,9 +105,9 @@ def test_a_batch_of_prompts_that_does_not_fit_is_halved_and_nothing_is_lost(
 ) -> None:
     embedding = engine.embed(scene)
     prompts = [Prompt(points=((30.0 * n + 10, 90.0),), labels=(1,)) for n in range(9)]
-    found = engine.segment(embedding, prompts)
+    records = engine.segment(embedding, prompts)
     assert small_memory == [9, 4, 2, 2, 2, 2, 1]
-    for prompt, record in zip(prompts, found, strict=True):
+    for prompt, record in zip(prompts, records, strict=True):
         (alone,) = engine.segment(embedding, [prompt])
         assert record["segmentation"] == alone["segmentation"]
 

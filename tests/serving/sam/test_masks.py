@@ -37,8 +37,8 @@ def test_uncompressed_runs_are_the_official_ones(mask: NDArray[np.bool_]) -> Non
     ensure_torchvision_ops()
     from segment_anything.utils.amg import mask_to_rle_pytorch
 
-    (found,) = in_output_mode([{"segmentation": encode_mask(mask)}], "uncompressed_rle")
-    assert found["segmentation"] == mask_to_rle_pytorch(torch.from_numpy(mask)[None])[0]
+    (record,) = in_output_mode([{"segmentation": encode_mask(mask)}], "uncompressed_rle")
+    assert record["segmentation"] == mask_to_rle_pytorch(torch.from_numpy(mask)[None])[0]
 
 
 def test_encode_mask_is_plain_json_text() -> None:

@@ -48,8 +48,8 @@ def test_region_equals_the_official_resizing(height: int, width: int, seed: int)
         assert not (expected > -1.0).any()
         return
     y0, x0, y1, x1 = region
-    found = whole(upsampling, logits[0], region)
-    torch.testing.assert_close(found, expected[y0:y1, x0:x1], atol=1e-4, rtol=1e-4)
+    upsampled = whole(upsampling, logits[0], region)
+    torch.testing.assert_close(upsampled, expected[y0:y1, x0:x1], atol=1e-4, rtol=1e-4)
     outside = expected.clone()
     outside[y0:y1, x0:x1] = -9
     assert not (outside > -1.0 + 1e-4).any()
@@ -63,8 +63,8 @@ def test_whole_region_equals_postprocess_masks(engine: Engine, size_hw: tuple[in
     kept = input_size(*size_hw)
     expected = sam.postprocess_masks(logits, kept, size_hw)[0, 0]
     upsampling = Upsampling.of(CELLS, SIDE, kept, size_hw)
-    found = whole(upsampling, logits[0, 0], (0, 0, *size_hw))
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    upsampled = whole(upsampling, logits[0, 0], (0, 0, *size_hw))
+    torch.testing.assert_close(upsampled, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_mask_below_the_threshold_has_no_region() -> None:

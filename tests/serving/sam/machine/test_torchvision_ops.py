@@ -39,9 +39,9 @@ def test_nms_equals_a_plain_nms(count: int, seed: int, threshold: float) -> None
     corner = rng.integers(0, 20, (count, 2))
     boxes = np.concatenate([corner, corner + rng.integers(1, 15, (count, 2))], 1).astype(float)
     scores = rng.integers(0, 6, count).astype(float)  # ties on purpose
-    found = nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold)
-    assert found.dtype == torch.int64
-    assert found.tolist() == plain_nms(boxes, scores, threshold)
+    kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold)
+    assert kept.dtype == torch.int64
+    assert kept.tolist() == plain_nms(boxes, scores, threshold)
 
 
 def test_torchvision_batched_nms_works_after_the_repair() -> None:
