@@ -1,7 +1,7 @@
-"""What exists in the cloud, declared with CDK for Terraform: one construct an entity.
+"""What exists in the cloud, declared with CDK for Terraform: one construct per entity.
 
-Imports neither torch nor any other room; what it deploys is handed to ``scripts`` as a file of
-stack outputs.
+Imports neither torch nor any other room; ``scripts`` reads what it deployed from a file of stack
+outputs.
 """
 
 import importlib.util
@@ -11,9 +11,9 @@ import sys
 def _import_bindings_module_by_module() -> None:
     """Keep the provider's bindings from importing all of their 1,400 modules at once.
 
-    Their package imports every resource of the provider, five of a synth's seven seconds. Python
+    Their package imports every resource of the provider: five of a synthesis' seven seconds. Python
     finds submodules through the package object alone, so an empty one is enough; nothing in it
-    is needed by a submodule. Where somebody imported the package before us, theirs stays.
+    is needed by a submodule. A package that is already imported stays.
     """
     name = "cdktf_cdktf_provider_google"
     spec = importlib.util.find_spec(name) if name not in sys.modules else None

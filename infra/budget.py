@@ -1,4 +1,4 @@
-"""An optional monthly budget of the project, which tells before the money is spent."""
+"""An optional monthly budget of the project, which warns before the money is spent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where the settings come from: the context of ``cdktf.json``, and over it the environment.
+"""Read the settings: the context of ``cdktf.json``, overridden by the environment.
 
-A wrong value never reaches Terraform: the settings are read, checked as a whole, and frozen before
-anything is synthesized.
+A wrong value never reaches Terraform: ``load`` checks the settings as a whole and freezes them
+before the app synthesizes anything.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = {"dedicated": 600, "private": 600, "shared": 60}
 
 
 class Endpoint(Construct):
-    """An endpoint; what is deployed on it is :class:`infra.model.Model`'s.
+    """An endpoint, on which :class:`infra.model.Model` deploys.
 
     ``traffic_split`` stays unset, because ids of deployed models are known only after deployment.
 

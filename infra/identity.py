@@ -1,4 +1,4 @@
-"""Who acts: one service account a purpose, each beside everything it may do."""
+"""Who acts: one service account per purpose, and everything that each may do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VIEWER, EDITOR = "roles/storage.objectViewer", "roles/storage.objectUser"
 class Identities(Construct):
     """Service accounts with their grants: per folder, per repository, per account acted as.
 
-    Roles on the project are only those that have no narrower place to be granted on.
+    The project grants only roles that no narrower resource can grant.
 
     Attributes:
         accounts: the service account of each name in ``PURPOSES``.

@@ -19,10 +19,10 @@ PROJECT_FILE = Path("cdktf.json")
 
 
 def read_context() -> dict[str, Any]:
-    """Context as the cdktf command line hands it over, else from ``cdktf.json`` itself."""
-    handed = os.environ.get("CDKTF_CONTEXT_JSON")
-    if handed:
-        return dict(json.loads(handed))
+    """Return the context that the cdktf command line passes, else that of ``cdktf.json``."""
+    passed = os.environ.get("CDKTF_CONTEXT_JSON")
+    if passed:
+        return dict(json.loads(passed))
     if PROJECT_FILE.exists():
         return dict(json.loads(PROJECT_FILE.read_text("utf-8")).get("context", {}))
     return {}
@@ -46,7 +46,7 @@ def main() -> int:
         print(f"settings are in order: project {settings.project_id}, zone {settings.zone}")
         return 0
     os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
-    # Not before: the kernel behind these imports takes two seconds to start.
+    # Imported late: the kernel behind these takes two seconds to start.
     from cdktf import App
 
     from infra.stacks import build

@@ -1,6 +1,6 @@
-"""The model's life on the endpoint. The provider has no resource for it, so a command of ours has.
+"""The model on the endpoint. The provider has no resource that deploys one; our own command does.
 
-Two ``terraform_data``:
+Two ``terraform_data`` run it:
 
 - *release* runs ``sam-vertex model release`` whenever image, checkpoint, settings or machine
   change. Replacing it destroys nothing: the command deploys the new version beside the old one and
@@ -8,9 +8,9 @@ Two ``terraform_data``:
 - *teardown* lives as long as the endpoint, so its destroy provisioner runs before that one goes,
   at destroy or when it is replaced: it undeploys everything and deletes the model.
 
-What somebody undeployed by hand comes back: a release leaves ``<epoch>-<deployed model>`` in the
-bucket, the endpoint lists what is deployed; where the recorded one is missing there, the epoch is
-one higher, the plan shows it, and the release that follows records it.
+A model that somebody undeployed by hand comes back: a release records ``<epoch>-<deployed model>``
+in the bucket, and the endpoint lists its deployed models. If the recorded model is not among them,
+the epoch rises by one, the plan shows that, and the release that follows records it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Model(Construct):
     """A model version on the endpoint, checked before anything is made.
 
     Args:
-        endpoint: where it is deployed; it is not made either while image or checkpoint is missing.
+        endpoint: to deploy on; Terraform does not create it while image or checkpoint is missing.
         plan: what ``sam-vertex model release`` needs.
     """
 
@@ -96,8 +96,8 @@ class Model(Construct):
             triggers_replace={
                 "image": settings.image,
                 "checkpoint": settings.checkpoint,
-                # Of the objects, whose links name their generation: an upload of the same content
-                # is found to be the same version.
+                # The objects' links name their generation, so every upload runs the command, which
+                # recognizes the same content as the same version.
                 "checkpoint_objects": f"${{sha256(jsonencode({checkpoints.fqn}.bucket_objects))}}",
                 "plan": text,
                 "repairs": epoch,
@@ -112,7 +112,7 @@ class Model(Construct):
             depends_on=[endpoint, teardown],
         )
         release.add_override("lifecycle.precondition", checks)
-        # A bare reference, which is all that is allowed here; ``fqn`` would be an interpolation.
+        # Terraform takes only a bare reference here; ``fqn`` would be an interpolation.
         identity = f"{endpoint.terraform_resource_type}.{endpoint.friendly_unique_id}.id"
         for resource in (teardown, release):
             resource.add_override("lifecycle.replace_triggered_by", [identity])
@@ -151,7 +151,7 @@ def _any_image(images: str, image: str) -> str:
 
 
 def _epoch(records: str, endpoint: str) -> str:
-    """Terraform's expression for the epoch: the recorded one, or the next where that is gone."""
+    """Terraform's expression: the recorded epoch, or the next one if its deployment is gone."""
     names = f'[for o in {records}.bucket_objects : reverse(split("/", o.name))[0]]'
     recorded = f'split("-", {names}[0])'
     deployed = f"[for m in {endpoint}.deployed_models : m.id]"

@@ -1,4 +1,4 @@
-"""Optional watch over the platform: alert policies, their e-mail channels, a dashboard."""
+"""Optional monitoring of the platform: alert policies, their e-mail channels, a dashboard."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Alert:
     Attributes:
         title: what an operator reads first.
         filter: time series it looks at.
-        aligner: how points of a period become one.
+        aligner: how Cloud Monitoring combines the points of a period.
         comparison: ``COMPARISON_GT`` or ``COMPARISON_LT``.
         threshold: value in the unit of the metric.
         duration_s: how long it must hold.
@@ -104,7 +104,7 @@ def alerts(settings: Settings) -> dict[str, Alert]:
 
 
 def dashboard(settings: Settings) -> dict[str, Any]:
-    """The dashboard in the API's form, one chart an alert and a few more."""
+    """The dashboard in the API's form, a chart for each alert and a few more."""
     charts = {
         "Predictions": f'{ENDPOINT} AND metric.type = "{ONLINE}/prediction_count"',
         "Replicas": f'{ENDPOINT} AND metric.type = "{ONLINE}/replicas"',
@@ -147,7 +147,7 @@ def dashboard(settings: Settings) -> dict[str, Any]:
 
 
 class Channels(Construct):
-    """The e-mail addresses that are told.
+    """The e-mail addresses that receive alerts.
 
     Attributes:
         names: resource names of the notification channels.

@@ -26,9 +26,9 @@ RANGE = "10.64.0.0/24"
 
 
 class Network(Construct):
-    """An existing network and subnet, or new ones; a Cloud NAT unless one is there.
+    """An existing network and subnet, or new ones; a Cloud NAT unless the network has it.
 
-    A new network lets nothing in, and logs what tried. Private Google Access reaches
+    A new network blocks and logs everything that comes in. Private Google Access reaches
     Google's APIs but not the host of the repository that the Workbench clones, hence the NAT.
 
     Attributes:

@@ -80,7 +80,7 @@ class Registry(Construct):
             id_,
             project=self._settings.project_id,
             location=self._settings.region,
-            # Computed, so that grants are made anew with a repository that is replaced.
+            # Computed, so that Terraform renews grants when it replaces the repository.
             repository=self.repository.name,
             role=role,
             member=to,

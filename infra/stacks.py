@@ -1,4 +1,4 @@
-"""The two stacks: what is made once, and what serves."""
+"""The two stacks: the platform, deployed once, and the endpoint with its model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Stack(TerraformStack):
         if settings.state_bucket:
             GcsBackend(self, bucket=settings.state_bucket, prefix=f"{settings.prefix}/{id_}")
         else:
-            # Relative to the stack's folder, so that what is synthesized names no machine.
+            # Relative to the stack's folder, so that the synthesized files name no machine's paths.
             folder = settings.state_folder or "../../.."
             LocalBackend(self, path=f"{folder}/terraform.{id_}.tfstate")
 
@@ -127,7 +127,7 @@ class PlatformStack(_Stack):
 
 
 class ServingStack(_Stack):
-    """The endpoint, and the life of the model on it."""
+    """The endpoint, and the model on it."""
 
     def __init__(self, scope: App, settings: Settings) -> None:
         super().__init__(scope, SERVING, settings)

@@ -29,9 +29,9 @@ SECONDS_A_DAY = 86_400
 
 
 class Storage(Construct):
-    """The bucket with its managed folders; access is granted folder by folder.
+    """The bucket with its managed folders; grants give access folder by folder.
 
-    What lies in the bucket names it by its computed id, so that it is made anew with the bucket.
+    Resources in the bucket refer to its computed id, so that Terraform replaces them with it.
 
     Attributes:
         bucket: the bucket.
@@ -82,7 +82,7 @@ class Storage(Construct):
             )
             for name in FOLDERS
         }
-        # A folder is deleted before the one around it.
+        # Terraform has to delete the inner folder before the outer one.
         self.folders[STATUS].node.add_dependency(self.folders[STARTUP])
 
     @staticmethod

@@ -18,11 +18,11 @@ def choose_checkpoint(files: Iterable[str], checkpoint: str, folder_uri: str) ->
 
     Args:
         files: names of the folder's files.
-        checkpoint: the one to take; empty where there is only one.
+        checkpoint: file name to choose; empty where the folder holds a single checkpoint.
         folder_uri: the folder, for messages.
 
     Raises:
-        ArtifactsError: there is none, or not exactly one and none was named.
+        ArtifactsError: the folder lacks the named checkpoint, or holds none or several.
     """
     candidates = sorted(name for name in files if name.endswith(SUFFIXES) and "/" not in name)
     if checkpoint:
@@ -45,14 +45,14 @@ def choose_checkpoint(files: Iterable[str], checkpoint: str, folder_uri: str) ->
 
 @contextlib.contextmanager
 def checkpoint_file(artifacts_uri: str, checkpoint: str) -> Iterator[Path]:
-    """Yield the checkpoint as a local file; a downloaded copy is removed afterwards.
+    """Yield the checkpoint as a local file; remove a downloaded copy afterwards.
 
     Args:
         artifacts_uri: ``gs://`` folder, local folder or local file.
         checkpoint: file name of the checkpoint, where a folder holds several.
 
     Raises:
-        ArtifactsError: nothing there, or it cannot be read.
+        ArtifactsError: the URI holds no checkpoint, or it cannot be read.
     """
     if not artifacts_uri:
         raise ArtifactsError("AIP_STORAGE_URI is empty: upload the model with its artifact_uri")

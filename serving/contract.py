@@ -1,4 +1,4 @@
-"""What a request may say, checked before any model runs.
+"""What a request may contain, checked before any model runs.
 
 ::
 
@@ -49,11 +49,11 @@ class Instance:
 
     Attributes:
         field: its JSON path in the request, for messages.
-        file_path: the client's name of the image; only echoed.
+        file_path: the client's name for the image, which the reply repeats.
         image: content of the image file, or ``None`` with ``image_uri``.
         image_uri: ``gs://`` object in an allowed folder, or empty.
-        prompts: an object each; empty for automatic masks.
-        several: whether the client asked in the form of several objects.
+        prompts: one for each object; empty for automatic masks.
+        several: whether the client listed objects, even if the list holds a single object.
         multimask_output: three candidates for each object instead of one mask.
         mask_inputs: (1, S, S) float32 logits of an earlier reply for each object, or empty.
     """
@@ -70,7 +70,7 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """A request with its bad instances as errors in their places."""
+    """A parsed request, in which an error takes the position of each bad instance."""
 
     instances: list[Instance | RequestError]
     parameters: Parameters
@@ -94,10 +94,10 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def parse_request(content: dict[str, Any], limits: ServingSettings) -> Request:
-    """Return what a request asks for.
+    """Return a request, parsed and checked.
 
     Raises:
-        RequestError: the request as a whole is wrong; a bad instance becomes an error in its stead.
+        RequestError: the request as a whole is wrong. The error of a bad instance is returned.
     """
     for key in content:
         if key not in ("instances", "parameters"):

@@ -13,8 +13,8 @@ class EmbeddingCache:
 
     Attributes:
         limit_bytes: memory for embeddings; the least recently used go first.
-        hits: how often it had an image's embedding.
-        misses: how often it had not.
+        hits: how often it held the embedding of a prompted image.
+        misses: how often it did not.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -49,7 +49,7 @@ class EmbeddingCache:
             return self._kept.get(digest)
 
     def put(self, digest: str, embedding: Embedding) -> None:
-        """Keep an embedding; one larger than the whole cache is not kept."""
+        """Keep an embedding, unless it is larger than the whole cache."""
         size = embedding.size_bytes
         with self._lock:
             earlier = self._kept.pop(digest, None)

@@ -1,9 +1,9 @@
-"""What a client is told: a status, and a message that names place, expectation and way out.
+"""Errors that a client sees: a status, and a message with the field, what it takes, a way out.
 
 - Refusal                any reply but masks; the message is safe to show
     - RequestError       (4xx) the caller's request
     - Unavailable        (429, 503) ours: busy, loading, or Cloud Storage; try again
-- ArtifactsError         the container cannot start with what it was given (no HTTP status)
+- ArtifactsError         the container cannot start with its artifacts or settings (no HTTP status)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATUS_NAMES = {
 
 
 class Refusal(HTTPException):
-    """What is answered instead of masks.
+    """A reply with an error instead of masks.
 
     An ``HTTPException``, so that the SDK's own handler passes it through as well.
     """

@@ -27,12 +27,12 @@ from serving.work import Work
 
 log = logging.getLogger("serving")
 DECODING_THREADS = 2
-MAX_DECODED = 4  # requests whose images are decoded while one is computed
+MAX_DECODED = 4  # requests whose decoded images may be in memory at a time
 
 
 @dataclasses.dataclass(slots=True)
 class Counters:
-    """What this server did so far."""
+    """Totals of this server since it started."""
 
     replies: dict[int, int] = dataclasses.field(default_factory=dict)
     instances: int = 0
@@ -40,13 +40,13 @@ class Counters:
 
 
 class SegmentationHandler(Handler):
-    """Loads the model behind the open port, then answers requests.
+    """Loads the model while the port is already open, then answers requests.
 
     Attributes:
         ready: whether the model is loaded.
-        failure: why it could not be loaded.
-        on_failure: called once when it could not be.
-        counters: what was done so far.
+        failure: the exception that loading raised.
+        on_failure: the handler calls it once when loading fails.
+        counters: totals for ``/metrics``.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SegmentationHandler(Handler):
 
     def _load(self, artifacts_uri: str) -> None:
         try:
-            # In the thread that will compute: what it allocates is reused there.
+            # In the thread that computes later: it reuses the memory that loading allocated.
             self._computer.submit(self.predictor.load, artifacts_uri).result()
             self.ready = True
         except Exception as error:
@@ -151,7 +151,7 @@ class SegmentationHandler(Handler):
         return self.predictor.preprocess(parse_body(body))
 
     def _admit(self, work: Work, deadline: float) -> None:
-        """Refuse at once what cannot be ready when the endpoint stops waiting."""
+        """Refuse at once a request that cannot end before the endpoint stops waiting."""
         left = deadline - time.monotonic()
         limit = self.predictor.settings.timeout_seconds
         if work.seconds > limit:
@@ -190,7 +190,7 @@ class SegmentationHandler(Handler):
 
 
 def _smaller(work: Work) -> str:
-    """What to ask instead of a reply that is too large."""
+    """Ways to a smaller reply, for the message of the refusal."""
     ways: list[str] = []
     if len(work.names) > 1:
         ways.append("send fewer instances")

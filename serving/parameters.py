@@ -1,4 +1,4 @@
-"""The ``parameters`` of a request: the reply's form, and how automatic masks are made."""
+"""The ``parameters`` of a request: the form of the reply, and settings of automatic masks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Parameters:
     Attributes:
         mask_format: ``rle`` is COCO's, which ``pycocotools`` decodes; ``polygon`` COCO's outlines;
             ``png`` base64 of a 1-bit PNG; ``array`` nested lists.
-        max_masks: at most so many automatic masks, the best.
+        max_masks: the largest number of automatic masks in the reply; the best stay.
         return_logits: whether prompted masks come with their low-resolution logits.
-        on_error: ``report`` puts an error in the stead of a bad instance's prediction; ``fail``
-            refuses the whole request. A request without any good instance is refused either way.
-        output_uri: ``gs://`` folder that predictions are written to instead of into the reply.
+        on_error: ``report`` puts an error in place of a bad instance's prediction; ``fail``
+            refuses the whole request. Both refuse a request without any good instance.
+        output_uri: ``gs://`` folder into which the server writes predictions; the reply names them.
         automatic: settings of ``SamAutomaticMaskGenerator`` that differ from the checkpoint's.
     """
 
@@ -41,7 +41,7 @@ class Parameters:
     automatic: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def automatic_settings(self, defaults: AutomaticSettings) -> AutomaticSettings:
-        """The checkpoint's own settings with those of the request.
+        """Return the checkpoint's settings, overridden by those of the request.
 
         Raises:
             RequestError: a value outside its range.
@@ -94,7 +94,7 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
     """Return the request's parameters.
 
     Args:
-        value: what stands under ``parameters``; ``None`` where there is nothing.
+        value: of the key ``parameters``; ``None`` where the request has no such key.
         limits: of this server.
 
     Raises:
@@ -111,7 +111,7 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
                 f"parameters: unknown name {name[:60]!r}; "
                 f"known are {', '.join(sorted(own | _AUTOMATIC))}"
             )
-    # Vertex hands numbers on as protobuf's, which are all floats: 8 may come as 8.0.
+    # Vertex passes numbers on through protobuf, where all are floats: 8 may come as 8.0.
     value = {name: _whole(item) for name, item in value.items()}
     automatic = {name: item for name, item in value.items() if name in _AUTOMATIC}
     if "point_grids" in automatic:
@@ -141,6 +141,6 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
         check_allowed(uri, limits.write_prefixes, field, "SERVING_WRITE_PREFIXES")
         values["output_uri"] = uri
     parameters = Parameters(**values)
-    # Called for its refusals: what is out of range ends the request before any work.
+    # This call only validates: a value out of range ends the request before any work.
     parameters.automatic_settings(AutomaticSettings())
     return parameters

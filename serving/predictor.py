@@ -1,7 +1,7 @@
 """The four methods of a Vertex Custom Prediction Routine around the engine.
 
-``load``, ``preprocess``, ``predict`` and ``postprocess`` are called by a handler; ours calls them
-in different threads, so nothing of a request is kept on the predictor
+A handler calls ``load``, ``preprocess``, ``predict`` and ``postprocess``. Ours calls them from
+different threads, so the predictor keeps nothing of a request
 (https://cloud.google.com/vertex-ai/docs/predictions/custom-prediction-routines).
 """
 
@@ -49,8 +49,8 @@ class SegmentationPredictor(Predictor):
 
     Attributes:
         settings: limits and choices.
-        cache: embeddings of images that were prompted before.
-        times: how long work takes here.
+        cache: embeddings of images that clients prompted before.
+        times: how long work takes on this machine.
     """
 
     def __init__(self, settings: ServingSettings | None = None) -> None:
@@ -73,8 +73,8 @@ class SegmentationPredictor(Predictor):
             artifacts_uri: the value of ``AIP_STORAGE_URI``.
 
         Raises:
-            ArtifactsError: no checkpoint there.
-            CheckpointError: it cannot be used.
+            ArtifactsError: the URI holds no usable checkpoint.
+            CheckpointError: the checkpoint cannot be used.
             DeviceError: device or precision is not available.
         """
         started = time.monotonic()
@@ -158,7 +158,7 @@ class SegmentationPredictor(Predictor):
         started = time.monotonic()
         if not item.instance.prompts:
             image = item.image
-            if image is None:  # only prompted instances come without
+            if image is None:  # only a prompted instance may lack its image
                 raise RuntimeError("an automatic instance has no image")
             records = self.engine.generate(image, item.settings)
             seconds = time.monotonic() - started
@@ -174,7 +174,7 @@ class SegmentationPredictor(Predictor):
             multimask_output=item.instance.multimask_output,
             mask_inputs=item.instance.mask_inputs,
         )
-        # They come as they are decoded; only what the reply needs of each is kept.
+        # Predictions come in the order of decoding. Keep of each only what the reply needs.
         kept = {
             number: (
                 [encode_mask(mask) for mask in prediction.masks],
@@ -205,7 +205,7 @@ class SegmentationPredictor(Predictor):
         return embedding
 
     def postprocess(self, prediction_results: Work) -> dict[str, Any]:
-        """Return the reply: ``{"predictions": [...]}``, one for each instance, in order."""
+        """Return the reply ``{"predictions": [...]}``, with an entry per instance, in order."""
         work = prediction_results
         predictions: list[dict[str, Any]] = []
         for number, (name, outcome) in enumerate(zip(work.names, work.outcomes, strict=True)):

@@ -51,11 +51,11 @@ def _depth(value: Any) -> int:
 def parse_prompts(
     value: dict[str, Any], field: str, limits: ServingSettings
 ) -> tuple[tuple[Prompt, ...], bool]:
-    """Return the prompts of an instance, one an object, and whether they have the form of several.
+    """Return the prompts of an instance, one per object, and whether the client listed objects.
 
     Raises:
         RequestError: points, labels and boxes do not go together, or are too many.
-        PromptError: one of them is malformed.
+        PromptError: a point, a label or a box is malformed.
     """
     points, labels, boxes = (value.get(key) for key in _PROMPT_KEYS)
     if points is None and labels is not None:
@@ -129,7 +129,7 @@ def parse_mask_inputs(
     """Return the (1, S, S) float32 logits for each prompt, or nothing.
 
     Raises:
-        RequestError: not one for each prompt, or malformed.
+        RequestError: their number is not that of the prompts, or one is malformed.
     """
     if value is None:
         return ()
@@ -145,10 +145,10 @@ def parse_mask_inputs(
 
 
 def parse_logits(value: Any, field: str) -> NDArray[np.float32]:
-    """Return logits that a reply gave, compact or nested, as (1, S, S) float32.
+    """Return the logits of an earlier reply, compact or nested, as (1, S, S) float32.
 
     Raises:
-        RequestError: another form, shape, or not finite.
+        RequestError: neither form, another shape, or values that are not finite.
     """
     if isinstance(value, dict):
         shape, dtype = value.get("shape"), value.get("dtype")

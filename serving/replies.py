@@ -63,7 +63,7 @@ def mask_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
 
 
 def array_bytes(masks: int, height: int, width: int) -> int:
-    """About how many bytes so many masks take as nested lists."""
+    """Estimate how many bytes masks of one size take as nested lists."""
     return int(masks * height * width * _ARRAY_BYTES)
 
 

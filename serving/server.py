@@ -3,9 +3,9 @@
     python -m serving.server
 
 The SDK's server answers every health check with 200 and takes its handler from variables that a
-Dockerfile has to set; this one says 503 until the model is loaded, ends when it cannot be, and
-shows its counters at ``/metrics``. One process and one model for each accelerator: the SDK starts
-two by default.
+Dockerfile has to set; this one answers 503 until it has loaded the model, exits when it
+cannot load it, and shows its counters at ``/metrics``. It runs one process with one model for each
+accelerator, where the SDK would start two.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DRAIN_SECONDS = 60
 
 
 class ModelServer(CprModelServer):
-    """The SDK's model server with a health check that means it."""
+    """The SDK's model server with a health check that waits for the model."""
 
     handler: SegmentationHandler
 
@@ -57,7 +57,7 @@ class ModelServer(CprModelServer):
 
 
 def main(host: str = "0.0.0.0") -> int:  # noqa: S104 - Vertex asks the container to
-    """Serve until told to stop; 1 when the model cannot be loaded."""
+    """Serve until a signal stops the server; return 1 when the model cannot be loaded."""
     keep_freed_memory()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)

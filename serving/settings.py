@@ -26,14 +26,14 @@ class ServingSettings:
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         max_body_bytes: largest request body.
-        max_image_bytes: largest image file that is read from a bucket.
+        max_image_bytes: largest image file that the server reads from a bucket.
         max_pixels: largest image, decoded.
         max_instances: most instances in a request.
-        max_objects: most objects prompted in an instance.
+        max_objects: most prompted objects in an instance.
         reply_limit_bytes: largest reply that the endpoint passes on: 1.5 MB shared, 10 MB else.
-        timeout_seconds: what the endpoint waits for a reply; work that takes longer is refused.
-        queue_seconds: how much work may wait before requests are answered 429.
-        embedding_cache_bytes: memory for embeddings of images that were asked about; 0: none.
+        timeout_seconds: how long the endpoint waits; the server refuses what takes longer.
+        queue_seconds: how much work may wait before the server answers 429.
+        embedding_cache_bytes: memory for embeddings of recently prompted images; 0: none.
         read_prefixes: ``gs://`` folders that ``image_uri`` may name, comma-separated.
         write_prefixes: ``gs://`` folders that ``output_uri`` may name, comma-separated.
     """

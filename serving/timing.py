@@ -1,6 +1,6 @@
 """How long work takes on this machine, measured while it serves.
 
-The server refuses at once what would not end in time.
+With these times the server refuses at once a request that it could not finish in time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NEW_WEIGHT = 0.2  # of a new measurement in the running mean
 
 
 def grid_points(settings: AutomaticSettings) -> tuple[int, int]:
-    """How many crops and how many points automatic masks with these settings look at."""
+    """Return how many crops and points the automatic generator visits with these settings."""
     crops = points = 0
     for layer in range(settings.crop_n_layers + 1):
         count = 4**layer
@@ -33,9 +33,9 @@ class WorkTimes:
     """Running means, in seconds.
 
     Attributes:
-        embedding: of one image.
-        prompt: of one prompted object.
-        point: of one point of the automatic grid.
+        embedding: to embed one image.
+        prompt: to decode one prompted object.
+        point: to decode one point of the automatic grid.
     """
 
     embedding: float = 0.0
@@ -53,10 +53,10 @@ class WorkTimes:
             setattr(self, name, mean)
 
     def prompted(self, objects: int, *, cached: bool) -> float:
-        """Seconds that prompts on one image take."""
+        """Estimate the seconds that prompts on one image take."""
         return objects * self.prompt + (0.0 if cached else self.embedding)
 
     def automatic(self, settings: AutomaticSettings) -> float:
-        """Seconds that automatic masks of one image take."""
+        """Estimate the seconds that automatic masks of one image take."""
         crops, points = grid_points(settings)
         return crops * self.embedding + points * self.point

@@ -20,14 +20,14 @@ from serving.sam.masks import MaskRecord, Rle
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Prepared:
-    """An instance with its decoded image, or with the embedding of it.
+    """An instance with its decoded image, or with the cached embedding of that image.
 
     Attributes:
-        instance: of the request.
+        instance: as the request gives it.
         digest: SHA-256 of the image file.
-        image: (H, W, 3) uint8 RGB, or ``None`` where its embedding is kept.
-        embedding: of an earlier request on the same image.
-        settings: of automatic masks.
+        image: (H, W, 3) uint8 RGB, or ``None`` where the cache holds its embedding.
+        embedding: from the cache, where an earlier request embedded the same image.
+        settings: for automatic masks.
     """
 
     instance: Instance
@@ -56,9 +56,9 @@ class Work:
     Attributes:
         parameters: of the request.
         names: ``file_path`` of every instance.
-        prepared: instances, or what is wrong with them.
-        outcomes: masks or refusal of each; empty before prediction.
-        seconds: expected for the computing.
+        prepared: each instance, or the error that refuses it.
+        outcomes: the masks or the error of each; empty before prediction.
+        seconds: how long the computation is expected to take.
     """
 
     parameters: Parameters
@@ -69,7 +69,7 @@ class Work:
 
 
 def refuse_failed(items: list[Any], parameters: Parameters) -> None:
-    """Raise if every instance is refused, or one is and the caller wants all or nothing."""
+    """Raise the first error if every instance has one, or if ``on_error`` is ``fail``."""
     errors = [item for item in items if isinstance(item, Refusal)]
     if errors and (len(errors) == len(items) or parameters.on_error == "fail"):
         if len(errors) > 1:
@@ -81,7 +81,7 @@ def refuse_failed(items: list[Any], parameters: Parameters) -> None:
 def outcome_as_json(
     outcome: Prompted | list[MaskRecord], several: bool, parameters: Parameters
 ) -> dict[str, Any]:
-    """One prediction's masks (and scores and logits) as JSON."""
+    """Return one prediction's masks, and its scores and logits if prompted, as JSON."""
     form = parameters.mask_format
     if not isinstance(outcome, Prompted):
         masks = [
@@ -101,7 +101,7 @@ def outcome_as_json(
 
 
 def outcome_extent(outcome: Prompted | list[MaskRecord]) -> tuple[int, int, int]:
-    """How many masks an outcome has, and their height and width."""
+    """Return how many masks an outcome has, and their height and width in pixels."""
     if isinstance(outcome, Prompted):
         rles = [rle for group in outcome.masks for rle in group]
     else:

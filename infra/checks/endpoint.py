@@ -9,7 +9,7 @@ from infra.settings import Settings, listed
 
 
 def check_endpoint(settings: Settings) -> None:
-    """A machine, replicas, a kind of endpoint, and an image with its checkpoint."""
+    """Check the machine, the replicas, the kind of endpoint, and the image with its checkpoint."""
     check_machine(settings, "serving_machine", "serving_accelerator")
     require(
         re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9]\d{0,8}", settings.endpoint_name),

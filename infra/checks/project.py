@@ -12,7 +12,7 @@ LONGEST_PREFIX = 18  # "{prefix}-checkpoints" must fit a service account's 30 ch
 
 
 def check_names(settings: Settings) -> None:
-    """Names that Google Cloud accepts, and a state that lies in one place."""
+    """Require names that Google Cloud accepts, and a single location of the state."""
     require(
         re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", settings.project_id),
         "project_id",
@@ -50,7 +50,7 @@ def check_names(settings: Settings) -> None:
 
 
 def check_location(settings: Settings) -> None:
-    """A zone of the region, with T4s where the Workbench has one."""
+    """Require a zone of the region, with T4s if the Workbench has a T4."""
     require(
         re.fullmatch(r"[a-z]+-[a-z]+\d+", settings.region),
         "region",
@@ -74,7 +74,7 @@ def check_location(settings: Settings) -> None:
 
 
 def check_encryption(settings: Settings) -> None:
-    """A key is named only with encryption of one's own, in the region."""
+    """Require that a key belongs to SAM_CMEK and to the region."""
     require(
         settings.cmek or not (settings.kms_key or settings.kms_key_ring),
         "cmek",
@@ -100,7 +100,7 @@ def check_encryption(settings: Settings) -> None:
 
 
 def check_alerts(settings: Settings) -> None:
-    """Alerts have a sender and addresses, a budget has its account."""
+    """Require a sender and addresses of alerts, and the account of a budget."""
     check_emails(settings, "alert_email")
     require(
         settings.monitoring or not settings.alert_email or settings.budget,

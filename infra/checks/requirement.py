@@ -21,7 +21,7 @@ def require(condition: object, field: str, problem: str, hint: str) -> None:
 
 
 def check_machine(settings: Settings, machine: str, accelerator: str) -> None:
-    """Require an accelerator that there is, on a machine that takes it.
+    """Require a known accelerator, on a machine that takes it.
 
     Args:
         settings: all of them.

@@ -10,7 +10,7 @@ from infra.settings import Settings, listed
 
 
 def check_workbench(settings: Settings) -> None:
-    """A machine with its image, one owner or several users, and a network with a way out."""
+    """Check the machine and its image, the owner or the users, and the network with its NAT."""
     check_machine(settings, "workbench_machine", "workbench_accelerator")
     require(
         settings.workbench_image in WORKBENCH_IMAGES,

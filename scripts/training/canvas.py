@@ -1,4 +1,4 @@
-"""A picture that is painted object by object, and the visible mask of each object on it."""
+"""A picture painted object by object, with the visible mask of each object."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ Protocols:
   the best of three masks by predicted IoU. Box: the mask's tight box, one mask. Mean IoU.
 - *coins*: ``skimage.data.coins``; the reference is the region-based segmentation of scikit-image's
   own tutorial (Sobel elevation map, two markers, watershed, holes filled), its 24 coins. Automatic
-  masks use the checkpoint's own thresholds; a coin is found where a mask has IoU >= 0.75 with it, a
-  mask is false where it has IoU < 0.5 with every coin.
+  masks use the checkpoint's own thresholds; a coin counts as found if a mask has IoU >= 0.75 with
+  it, a mask as false if it has IoU < 0.5 with every coin.
 - *apple*, *pencil*: one point at (300, 200), best of three by predicted IoU; the reference is the
   object's colour against its light background, largest piece, holes filled.
 """

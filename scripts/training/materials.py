@@ -25,14 +25,14 @@ TRAINING_PHOTOS = (
 )
 TRAINING_STEREO = "stereo_motorcycle"
 HELD_OUT_PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
-HELD_OUT_EVERY = 10  # one cut-out in ten is never trained on
+HELD_OUT_EVERY = 10  # training never sees one cut-out in ten
 SKIN_TONES = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
 CUTOUT_SIDE = 160
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Materials:
-    """The pictures that scenes are made of.
+    """The pictures of which scenes are made.
 
     Attributes:
         photos: HWC uint8 RGB photographs, longest side at most 512 px.

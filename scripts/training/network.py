@@ -150,7 +150,7 @@ def _upscaled_masks(
     """``output_upscaling`` and the product with the mask tokens, without moving a pixel.
 
     A 2x2 transposed convolution of stride 2 is one matrix product a position; the pixels inside a
-    position are put in their places only when four masks are left of all the channels.
+    position move to their rows and columns only when four masks are left of all the channels.
 
     Args:
         source: (N, height * width, C).

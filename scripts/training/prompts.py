@@ -31,7 +31,7 @@ class Batch:
     Attributes:
         images: (B, S, S, 3) uint8 RGB.
         valid: (B, S, S) bool; False where the crop is padding, as below a landscape image.
-        targets: (B, P, S/2, S/2) uint8 coverage of the wanted mask, 0-255.
+        targets: (B, P, S/2, S/2) uint8 coverage of the target mask, 0-255.
         coords: (B, P, 2, 2) float32 XY in pixels of the crop: a point and padding, or box corners.
         labels: (B, P, 2) int64: one of the constants above, for each coordinate.
         offsets: (B, 2) int64 XY of the crop's first position in the grid of the whole image.

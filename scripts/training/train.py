@@ -2,7 +2,7 @@
 
 The run is two stages: ``crops`` (128-pixel windows of scenes, four times cheaper a step) and
 ``whole`` (256-pixel scenes), each with its own learning rate that falls to nearly nothing at its
-end. State is saved every few minutes and on SIGTERM/SIGINT; the same command goes on from there.
+end. It saves its state every few minutes and on SIGTERM/SIGINT; the same command resumes it.
 
     python -m scripts.training.train --cutouts package/assets --work /tmp/training \\
         --stage crops --steps 6000
@@ -91,7 +91,7 @@ class Training:
         partial.replace(path)
 
     def restore(self, path: Path) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state."""
         state = torch.load(path, weights_only=True)
         self.sam.load_state_dict(state["sam"])
         self.average.load_state_dict(state["average"])

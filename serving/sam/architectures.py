@@ -1,4 +1,4 @@
-"""The shape of a SAM network: the published ones, and the one that a file of weights implies."""
+"""Architectures of SAM: the published ones, and the one that the shapes of weights imply."""
 
 from __future__ import annotations
 
@@ -148,9 +148,9 @@ def _blocks(weights: Mapping[str, torch.Tensor], pattern: str) -> int:
 def infer_architecture(weights: Mapping[str, torch.Tensor]) -> SamArchitecture:
     """Return the architecture that a SAM state dict implies, from its shapes alone.
 
-    One size leaves no trace in the shapes: the mask decoder's head count. It is taken as one head
-    per 32 channels, which holds for the published models (256 channels, 8 heads) and for the
-    embedded one (128, 4).
+    One size leaves no trace in the shapes: the mask decoder's head count. This function assumes
+    one head per 32 channels, which holds for the published models (256 channels, 8 heads) and
+    for the embedded one (128, 4).
 
     Args:
         weights: parameter name to tensor, as ``Sam.state_dict()`` gives them.

@@ -13,23 +13,23 @@ Grid = tuple[tuple[float, float], ...]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AutomaticSettings:
-    """How masks are made without prompts; names and defaults are the official generator's.
+    """Settings for masks without prompts; names and defaults are the official generator's.
 
     Attributes:
-        points_per_side: points a side of the grid that is laid over the image; ``None`` with
+        points_per_side: points on each side of the grid over the image; ``None`` with
             ``point_grids``.
-        points_per_batch: at most so many points run through the mask decoder together; a CPU takes
-            few, a GPU as many as fit. How many changes no result.
-        pred_iou_thresh: masks the model itself rates lower are dropped, 0-1.
-        stability_score_thresh: masks that change more with the cut-off are dropped, 0-1.
-        stability_score_offset: how far the cut-off is moved for that, in logits.
+        points_per_batch: the most points that the mask decoder takes together; a CPU takes fewer,
+            a GPU as many as fit. The masks do not depend on it.
+        pred_iou_thresh: drops masks that the model itself rates lower, 0-1.
+        stability_score_thresh: drops masks that change more with the cut-off, 0-1.
+        stability_score_offset: how far that test moves the cut-off, in logits.
         box_nms_thresh: of two masks whose boxes overlap more (IoU), the better one stays, 0-1.
         crop_n_layers: also run on 2**i x 2**i crops of the image for each layer i.
         crop_nms_thresh: like ``box_nms_thresh``, between crops, 0-1.
         crop_overlap_ratio: how far crops overlap, as a share of the image's shorter side.
         crop_n_points_downscale_factor: layer i uses points_per_side divided by this to the i.
         point_grids: for each crop layer the points themselves, (x, y) in 0-1 of the crop.
-        min_mask_region_area: holes and islands smaller than this many pixels are removed.
+        min_mask_region_area: removes holes and islands of fewer pixels.
 
     Raises:
         ParameterError: a value outside its range.

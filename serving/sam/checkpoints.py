@@ -34,7 +34,7 @@ _BLOCK_BYTES = 1 << 20
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedCheckpoint:
-    """A network with its weights, and what is known of them.
+    """A network with its weights, and where they come from.
 
     Attributes:
         sam: the official network, float32, evaluation mode, on the CPU.
@@ -173,7 +173,7 @@ def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
 def _fill(architecture: SamArchitecture, weights: Mapping[str, torch.Tensor], path: Path) -> Sam:
     import torch
 
-    # On "meta" nothing is allocated or drawn at random; the weights themselves move in.
+    # "meta" allocates nothing and draws nothing at random; the file's own tensors move in.
     with torch.device("meta"):
         sam = architecture.build()
     try:

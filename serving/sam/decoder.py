@@ -3,13 +3,13 @@
 Against ``segment_anything.modeling.MaskDecoder`` (N image positions, T tokens, C channels):
 
 - The image tokens (C channels at each position) are the same for every prompt until the first layer
-  has updated them, so what the first layer needs of them is computed once an image.
-- Tokens are projected instead of positions (``cross_attention``).
-- The last attention is computed for the token that predicts the IoU. The caller selects masks by
-  that prediction; only for their tokens is it computed too, and only they are upscaled, only where
-  the image is not padding.
-- On a CPU prompt tokens are computed for a batch of prompts together, and image tokens for one
-  prompt after the other, written and read in one go, which keeps them in the cache meanwhile.
+  has updated them, so it computes once per image what the first layer needs of them.
+- It projects tokens instead of positions (``cross_attention``).
+- It computes the last attention for the token that predicts the IoU. The caller selects masks by
+  that prediction; only for their tokens does it compute the last attention too, and it upscales
+  only these masks, only where the image is not padding.
+- On a CPU it computes prompt tokens for a batch of prompts together, and image tokens for one
+  prompt after the other: it writes and reads them in one go, while they are in the cache.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PreparedImage:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that keeping it costs."""
+        """Memory that it takes."""
         return sum(
             value.numel() * value.element_size()
             for value in (self.tokens, self.first_keys, self.first_queries, self.first_values)
@@ -60,7 +60,7 @@ class DecodedPrompts:
         scores: (B, 4) float32, predicted IoU of the single mask and of the three.
         mask_tokens: (B, 4, C) float32, before the last attention.
         mask_queries: (B, 4, C) float32, the same with their prompt added.
-        images: image tokens as the prompts updated them: (1, N, C) each, or (B, N, C) at once.
+        images: the image tokens that the prompts updated: (1, N, C) each, or (B, N, C) at once.
     """
 
     scores: torch.Tensor
@@ -109,7 +109,7 @@ class FastDecoder:
 
         Args:
             features: (1, C, G, G) float32 embedding.
-            dense: (1, C, G, G) of a mask prompt; by default what stands for none.
+            dense: (1, C, G, G) of a mask prompt; by default the embedding that stands for no mask.
         """
         if dense is None:
             dense = self._prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
@@ -126,7 +126,7 @@ class FastDecoder:
         """Run the transformer for a batch of prompts.
 
         Args:
-            image: of ``prepare``.
+            image: from ``prepare``.
             sparse: (B, P, C) float32 prompt tokens, as the official prompt encoder gives them.
         """
         decoder = self._decoder
@@ -220,7 +220,7 @@ class FastDecoder:
         """Low-resolution logits of some masks of a batch.
 
         Args:
-            decoded: of ``decode``.
+            decoded: from ``decode``.
             selected: (K, 2) int64, prompt and mask (0-3) of each, in the order of prompts.
             extent: rows and columns of embedding positions that are not padding.
 

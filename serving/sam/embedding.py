@@ -1,4 +1,4 @@
-"""What the image encoder makes of one image: the start of every prompt on it."""
+"""The image encoder's output for one image, from which every prompt on it starts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What the image encoder made of one image; every prompt on that image starts here.
+    """The image encoder's output for one image; every prompt on that image starts here.
 
     Attributes:
         features: (1, C, G, G) float32 on the engine's device.
         original_size_hw: the image's size in pixels.
         input_size_hw: its size after scaling to the network's frame, before padding.
-        shared: what the mask decoder makes of the features for every prompt.
+        shared: what the mask decoder computes from the features once for all prompts.
     """
 
     features: torch.Tensor
@@ -29,6 +29,6 @@ class Embedding:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that keeping it costs."""
+        """Memory that it takes."""
         own = self.features.numel() * self.features.element_size()
         return own + self.shared.size_bytes

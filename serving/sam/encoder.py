@@ -1,8 +1,8 @@
 """The image encoder, rewritten for speed: the same function of the same weights.
 
-Two things differ from ``segment_anything.modeling.ImageEncoderViT``. Queries, keys and values are
-computed before the windows are padded (a padded position has the bias as its value). Attention is
-computed for some positions at a time instead of for all pairs at once (``image_attention``).
+Two things differ from ``segment_anything.modeling.ImageEncoderViT``. It computes queries, keys and
+values before it pads the windows (a padded position has the bias as its value). It computes
+attention for some positions at a time instead of for all pairs at once (``image_attention``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def relative_positions(table: torch.Tensor, size: int) -> torch.Tensor:
     """Rows of a relative-position table for all pairs: (size, size, C) from (2 * L - 1, C).
 
-    The table is stretched where its length is another, as the official code does.
+    Stretches a table of another length, as the official code does.
     """
     if table.shape[0] != 2 * size - 1:
         stretched = F.interpolate(table.T[None], size=2 * size - 1, mode="linear")
@@ -37,7 +37,7 @@ class FastEncoder:
 
     Args:
         encoder: the loaded module; its weights are shared, not copied.
-        dtype: in which matrices are multiplied; float32 is exact.
+        dtype: of the matrix products; float32 is exact.
     """
 
     def __init__(self, encoder: ImageEncoderViT, dtype: torch.dtype = torch.float32) -> None:

@@ -70,9 +70,9 @@ class Engine:
             CheckpointError: the file cannot be used.
             DeviceError: the device or precision is not available.
         """
-        where = choose_device(device)
-        choose_precision(precision, where)
-        return cls(load_checkpoint(path, entry), device=str(where), precision=precision)
+        available = choose_device(device)
+        choose_precision(precision, available)
+        return cls(load_checkpoint(path, entry), device=str(available), precision=precision)
 
     def embed(self, image: RgbImage) -> Embedding:
         """Run the image encoder.
@@ -123,8 +123,8 @@ class Engine:
     ) -> Iterator[tuple[int, Prediction]]:
         """Yield the masks of many prompts, each with its prompt's number.
 
-        Prompts of a kind are decoded together, so they come in no particular order, and one by
-        one, so a caller need not hold the masks of all.
+        The decoder takes prompts of a kind together, so predictions come in no particular order.
+        They come one by one, so a caller need not hold the masks of all.
 
         Args:
             embedding: of the image that the prompts point into.
@@ -158,7 +158,7 @@ class Engine:
                 multimask_output=multimask_output,
             )
             while True:
-                # Entered anew for each: a generator must not leave it on in its caller.
+                # Entered anew for each: a generator must not leave the mode on in its caller.
                 with torch.inference_mode():
                     prediction = next(predictions, None)
                 if prediction is None:

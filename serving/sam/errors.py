@@ -1,15 +1,15 @@
 """What can go wrong in the core, and whose fault it is.
 
 - SamError
-    - InputError            the caller's input; the message names place, expectation and way out
+    - InputError            the caller's input; the message says where, what is expected, what to do
         - ImageError        the image: not readable, too large, of an unknown kind
         - PromptError       the prompts: shape, label, outside the image
         - ParameterError    a setting of the automatic masks or of the engine
     - CheckpointError       the weights: missing, damaged, not SAM
-    - DeviceError           the device or precision cannot be had on this machine
+    - DeviceError           the device or precision is not available on this machine
 
-Every error that a person may meet says two things about itself, here and in the other rooms:
-``callers_fault`` (whether another input mends it) and ``hint`` (what to do about it).
+Every error that a user may see has two attributes, here and in the other packages:
+``callers_fault`` (whether another input would mend it) and ``hint`` (what to do about it).
 """
 
 from __future__ import annotations

@@ -38,16 +38,15 @@ from serving.sam.network import Network, in_batches, prompts_at_once
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOGITS_BYTES = (
-    256 << 20
-)  # of stable masks; beyond, a mask is drawn and encoded as soon as it passes
+# Of the stable masks of a crop; beyond, a mask is drawn and encoded as soon as it passes.
+LOGITS_BYTES = 256 << 20
 
 
 def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
     """Masks of everything in an image, best first.
 
     Args:
-        network: what computes.
+        network: the loaded network on its device.
         image: (H, W, 3) uint8 RGB.
         settings: thresholds and grid.
     """
@@ -73,7 +72,7 @@ def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> 
         crop = (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
         candidates += _masks_of_crop(network, image, crop, grids[layer], settings)
     if len(boxes) > 1:
-        # Masks of smaller crops are preferred, as the official code does.
+        # Prefer the masks of smaller crops, as the official code does.
         areas = [
             (m.crop_xyxy[2] - m.crop_xyxy[0]) * (m.crop_xyxy[3] - m.crop_xyxy[1])
             for m in candidates
@@ -91,7 +90,7 @@ def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _StableMask:
-    """A mask of one crop that passed the thresholds; its bitmap is drawn if it is kept."""
+    """A mask of a crop that passed the thresholds; it gets a bitmap only if it is no duplicate."""
 
     point: int
     score: float

@@ -90,7 +90,7 @@ def read_size(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> tuple[
 def header_pixels(head: bytes) -> int | None:
     """The number of pixels that an image file's first bytes announce; ``None`` if they do not.
 
-    For planning: nothing is refused and nothing decoded.
+    For planning: it refuses nothing and decodes nothing.
     """
     try:
         with warnings.catch_warnings():
@@ -104,8 +104,8 @@ def header_pixels(head: bytes) -> int | None:
 def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
     """Return the upright image of a file's content as RGB.
 
-    The EXIF orientation is applied; greyscale, palette and CMYK become RGB; 16 bits a channel are
-    scaled to 8; transparency is laid on white; of an animation the first frame counts.
+    Applies the EXIF orientation; converts greyscale, palette and CMYK to RGB; scales 16 bits a
+    channel to 8; lays transparency on white; takes the first frame of an animation.
 
     Args:
         data: the file's content.

@@ -26,17 +26,17 @@ class Rle(TypedDict):
 
 
 class MaskRecord(TypedDict, total=False):
-    """One mask with the keys of ``SamAutomaticMaskGenerator``, and its prompt where it had one.
+    """A mask with the keys of ``SamAutomaticMaskGenerator``, and the prompt that it answers.
 
     Attributes:
         segmentation: the mask.
         area: pixels inside.
         bbox: [x, y, width, height] in pixels, as the official generator measures it.
         predicted_iou: the model's own estimate of the mask's quality, about 0-1.
-        point_coords: [[x, y], ...] in pixels: the points that asked for it.
+        point_coords: [[x, y], ...] in pixels: the points that prompted it.
         stability_score: IoU of the mask under two cut-offs of the logits, 0-1.
         crop_box: [x, y, width, height] of the crop that it comes from.
-        prompt: the whole prompt, where a caller gave one.
+        prompt: the whole prompt of a caller; automatic masks have none.
     """
 
     segmentation: Rle
@@ -65,13 +65,13 @@ def decode_mask(rle: Rle) -> NDArray[np.bool_]:
 
 
 def in_output_mode(records: Sequence[MaskRecord], output_mode: OutputMode) -> list[Any]:
-    """Records as ``SamAutomaticMaskGenerator`` gives them in one of its output modes.
+    """Return records as ``SamAutomaticMaskGenerator`` does in one of its output modes.
 
     Args:
         records: with COCO run-length encodings.
         output_mode: ``binary_mask`` gives each ``segmentation`` as (H, W) bool, which needs the
             memory of the image for every mask; ``uncompressed_rle`` its runs as whole numbers,
-            column by column, first the pixels outside; ``coco_rle`` leaves it.
+            column by column, beginning outside; ``coco_rle`` changes nothing.
     """
     if output_mode == "coco_rle":
         return list(records)

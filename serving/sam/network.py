@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Values of an embedding. Below, half precision gains the mask decoder no time and costs digits.
-SMALL_IMAGE_SIDE = 1 << 19
+# Of smaller embeddings the mask decoder gains no time in half precision, and loses digits.
+SMALL_EMBEDDING_VALUES = 1 << 19
 CPU_BATCH = 16  # prompts whose tokens go together; measured from 1 to 32, more gains nothing
 GPU_MEMORY_SHARE = 0.5  # of what is free, for a batch of prompts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """What generator and prompts call.
+    """What the generator and the prompted masks call.
 
     Attributes:
         sam: the official network: sizes, prompt encoder, thresholds.
@@ -56,7 +56,7 @@ def build_network(
     from segment_anything.utils.transforms import ResizeLongestSide
 
     sam, shape, dtype = checkpoint.sam.to(device), checkpoint.architecture, DTYPES[precision]
-    small = shape.grid**2 * shape.embedding_channels < SMALL_IMAGE_SIDE
+    small = shape.grid**2 * shape.embedding_channels < SMALL_EMBEDDING_VALUES
     with torch.inference_mode():
         encoder = FastEncoder(sam.image_encoder, dtype)
         decoder = FastDecoder(sam, torch.float32 if small else dtype)

@@ -60,7 +60,7 @@ def segment_prompts(
     best stays; several points or a box name one object and get one mask.
 
     Args:
-        network: what computes.
+        network: the loaded network on its device.
         embedding: of the image.
         prompts: in pixels of the image.
     """
@@ -101,10 +101,10 @@ def predict_prompts(
     *,
     multimask_output: bool,
 ) -> Iterator[tuple[int, Prediction]]:
-    """What ``SamPredictor.predict`` gives for each prompt, with the prompt's number.
+    """Yield what ``SamPredictor.predict`` returns for each prompt, with the prompt's number.
 
     Args:
-        network: what computes.
+        network: the loaded network on its device.
         embedding: of the image.
         prompts: in pixels of the image.
         mask_inputs: for each prompt (1, 4G, 4G) logits or none; or empty.
@@ -150,14 +150,14 @@ def _decoded(
     choose: Callable[[int, torch.Tensor], list[int]],
     extent: tuple[int, int],
 ) -> Iterator[_Decoded]:
-    """Decode prompts of a kind together; those with a mask of their own one by one.
+    """Decode prompts of a kind together, and those with a mask input one by one.
 
     Args:
-        network: what computes.
+        network: the loaded network on its device.
         embedding: of the image.
         prompts: in pixels of the image.
         mask_inputs: a mask for each, or none; or empty.
-        choose: of a prompt's number and its (4,) scores, the masks to make.
+        choose: returns the masks to make, given a prompt's number and its (4,) scores.
         extent: rows and columns of the embedding that its masks need.
     """
     shared = embedding.shared
@@ -202,7 +202,7 @@ def _decode(
 
 
 def _alike(prompts: Sequence[Prompt], numbers: list[int]) -> list[list[int]]:
-    """Numbers of prompts that have as many points, and a box or none, together."""
+    """Group the numbers of prompts by their count of points and whether they have a box."""
     kinds: dict[tuple[int, bool], list[int]] = {}
     for number in numbers:
         prompt = prompts[number]
@@ -211,7 +211,7 @@ def _alike(prompts: Sequence[Prompt], numbers: list[int]) -> list[list[int]]:
 
 
 def _tokens(network: Network, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
-    """Tokens (B, P, C) of prompts of one kind, as the official prompt encoder gives them."""
+    """Tokens (B, P, C) of prompts of one kind, from the official prompt encoder."""
     height, width = embedding.original_size_hw
     scale = np.array([embedding.input_size_hw[1] / width, embedding.input_size_hw[0] / height])
     device = embedding.features.device

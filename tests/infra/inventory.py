@@ -1,4 +1,4 @@
-"""The golden inventory: what the stacks would make, as a plan of the real Terraform sees it.
+"""The golden inventory: what the stacks would create, according to a plan of the real Terraform.
 
     python -m tests.infra.inventory      # write tests/data/inventory/*.yaml anew
 
@@ -84,7 +84,7 @@ def of_plan(changes: list[dict[str, Any]], project: str) -> dict[str, list[dict[
 
     Args:
         changes: all resource changes of the plan.
-        project: its id; the inventory speaks of my-project, and of that one's number.
+        project: its id, which the inventory replaces by my-project, as it does its number.
     """
     text = json.dumps(changes).replace(project, "my-project")
     text = text.replace(project_number(project), project_number("my-project"))

@@ -1,4 +1,4 @@
-"""The model's part of the serving stack: what is planned, and what stops a plan."""
+"""The model in the serving stack: what Terraform plans, and what stops a plan."""
 
 from __future__ import annotations
 

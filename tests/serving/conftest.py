@@ -127,7 +127,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def launch(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., contextlib.AbstractContextManager[Server]]:
-    """Start a server with variables of one's own."""
+    """Start a server with the variables of a test."""
     folder = tmp_path_factory.mktemp("servers")
 
     def start(**arguments: Any) -> contextlib.AbstractContextManager[Server]:

@@ -27,7 +27,7 @@ def encoded(data: bytes) -> str:
 
 
 def bomb() -> str:
-    """A PNG that says it has 20000 x 20000 pixels."""
+    """A PNG whose header announces 20000 x 20000 pixels."""
     packed = io.BytesIO()
     Image.new("1", (1, 1)).save(packed, "PNG")
     data = bytearray(packed.getvalue())
@@ -195,7 +195,7 @@ BODIES: dict[str, tuple[bytes, str, str, int]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_wrong_body_is_told_what_is_wrong(server: Server, name: str) -> None:
+def test_the_reply_to_a_wrong_body_names_the_fault(server: Server, name: str) -> None:
     body, kind, expected, status = BODIES[name]
     reply = server.post(data=body, headers={"Content-Type": kind})
     assert reply.status_code == status, reply.text

@@ -1,4 +1,4 @@
-"""Settings, the cache of embeddings, and the estimate of what work takes."""
+"""Settings, the cache of embeddings, and the estimate of how long work takes."""
 
 from __future__ import annotations
 

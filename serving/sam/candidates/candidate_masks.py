@@ -150,7 +150,7 @@ def is_near_crop_edge(box: Box, crop: Box, size_hw: tuple[int, int]) -> bool:
 
 
 def without_duplicates(boxes: list[Box], scores: list[float], threshold: float) -> list[int]:
-    """Numbers of the boxes that stay, best first: of two that overlap more (IoU), the better."""
+    """Numbers of the boxes to keep, best first: of two that overlap more (IoU), the better."""
     from torchvision.ops.boxes import batched_nms
 
     if not boxes:

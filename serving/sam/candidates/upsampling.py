@@ -3,9 +3,9 @@
 The official code scales every mask twice over its whole area: 256 to 1024 pixels, then, without
 the padding, to the image (``Sam.postprocess_masks``). Both steps are bilinear and act on rows and
 columns apart, so they are one matrix for the rows and one for the columns, and only the rows and
-columns that a mask touches have to be multiplied. The matrices are nearly empty: they are kept as
-blocks of some pixels and the cells that those read, so their memory grows with the image's sides,
-and multiplied all at once.
+columns that a mask touches have to be multiplied. The matrices are nearly empty: an ``Axis`` keeps
+blocks of some pixels and the cells that those read, so its memory grows with the image's sides, and
+multiplies all blocks at once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Axis:
 
     Attributes:
         pixels: of the image.
-        cells: how many cells are read by any pixel.
+        cells: how many cells the pixels read.
         first, last: (cells,) the first pixel that reads a cell, and one past the last.
         reads: (blocks, K) int64, the cells that each ``BLOCK_PX`` pixels read, in a row.
         shares: (blocks, BLOCK_PX, K) float32, how much of them each pixel reads; the last block

@@ -56,7 +56,7 @@ class TokenKeysValues:
 
 
 class CrossAttention:
-    """The weights of one attention, a head apart, and what they do in either direction.
+    """The weights of one attention, split by head, and what they do in either direction.
 
     ``token_queries`` and ``token_keys_values`` project the tokens of a whole batch of prompts;
     ``gather`` and ``update`` attend for some of them: the image tokens of one prompt at a time stay

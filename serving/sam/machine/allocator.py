@@ -1,6 +1,6 @@
 """Keep freed memory in the process, where the C library is glibc.
 
-SAM allocates and frees tensors of hundreds of megabytes. By default glibc hands each back to the
+SAM allocates and frees tensors of hundreds of megabytes. By default glibc returns each to the
 kernel and gets zeroed pages for the next; on a CPU the page faults more than double the time of an
 image (mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD).
 """
@@ -14,7 +14,7 @@ _TOP_PAD_BYTES = 64 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Tell the allocator to reuse what is freed; return whether it listened.
+    """Make the allocator keep and reuse freed memory; return whether it accepted that.
 
     For the entry point of a process that runs the networks on a CPU, before the first tensor.
     The process then holds on to its peak memory until it ends.

@@ -1,4 +1,4 @@
-"""What the parity tests judge by tells masks apart."""
+"""The comparison of the parity tests sees every difference between masks."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_masks_of_the_same_pixels_are_paired_by_score() -> None:
         pytest.param([record(0, 10, 0.5, point=4.0)], id="another point"),
     ],
 )
-def test_what_has_no_partner_is_seen(other: list[dict[str, Any]]) -> None:
+def test_a_mask_without_a_partner_counts(other: list[dict[str, Any]]) -> None:
     assert not compare(other, [record(0, 10, 0.5)]).is_whole
 
 
-def test_differences_of_pairs_are_told() -> None:
+def test_compare_reports_the_differences_of_pairs() -> None:
     agreement = compare([record(0, 10, 0.5)], [record(0, 11, 0.6)], iou=0.9)
     assert agreement.matched == 1
     assert agreement.lowest_iou == pytest.approx(10 / 11)

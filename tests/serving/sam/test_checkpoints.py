@@ -1,4 +1,4 @@
-"""A checkpoint is trusted by its digest, read as weights only, and every bad one is told apart."""
+"""Loading trusts a checkpoint by its digest, reads weights only, and names every kind of fault."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Every kind of image file becomes upright RGB, and what is none is refused with its reason."""
+"""Every kind of image file becomes upright RGB, and every other file is refused with its reason."""
 
 import io
 from typing import Any
