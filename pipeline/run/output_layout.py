@@ -50,6 +50,16 @@ def shard_summary_name(shard: str) -> str:
     return f"{WORK}/{shard}.summary.json"
 
 
+def shard_restarts_name(shard: str) -> str:
+    """What the shard's processes died of."""
+    return f"{WORK}/{shard}.restarts.json"
+
+
+def shard_note_name(shard: str) -> str:
+    """The image that the shard's process works on alone."""
+    return f"{WORK}/{shard}.note.json"
+
+
 def shard_progress_name(shard: str) -> str:
     """The file in which a running shard says how far it is."""
     return f"{WORK}/{shard}.progress.json"

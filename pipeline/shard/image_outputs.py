@@ -46,7 +46,17 @@ def write_pictures(
 
     for _ in ordered_map(write, pictures, output.readers):  # a bucket is far away
         pass
-    for number in range(len(pictures) - 1, _MOST_SEGMENTS + 1):
+    _remove_segments(output, image, len(pictures) - 1)
+
+
+def remove_pictures(output: Folder, image: PlannedImage) -> None:
+    """Remove all pictures that an earlier run drew of an image."""
+    output.delete(overlay_name(image.name))
+    _remove_segments(output, image, 0)
+
+
+def _remove_segments(output: Folder, image: PlannedImage, first: int) -> None:
+    for number in range(first, _MOST_SEGMENTS + 1):
         # Not the whole folder segments/<image>: an input folder of that name has its own below it.
         if not output.exists(segment_name(image.name, number)):
             break

@@ -7,11 +7,12 @@ hold it up.
 
 from __future__ import annotations
 
-import itertools
+import collections
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.checkpoint_source import local_checkpoint
@@ -40,9 +41,11 @@ from pipeline.shard.image_outputs import (
     draw_pictures,
     failed_row,
     masks_content,
+    remove_pictures,
     write_masks,
     write_pictures,
 )
+from pipeline.shard.lost_device import LostDeviceError, is_lost_device
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError
@@ -74,6 +77,7 @@ def segment_images(
 
     Raises:
         SamError: the checkpoint, device or a setting cannot be used.
+        LostDeviceError: the accelerator fails for good; another process may go on.
         StorageError: the output cannot be written.
     """
     segmentation = _ShardSegmentation(parameters, shard, policy or RestartPolicy(), note_path)
@@ -105,8 +109,8 @@ class _ShardSegmentation:
         note_path: Path | None,
     ) -> None:
         self.parameters, self.shard, self.policy = parameters, shard, policy
-        self.in_hand = InHand(note_path, policy.run_alone)
         self.output = open_folder(parameters.output)
+        self.in_hand = InHand(note_path, self.output, shard, policy.run_alone)
         self.progress = ShardProgress(self.output, shard)
         self.figures = ShardFigures(restarts=policy.restarts)
         self.rows: list[ManifestRow] = []
@@ -114,16 +118,20 @@ class _ShardSegmentation:
 
     def add(self, row: ManifestRow) -> None:
         self.rows.append(row)
-        self.in_hand.finish()
+        self.in_hand.finish(computed=row.status == "done")
         self.progress.add(row)
         if self.parameters.run_id and time.monotonic() - self._renewed > _RENEW_SECONDS:
             renew_claim(self.output, self.parameters.run_id, JOB_SECONDS)
             self._renewed = time.monotonic()
 
     def fail(self, image: PlannedImage, reason: str, seconds: float) -> None:
-        # Whoever looks at the output must not take an older image's masks for this one's.
-        self.output.delete(masks_name(image.name))
+        self._remove_older(image)
         self.add(failed_row(image, reason, self.shard, seconds))
+
+    def _remove_older(self, image: PlannedImage) -> None:
+        """Whoever looks at the output must not take an older image's masks for this one's."""
+        self.output.delete(masks_name(image.name))
+        remove_pictures(self.output, image)
 
     def run(self, images: Sequence[PlannedImage]) -> None:
         if not images:
@@ -157,10 +165,11 @@ class _ShardSegmentation:
 
     def _loaded(self, images: Sequence[PlannedImage]) -> Iterator[LoadedImage]:
         """The images decoded, the next ones while the caller computes."""
-        first, rest = images[: self.policy.run_alone], images[self.policy.run_alone :]
-        one_by_one = map(self._load_in_hand, first)
+        left = collections.deque(images)
+        while left and self.in_hand.alone:  # asked anew, since a failed image does not count
+            yield self._load_in_hand(left.popleft())
         readers = 1 if self.output.readers == 1 else _BUCKET_READERS
-        return itertools.chain(one_by_one, ordered_map(self._load, rest, readers, readers))
+        yield from ordered_map(self._load, left, readers, readers)
 
     def _load_in_hand(self, image: PlannedImage) -> LoadedImage:
         self.in_hand.begin(image.name)
@@ -188,6 +197,8 @@ class _ShardSegmentation:
                 return None
             except Exception as error:  # a GPU's hiccup passes; what stays costs this image only
                 loaded.reason = unexpected_reason(image, error)
+                if is_lost_device(error):
+                    raise LostDeviceError(loaded.reason) from error
                 if attempt == 2:
                     return None
         loaded.watch.lap("segment")
@@ -201,6 +212,18 @@ class _ShardSegmentation:
         base = engine.checkpoint.automatic.to_json()
         return AutomaticSettings(**{**base, **self.parameters.automatic_overrides()})
 
+    def _about(self, engine: Engine, loaded: LoadedImage) -> dict[str, Any]:
+        """How an image's masks were made, for its masks file."""
+        prompted = bool(loaded.image.prompts)
+        return {
+            "settings": {} if prompted else self._automatic_settings(engine).to_json(),
+            "checkpoint": {"name": engine.checkpoint.name, "sha256": engine.checkpoint.sha256},
+            "precision": engine.precision,
+            "device": str(engine.device),
+            "shard": self.shard,
+            "seconds": loaded.watch.seconds,
+        }
+
     def _finish(
         self, engine: Engine, loaded: LoadedImage, records: list[MaskRecord]
     ) -> ManifestRow:
@@ -209,17 +232,15 @@ class _ShardSegmentation:
         assert loaded.pixels is not None  # noqa: S101  (it was computed)
         watch.start()
         self.output.delete(masks_name(image.name))  # of an older image of this name
-        pictures = draw_pictures(image, loaded.pixels, records, most)
-        settings = {} if image.prompts else self._automatic_settings(engine).to_json()
-        about = {
-            "settings": settings,
-            "checkpoint": {"name": engine.checkpoint.name, "sha256": engine.checkpoint.sha256},
-            "precision": engine.precision,
-            "device": str(engine.device),
-            "shard": self.shard,
-            "seconds": watch.seconds,
-        }
-        content = masks_content(image, loaded.pixels, records, most, about)
+        try:
+            pictures = draw_pictures(image, loaded.pixels, records, most)
+            content = masks_content(
+                image, loaded.pixels, records, most, self._about(engine, loaded)
+            )
+        except Exception as error:  # one image must not cost the others their work
+            reason = unexpected_reason(image, error)
+            remove_pictures(self.output, image)
+            return failed_row(image, reason, self.shard, watch.total)
         loaded.pixels = None
         watch.lap("draw")
         write_pictures(self.output, image, pictures)

@@ -7,9 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.run.parameters import RunParameters
 from pipeline.run.step_process import EXPECTED_ERRORS, run_step
 from pipeline.shard.image_in_hand import RestartPolicy
+from pipeline.shard.lost_device import EXIT_CODE, LostDeviceError
 from pipeline.shard.segmentation import segment_images
+
+
+def _segment(run: RunParameters, shard: str, policy: RestartPolicy, note: Path) -> str:
+    try:
+        return segment_images(run, shard, policy, note)
+    except LostDeviceError as error:
+        print(f"{shard}: {error}", flush=True)
+        raise SystemExit(EXIT_CODE) from error  # no error of the run: the next process goes on
 
 
 def main() -> int:
@@ -17,7 +27,7 @@ def main() -> int:
     order: dict[str, Any] = json.load(sys.stdin)
     try:
         rows = run_step(
-            segment_images,
+            _segment,
             order["parameters"],
             order["shard"],
             RestartPolicy(**order["restart_policy"]),

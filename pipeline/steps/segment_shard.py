@@ -2,7 +2,8 @@
 
 Not every runner of Kubeflow retries a step inside a loop, and a retry takes a new machine. This
 step survives what kills a process (memory, a driver's fault): the next process goes on where the
-last one ended, and the step sets aside an image that has killed its process alone.
+last one ended, and the step sets aside an image that has killed its process alone. What it knows of
+deaths it keeps in the output, for the step that takes over if it dies as well.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.run.output_layout import shard_note_name
 from pipeline.run.parameters import RunParameters
 from pipeline.run.step_process import ShardError, environment_of_a_step
-from pipeline.shard.image_in_hand import RestartPolicy, read_last_note
-
-MOST_DEATHS = 10  # one after another, without an image finished between
-MOST_DEATHS_OF_AN_IMAGE = 2  # while the process worked on nothing else
-_RUN_ALONE = 3  # images after a death, so that the next death has one cause
+from pipeline.shard.image_in_hand import (
+    LastNote,
+    RestartPolicy,
+    read_last_note,
+    read_stored_note,
+)
+from pipeline.shard.lost_device import EXIT_CODE
+from pipeline.shard.restart_record import RestartRecord, stored_record
+from serving.storage import Folder, open_folder
 
 
 def segment_shard(parameters: RunParameters, shard: str) -> str:
@@ -33,39 +40,78 @@ def segment_shard(parameters: RunParameters, shard: str) -> str:
     Raises:
         ShardError: the process dies again and again.
         SystemExit: the process ended with an error, which it has reported itself.
+        StorageError: the output cannot be read or written.
     """
-    skip: dict[str, str] = {}
-    deaths: dict[str, int] = {}
-    restarts = in_a_row = 0
     with tempfile.TemporaryDirectory(prefix="sam-shard-") as folder:
         note_path, result = Path(folder, "note"), Path(folder, "result")
-        while True:
-            policy = RestartPolicy(
-                skip=skip, run_alone=_RUN_ALONE if in_a_row else 0, restarts=restarts
-            )
+
+        def run_worker(policy: RestartPolicy) -> WorkerEnd:
             note_path.unlink(missing_ok=True)
             code = _run_worker(parameters, shard, policy, note_path, result)
-            if code == 0:
-                return result.read_text("utf-8")
-            if code > 0:
-                raise SystemExit(code)
-            note, cause = read_last_note(note_path), _signal_name(-code)
-            restarts += 1
-            in_a_row = 1 if note.finished else in_a_row + 1
-            image = note.image or "no image"
-            print(f"{shard}: process ended by {cause} with {image} in hand", flush=True)
-            if note.image and note.alone:
-                deaths[note.image] = deaths.get(note.image, 0) + 1
-                if deaths[note.image] >= MOST_DEATHS_OF_AN_IMAGE:
-                    skip[note.image] = (
-                        f"{note.image}: whenever it was computed its process was ended by {cause}; "
-                        "is it too large for this machine's memory?"
-                    )
-            if in_a_row >= MOST_DEATHS:
-                raise ShardError(
-                    f"{shard}: its process was ended by {cause} {in_a_row} times in a row, with "
-                    f"{image} in hand; the machine may lack memory for this checkpoint"
-                )
+            return WorkerEnd(code, read_last_note(note_path))
+
+        watch_shard(open_folder(parameters.output), shard, parameters.run_id, run_worker)
+        return result.read_text("utf-8")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerEnd:
+    """How a worker ended.
+
+    Attributes:
+        code: its exit code, negative for a signal.
+        note: what it noted last.
+    """
+
+    code: int
+    note: LastNote
+
+
+def watch_shard(
+    output: Folder, shard: str, run: str, run_worker: Callable[[RestartPolicy], WorkerEnd]
+) -> None:
+    """Run workers until one has taken up every image.
+
+    Args:
+        output: the run's output.
+        shard: the shard's name.
+        run: the run's name; another run's record of deaths does not count.
+        run_worker: runs a worker to its end.
+
+    Raises:
+        ShardError: they die again and again.
+        SystemExit: one ended with an error, which it has reported itself.
+        StorageError: the output cannot be read or written.
+    """
+    record = stored_record(output, shard, run)
+    if record.running:
+        _died(record, shard, read_stored_note(output, shard), "the end of its container")
+    while True:
+        output.delete(shard_note_name(shard))
+        record.running = True
+        record.store(output, shard)
+        end = run_worker(record.policy())
+        record.running = False
+        if end.code == 0:
+            record.store(output, shard)
+            return
+        if end.code > 0 and end.code != EXIT_CODE:
+            record.store(output, shard)
+            raise SystemExit(end.code)
+        lost_device = end.code == EXIT_CODE
+        cause = "a lasting error of its GPU" if lost_device else _signal_name(-end.code)
+        _died(record, shard, end.note, cause)
+
+
+def _died(record: RestartRecord, shard: str, note: LastNote, cause: str) -> None:
+    image = note.image or "no image"
+    record.died(note, cause)
+    print(f"{shard}: process ended by {cause} with {image} in hand", flush=True)
+    if record.hopeless:
+        raise ShardError(
+            f"{shard}: its process was ended by {cause} {record.in_a_row} times in a row, with "
+            f"{image} in hand; the machine may lack memory for this checkpoint"
+        )
 
 
 def _run_worker(

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from pipeline.run.manifest import read_json
+from pipeline.run.manifest import PlannedImage, read_json
 from pipeline.run.parameters import RunParameters
+from pipeline.shard import worker
 from pipeline.shard.image_in_hand import RestartPolicy
+from pipeline.shard.lost_device import EXIT_CODE, LostDeviceError
 from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
+from serving.sam.engine import Engine
+from serving.sam.masks import MaskRecord
 from serving.storage import StorageError, open_folder
 from tests.conftest import draw_scene
 from tests.pipeline.conftest import run_steps
@@ -141,3 +147,82 @@ def test_shard_unwritable_output_ends_the_step(
         segment_images(local_run, shard)
     assert Path(local_run.output, "masks/a.png.json").exists()
     assert not Path(local_run.output, "masks/b.jpg.json").exists()
+
+
+def test_image_that_cannot_be_drawn_is_a_failed_row(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once ended the step at the same image, again and again."""
+    from pipeline.shard import segmentation
+    from pipeline.shard.image_outputs import draw_pictures
+
+    def failing(image: PlannedImage, *rest: Any) -> list[tuple[str, bytes]]:
+        if image.name == "b.jpg":
+            raise MemoryError("no room for the overlay")
+        return draw_pictures(image, *rest)
+
+    monkeypatch.setattr(segmentation, "draw_pictures", failing)
+    summary = run_steps(local_run)
+    assert (summary.images, summary.failed, summary.computed) == (3, 1, 2)
+    reason = Path(local_run.output, "failed.jsonl").read_text()
+    assert "b.jpg: unexpected MemoryError: no room for the overlay" in reason
+
+
+def test_failed_image_keeps_no_pictures_of_better_days(
+    local_run: RunParameters, image_folder: Path
+) -> None:
+    run_steps(local_run)
+    output = Path(local_run.output)
+    assert (output / "segments/b.jpg/00.png").exists()
+    (image_folder / "b.jpg").write_text("no image any more")
+    assert run_steps(local_run).failed == 1
+    left = [path for path in output.rglob("*") if path.is_file() and "b.jpg" in str(path)]
+    assert left == []
+    assert (output / "segments/a.png/00.png").exists()
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["CUDA error: an illegal memory access was encountered", "cuDNN error: EXECUTION_FAILED"],
+)
+def test_lost_gpu_ends_the_process_and_fails_no_image(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    """Every later call of the process would fail too: 9 of 12 images once became failed rows."""
+    (shard,) = plan_shards(local_run)
+    calls = 0
+
+    def generate(*_arguments: object) -> list[MaskRecord]:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "generate", generate)
+        with pytest.raises(LostDeviceError, match=r"b\.jpg"):
+            segment_images(local_run, shard)
+    assert calls == 1
+    rows = segment_images(local_run, shard)  # the next process
+    assert write_report(local_run, [rows], "local").failed == 0
+
+
+def test_worker_tells_its_step_of_a_lost_gpu_by_its_exit_code(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order = {
+        "parameters": local_run.to_json(),
+        "shard": "shard-0000",
+        "restart_policy": {},
+        "note": str(tmp_path / "note"),
+        "result": str(tmp_path / "result"),
+    }
+
+    def segment(*_arguments: object) -> str:
+        raise LostDeviceError("a.png: CUDA error")
+
+    monkeypatch.setattr(worker, "segment_images", segment)
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(order)))
+    with pytest.raises(SystemExit) as ended:
+        worker.main()
+    assert ended.value.code == EXIT_CODE
+    assert not Path(local_run.output, ".run/error.json").exists()
