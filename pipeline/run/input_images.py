@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import re
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.ordered_map import ordered_map
+from pipeline.run.image_names import ImageNames
 from pipeline.run.manifest import as_text
+from pipeline.run.own_output import OwnOutput
 from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import ImageError, PromptError
 from serving.sam.images import SUFFIXES, read_size
 from serving.sam.prompts import Prompt, parse_prompts_file
 from serving.storage import Folder, StorageError, StoredFile, open_folder, open_parent
 
-_MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of the output's files
-_KEPT_LETTERS = 48
 _HEAD_BYTES = 65536
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,27 +46,33 @@ def find_images(parameters: RunParameters) -> list[InputImage]:
     """Return the images of a run with their prompts, by name.
 
     In a folder and its subfolders it takes the files with an image's suffix, except hidden ones and
-    the run's own output. It takes a file that the caller names itself whatever the suffix.
+    the run's own output. It takes a file that the caller names itself whatever the suffix. It takes
+    a file once, however often and by whatever path the inputs name it.
 
     Raises:
-        RunError: an input is missing or holds no image, or the prompts file is missing.
+        RunError: an input is missing, holds no image or is the run's own output, or the prompts
+            file is missing.
         PromptError: a prompt is wrong, outside its image or for an unknown file.
         StorageError: an input cannot be listed.
     """
     images: list[InputImage] = []
-    names: set[str] = set()
+    own_output = OwnOutput(open_folder(parameters.output))
+    names = ImageNames()
+    known: set[str] = set()
     for uri in parameters.inputs:
-        files = _images_of(uri, parameters.output)
+        files = _images_of(uri, own_output)
         if not files:
             raise RunError(
                 f"{uri}: no images found; expected files ending in {', '.join(SUFFIXES)}"
             )
         for folder, file in files:
-            name = _unique_name(folder, output_name(file.name), names)
-            names.add(name)
+            path = _one_path(folder, file.name)
+            if path in known:
+                continue
+            known.add(path)
             images.append(
                 InputImage(
-                    name=name,
+                    name=names.unique(file.name, folder.uri),
                     folder=folder,
                     file=file.name,
                     size_bytes=file.size_bytes,
@@ -78,65 +83,44 @@ def find_images(parameters: RunParameters) -> list[InputImage]:
     return _with_prompts(images, parameters.prompts) if parameters.prompts else images
 
 
-def output_name(file: str) -> str:
-    """The name an input file gets in the output: a path that every file system can hold.
-
-    Objects of a bucket and files of Linux may be called almost anything: ``a/../b.png``,
-    bytes that are no text, or with more letters than fit beside ``.json``.
-    """
-    parts = []
-    for part in as_text(file).split("/"):
-        plain = _CONTROL.sub("_", part)
-        if plain in ("", ".", ".."):
-            plain = "_" * max(len(part), 1)
-        if len(plain.encode()) > _MOST_NAME_BYTES:
-            digest = hashlib.sha256(part.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-            stem, suffix = plain[:_KEPT_LETTERS], PurePosixPath(plain).suffix[:8]
-            plain = f"{stem}-{digest}{suffix}"
-        parts.append(plain)
-    return "/".join(parts)
-
-
-def _images_of(uri: str, output: str) -> list[tuple[Folder, StoredFile]]:
+def _images_of(uri: str, own_output: OwnOutput) -> list[tuple[Folder, StoredFile]]:
     """The images that one input stands for: an image file, or a folder of them."""
     folder = open_folder(uri)
     if folder.is_local:
-        path = Path(folder.uri)
-        if path.is_file():
+        status = _local_status(folder.uri)
+        if status is not None and stat.S_ISREG(status.st_mode):
             parent, name = open_parent(uri)
-            return [(parent, StoredFile(name, path.stat().st_size))]
-        if not path.is_dir():
+            own_output.check_file(parent, name)
+            return [(parent, StoredFile(name, status.st_size))]
+        if status is None or not stat.S_ISDIR(status.st_mode):
             raise RunError(f"{uri}: no such file or folder")
     elif PurePosixPath(uri).suffix.lower() in SUFFIXES:
         parent, name = open_parent(uri)
+        own_output.check_file(parent, name)
         if not parent.exists(name):
             raise RunError(f"{uri}: no such object")
         return [(parent, StoredFile(name, 0))]
-    skipped = _output_below(folder, output)
+    own_output.check_folder(folder)
     return [
         (folder, file)
-        for file in folder.files()
+        for file in own_output.foreign_files(folder)
         if PurePosixPath(file.name).suffix.lower() in SUFFIXES
-        and not (skipped and file.name.startswith(skipped))
     ]
 
 
-def _output_below(folder: Folder, output: str) -> str:
-    """The subfolder in which the run's own output lies, or an empty string."""
-    output_uri = open_folder(output).uri.rstrip("/") + "/"
-    folder_uri = folder.uri.rstrip("/") + "/"
-    return output_uri.removeprefix(folder_uri) if output_uri.startswith(folder_uri) else ""
+def _local_status(path: str) -> os.stat_result | None:
+    """What is known of a file or folder; ``None`` where there is none."""
+    try:
+        return Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
-def _unique_name(folder: Folder, file: str, names: set[str]) -> str:
-    if file not in names:
-        return file
-    name = f"{PurePosixPath(folder.uri).name}/{file}"
-    number = 2
-    while name in names:
-        name = f"{PurePosixPath(folder.uri).name}-{number}/{file}"
-        number += 1
-    return name
+def _one_path(folder: Folder, file: str) -> str:
+    """One spelling for all paths that lead to a file by way of its folder."""
+    return f"{os.path.realpath(folder.uri)}/{file}" if folder.is_local else folder.uri_of(file)
 
 
 def _read_text(uri: str) -> str:
@@ -155,7 +139,10 @@ def _with_prompts(images: Sequence[InputImage], prompts_uri: str) -> list[InputI
     prompts_by_name = parse_prompts_file(_read_text(prompts_uri))
     numbers_by_name: dict[str, list[int]] = {}
     for number, image in enumerate(images):
-        for key in {image.name, PurePosixPath(image.name).name}:
+        keys: set[str] = set()
+        for name in (image.name, as_text(image.file)):
+            keys |= {name, PurePosixPath(name).name}
+        for key in keys:
             numbers_by_name.setdefault(key, []).append(number)
     result = list(images)
     chosen: list[int] = []

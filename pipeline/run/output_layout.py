@@ -13,6 +13,8 @@ ANNOTATIONS = "annotations.json"
 METRICS = "metrics.json"
 MARKDOWN = "report.md"
 HTML = "report.html"
+# Subfolders of the output in which a run keeps its own files, pictures among them.
+IMAGE_FOLDERS = (WORK, "masks", "overlays", "segments", "report_data")
 
 
 def masks_name(image: str) -> str:

@@ -40,8 +40,8 @@ class StoredFile:
 class Folder(abc.ABC):
     """A folder that holds files; names are relative, with forward slashes.
 
-    Every method but :meth:`exists` and :meth:`uri_of` raises StorageError where the storage
-    refuses or fails; all refuse a name that leads outside.
+    Every method but :meth:`uri_of` raises StorageError where the storage refuses or fails; all
+    refuse a name that leads outside.
 
     Attributes:
         uri: the local path or ``gs://`` URI.

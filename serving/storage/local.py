@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -35,24 +37,24 @@ class LocalFolder(Folder):
         start = self.path / PurePosixPath(prefix).parent if "/" in prefix else self.path
         if prefix.endswith("/"):
             start = self._path(prefix)
-        for parent, folders, names in os.walk(start):
+        for parent, folders, names in os.walk(start, onerror=_raise_unless_gone):
             visible = sorted(name for name in folders if not name.startswith("."))
             folders[:] = visible if nested else []
             for name in sorted(names):
                 path = Path(parent, name)
                 relative = path.relative_to(self.path).as_posix()
-                if relative.startswith(prefix) and not name.startswith(".") and path.is_file():
-                    yield StoredFile(relative, path.stat().st_size)
+                if relative.startswith(prefix) and not name.startswith("."):
+                    status = _file_status(path)
+                    if status is not None:
+                        yield StoredFile(relative, status.st_size)
 
     def exists(self, name: str) -> bool:
-        return self._path(name).is_file()
+        return _file_status(self._path(name)) is not None
 
     def stat(self, name: str) -> StoredFile | None:
-        path = self._path(name)
-        with _local_errors(path):
-            if not path.is_file():
-                return None
-            status = path.stat()
+        status = _file_status(self._path(name))
+        if status is None:
+            return None
         # Every write renames a new file into place, so time and inode differ from the last one's.
         generation = status.st_mtime_ns << 64 | status.st_ino
         return StoredFile(name, status.st_size, generation=generation)
@@ -144,6 +146,27 @@ class LocalFolder(Folder):
 
     def uri_of(self, name: str) -> str:
         return str(self._path(name))
+
+
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+def _file_status(path: Path) -> os.stat_result | None:
+    """What is known of a file; ``None`` where there is none, or something that is no file."""
+    with _local_errors(path):
+        try:
+            status = path.stat()
+        except OSError as error:
+            if error.errno in _NO_SUCH_FILE:
+                return None
+            raise
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """A folder that cannot be listed ends the listing; one that is not there holds nothing."""
+    if error.errno not in _NO_SUCH_FILE:
+        raise StorageError(f"{error.filename}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.run.input_images import find_images, output_name
+from pipeline.run.input_images import find_images
 from pipeline.run.parameters import RunError, RunParameters, fingerprint
 from serving.sam.errors import ParameterError, PromptError
 from serving.storage import open_folder
@@ -50,6 +50,35 @@ def test_find_images_same_names_of_two_folders_stay_apart(tmp_path: Path) -> Non
         Image.new("RGB", (4, 4)).save(tmp_path / folder / "x.png")
     run = parameters(tmp_path / "one", tmp_path / "two", tmp_path / "three" / "two")
     assert names(run) == ["two-2/x.png", "two/x.png", "x.png"]
+
+
+def test_find_images_takes_a_file_given_twice_once(image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(image_folder)
+    once = ["a.png", "b.jpg", "more/c.webp"]
+    assert names(parameters(image_folder, image_folder)) == once
+    assert names(parameters(image_folder, f"{image_folder}/more/..")) == once
+    assert names(parameters(image_folder, tmp_path / "link")) == once
+    assert names(parameters(image_folder, image_folder / "a.png")) == once
+    assert names(parameters(image_folder / "more", image_folder)) == ["a.png", "b.jpg", "c.webp"]
+
+
+def test_find_images_takes_an_object_given_twice_once(bucket: Callable[[str], str]) -> None:
+    folder = open_folder(bucket("images"))
+    for name in ("a.png", "more/c.png"):
+        folder.write_bytes(name, b"x", "image/png")
+    run = parameters(bucket("images"), bucket("images/"), bucket("images/a.png"), bucket(""))
+    assert names(run) == ["a.png", "more/c.png"]
+
+
+def test_find_images_hidden_name_is_computed_once_and_keeps_its_prompts(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    """The listing of masks leaves out hidden files, so the image would never be done."""
+    hidden = (image_folder / "a.png").rename(image_folder / ".snap.png")
+    path = prompts_file(tmp_path, {".snap.png": {"1": [[10, 10]]}})
+    images = find_images(parameters(hidden, image_folder, prompts=path))
+    assert [image.name for image in images] == ["_snap.png", "b.jpg", "more/c.webp"]
+    assert len(images[0].prompts) == 1
 
 
 def test_find_images_of_a_bucket(bucket: Callable[[str], str], image_folder: Path) -> None:
@@ -155,12 +184,3 @@ def test_run_parameters_travel_as_json() -> None:
 def test_fingerprint_depends_on_content_not_on_order() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
-
-
-@pytest.mark.parametrize(
-    ("name", "safe"),
-    [("a/../b.png", "a/__/b.png"), ("a//b.png", "a/_/b.png"), ("/b.png", "_/b.png")],
-)
-def test_objects_names_stay_below_the_output(name: str, safe: str) -> None:
-    """Only a bucket has such names; the storage stand-in, which has files, cannot."""
-    assert output_name(name) == safe

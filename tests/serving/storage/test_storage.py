@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,6 +113,77 @@ def test_local_write_that_fails_leaves_the_earlier_file(
         folder.write_bytes("x", b"new", "text/plain")
     assert folder.read_bytes("x") == b"old"
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x"]
+
+
+def in_process_without_privileges(program: str, *arguments: str) -> str:
+    """Run Python where file modes count, even for root; return what it prints."""
+    drop = """
+import ctypes, os, sys
+if hasattr(ctypes.CDLL(None), "capset"):
+    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert os.getuid() or not ctypes.CDLL(None).capset(header, none)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", drop + program, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_local_folder_that_may_not_be_read_is_an_error_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "b.png").write_bytes(b"x")
+    program = """
+from serving.storage import StorageError, open_folder
+try:
+    print([file.name for file in open_folder(sys.argv[1]).files()])
+except StorageError as error:
+    print("StorageError", error)
+"""
+    for mode in (0o000, 0o444):  # the second lists names, and nothing of the files
+        closed.chmod(mode)
+        try:
+            printed = in_process_without_privileges(program, str(tmp_path))
+        finally:
+            closed.chmod(0o755)
+        assert printed.startswith(f"StorageError {closed}")
+        assert "Permission denied" in printed
+
+
+def test_local_file_below_a_closed_folder_is_a_storage_error(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    program = """
+from serving.storage import StorageError, open_folder
+for ask in ("exists", "stat"):
+    try:
+        print(getattr(open_folder(sys.argv[1]), ask)("x"))
+    except StorageError as error:
+        print("StorageError", error)
+"""
+    printed = in_process_without_privileges(program, str(closed)).splitlines()
+    assert [line.startswith(f"StorageError {closed}/x: ") for line in printed] == [True, True]
+
+
+def test_local_name_too_long_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="too long"):
+        open_folder(str(tmp_path)).exists("x" * 300)
+
+
+def test_local_listing_leaves_out_what_is_no_file_and_what_has_gone(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    (tmp_path / "b").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "c").symlink_to(tmp_path / "c")
+    os.mkfifo(tmp_path / "d")
+    (tmp_path / "e").write_bytes(b"x")
+    listing = open_folder(str(tmp_path)).files()
+    assert next(listing).name == "a"
+    (tmp_path / "e").unlink()
+    assert list(listing) == []
+    assert list(open_folder(str(tmp_path)).files("never/there/")) == []
 
 
 def test_open_folder_unknown_scheme_is_refused() -> None:

@@ -1,0 +1,72 @@
+"""The names that images get in a run's output."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from pathlib import PurePosixPath
+
+from pipeline.run.manifest import as_text
+
+_MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of the output's files
+_KEPT_LETTERS = 48
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FILE_SUFFIXES = ("", ".json", ".png")  # of what an image gets in segments, masks and overlays
+
+
+def output_name(file: str) -> str:
+    """The name an input file gets in the output: a path that every file system can hold.
+
+    Objects of a bucket and files of Linux may be called almost anything: ``a/../b.png``,
+    bytes that are no text, or with more letters than fit beside ``.json``. No part of the name
+    begins with a dot, since the run's own listings leave out hidden files.
+    """
+    parts = []
+    for part in as_text(file).split("/"):
+        plain = _CONTROL.sub("_", part)
+        if plain in ("", ".", ".."):
+            plain = "_" * max(len(part), 1)
+        elif plain.startswith("."):
+            plain = f"_{plain[1:]}"
+        if len(plain.encode()) > _MOST_NAME_BYTES:
+            digest = hashlib.sha256(part.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+            stem, suffix = plain[:_KEPT_LETTERS], PurePosixPath(plain).suffix[:8]
+            plain = f"{stem}-{digest}{suffix}"
+        parts.append(plain)
+    return "/".join(parts)
+
+
+class ImageNames:
+    """Gives each image of a run a name whose files do not collide with those of another.
+
+    Names that differ in case only are one file on some systems, and no file can be the folder of
+    another: ``a.jpg`` has ``segments/a.jpg/01.png``, and so has ``a.jpg/01.png``.
+    """
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+
+    def unique(self, file: str, folder_uri: str) -> str:
+        """Return a new name for a file of an input folder: its own, else one with the folder's."""
+        plain = output_name(file)
+        folder = output_name(PurePosixPath(folder_uri).name)
+        name, number = plain, 1
+        while not self._add(name):
+            name = f"{folder}/{plain}" if number == 1 else f"{folder}-{number}/{plain}"
+            number += 1
+        return name
+
+    def _add(self, name: str) -> bool:
+        """Take a name, unless its files collide with those of another."""
+        key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        files = {key + suffix for suffix in _FILE_SUFFIXES}
+        folders = {str(parent) for parent in PurePosixPath(key).parents} - {"."}
+        if key in self._names or files & self._folders or folders & self._files:
+            return False
+        self._names.add(key)
+        self._files |= files
+        self._folders |= folders
+        return True

@@ -1,0 +1,116 @@
+"""What a run must not segment: the pictures that runs have written to the same output.
+
+On this machine a folder has many spellings (``..``, links, another case), but one identity, the
+device and number of its inode. In a bucket a folder is the beginning of its objects' names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.run.output_layout import IMAGE_FOLDERS
+from pipeline.run.parameters import RunError
+from serving.storage import Folder, StoredFile
+
+Identity = tuple[int, int]
+
+
+class OwnOutput:
+    """The output of a run, as its inputs meet it.
+
+    Args:
+        output: the output, which need not exist yet.
+    """
+
+    def __init__(self, output: Folder) -> None:
+        self._output = output
+        self._identities: dict[Path, frozenset[Identity]] = {}
+        self._real_folders: dict[Path, Path] = {}
+        self._whole: frozenset[Identity] = frozenset()
+        self._parts: frozenset[Identity] = frozenset()
+        if output.is_local:
+            self._whole = _identity(Path(output.uri))
+            self._parts = frozenset().union(
+                *(_identity(Path(output.uri, name)) for name in IMAGE_FOLDERS)
+            )
+
+    def check_folder(self, folder: Folder) -> None:
+        """Refuse an input folder that is the output, or that the run itself has written.
+
+        Raises:
+            RunError: with the folder's name and the reason.
+        """
+        if self._is_output(folder):
+            raise RunError(
+                f"{folder.uri}: the output is the input folder itself, so the run would segment "
+                "its own pictures; choose another --output"
+            )
+        self._check(folder, "")
+
+    def check_file(self, folder: Folder, file: str) -> None:
+        """Refuse an input file that the run itself has written.
+
+        Raises:
+            RunError: with the file's name and the reason.
+        """
+        self._check(folder, file)
+
+    def foreign_files(self, folder: Folder) -> Iterator[StoredFile]:
+        """The files of an input folder without the output, where that lies below the folder."""
+        whole = not self._lies_in(folder, "", whole=True)
+        for file in folder.files():
+            if not self._lies_in(folder, file.name, whole=whole):
+                yield file
+
+    def _check(self, folder: Folder, file: str) -> None:
+        if self._lies_in(folder, file, whole=False):
+            raise RunError(
+                f"{folder.uri_of(file) if file else folder.uri}: written by a run to this output, "
+                "so it is no input; choose another --output"
+            )
+
+    def _is_output(self, folder: Folder) -> bool:
+        if folder.is_local:
+            return bool(self._whole & _identity(Path(folder.uri)))
+        return folder.uri == self._output.uri
+
+    def _lies_in(self, folder: Folder, file: str, *, whole: bool) -> bool:
+        """Whether a folder or file lies in the output, or else in a folder the run has written."""
+        if folder.is_local != self._output.is_local:
+            return False
+        if folder.is_local:
+            return bool((self._whole if whole else self._parts) & self._above(folder.uri, file))
+        uri = folder.uri_of(file) if file else f"{folder.uri}/"
+        own = [""] if whole else [f"{name}/" for name in IMAGE_FOLDERS]
+        return uri.startswith(tuple(f"{self._output.uri}/{name}" for name in own))
+
+    def _above(self, folder: str, file: str) -> frozenset[Identity]:
+        """The identities of all folders that a file lies in; a folder lies in itself."""
+        if not file:
+            return self._ancestors(Path(os.path.realpath(folder)))
+        path = Path(folder, file)
+        if path.is_symlink():
+            return self._ancestors(Path(os.path.realpath(path)).parent)
+        return self._ancestors(self._real_folder(path.parent))
+
+    def _real_folder(self, folder: Path) -> Path:
+        if folder not in self._real_folders:
+            self._real_folders[folder] = Path(os.path.realpath(folder))
+        return self._real_folders[folder]
+
+    def _ancestors(self, folder: Path) -> frozenset[Identity]:
+        if folder not in self._identities:
+            above = self._ancestors(folder.parent) if folder.parent != folder else frozenset()
+            self._identities[folder] = _identity(folder) | above
+        return self._identities[folder]
+
+
+def _identity(folder: Path) -> frozenset[Identity]:
+    """The identity of a folder; empty where there is none, or none that this process may see."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return frozenset()
+    return frozenset({(status.st_dev, status.st_ino)})
