@@ -8,8 +8,8 @@ NOT_UNIT = (
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand",
     "tests/infra/test_lifecycle.py",
     "tests/infra/test_model.py",
-    "tests/infra/test_outputs.py",
     "tests/infra/test_plan.py",
+    "tests/infra/test_stacks.py",
     "tests/infra/test_startup.py",
     "tests/journeys",
     "tests/live",
@@ -31,6 +31,7 @@ NOT_UNIT = (
     "tests/serving/test_bad_requests.py",
     "tests/serving/test_container.py",
     "tests/serving/test_launch.py",
+    "tests/serving/test_predictor.py",
     "tests/serving/test_server.py",
 )
 

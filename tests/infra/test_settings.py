@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from infra.availability import ACCELERATOR_MACHINES, T4_ZONES
 from infra.configuration import load
 from infra.settings import Settings, SettingsError, variable
-from scripts.checkout import ROOT
 
 KEY = "projects/p/locations/us-west1/keyRings/r/cryptoKeys/k"
 DIGEST = "sha256:" + "0" * 64
@@ -213,38 +206,3 @@ def test_every_machine_of_an_accelerator_is_accepted() -> None:
 def test_every_setting_says_what_it_is() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, variable(name)
-
-
-def test_wrong_setting_ends_the_app_before_it_writes(tmp_path: Path) -> None:
-    """``error:`` and ``hint:`` on standard error, exit 2, nothing synthesized."""
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.main"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SAM_ZONE": "us-west1-c",
-             "CDKTF_CONTEXT_JSON": json.dumps({"project_id": "my-project"})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    lines = done.stderr.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["error", "hint"]
-    assert "SAM_ZONE" in lines[0]
-    assert "us-west1-a" in lines[1]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_check_reads_the_context_of_the_project_file(tmp_path: Path) -> None:
-    (tmp_path / "cdktf.json").write_text('{"context": {"project_id": "from-file"}}')
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.main", "--check"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (
-        0,
-        "settings are in order: project from-file, zone us-west1-b\n",
-    )

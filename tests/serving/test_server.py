@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -19,7 +18,6 @@ from PIL import Image
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from serving.replies import mask_polygons
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage, decode_image
@@ -258,41 +256,3 @@ def test_health_answers_while_a_prediction_runs(server: Server) -> None:
         time.sleep(0.02)
     client.join()
     assert answered >= 5
-
-
-def test_polygons_follow_the_pixels_edges() -> None:
-    mask = np.zeros((20, 30), bool)
-    mask[3:9, 4:15] = True
-    mask[12, 20] = True
-    single, block = sorted(mask_polygons(mask), key=lambda polygon: -polygon[0])
-    assert set(zip(block[::2], block[1::2], strict=True)) == {(4, 3), (15, 3), (15, 9), (4, 9)}
-    assert set(zip(single[::2], single[1::2], strict=True)) == {
-        (20, 12), (21, 12), (21, 13), (20, 13),
-    }  # fmt: skip
-
-
-def test_the_sdks_own_handler_works_with_our_predictor() -> None:
-    """The four methods keep the SDK's contract, also where its own handler calls them."""
-    from fastapi import HTTPException, Request
-    from google.cloud.aiplatform.prediction.handler import PredictionHandler
-
-    from serving.predictor import SegmentationPredictor
-    from serving.sam.known_checkpoints import CHECKPOINTS
-
-    handler = PredictionHandler(
-        str(CHECKPOINTS["vit_tiny"].embedded_path), predictor=SegmentationPredictor
-    )
-
-    def ask(content: Any) -> Any:
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": json.dumps(content).encode()}
-
-        headers = [(b"content-type", b"application/json")]
-        request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
-        return asyncio.run(handler.handle(request))
-
-    reply = ask({"instances": [POINT]})
-    assert json.loads(reply.body)["predictions"][0]["masks"]
-    with pytest.raises(HTTPException) as refused:
-        ask({"instances": []})
-    assert refused.value.status_code == 400

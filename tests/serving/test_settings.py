@@ -1,0 +1,34 @@
+"""The server's settings come from their variables, and a wrong one is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving.errors import ArtifactsError
+from serving.settings import ServingSettings
+
+
+def test_settings_are_read_from_their_variables() -> None:
+    settings = ServingSettings.from_environ(
+        {
+            "SERVING_PRECISION": "bf16", "SERVING_TIMEOUT_SECONDS": "2.5", "PATH": "/bin",
+            "SERVING_MAX_INSTANCES": "3", "SERVING_READ_PREFIXES": "gs://a/b, gs://c/",
+        }
+    )  # fmt: skip
+    assert settings.precision == "bf16"
+    assert (settings.timeout_seconds, settings.max_instances) == (2.5, 3)
+    assert settings.read_prefixes == ("gs://a/b/", "gs://c/")
+    assert ServingSettings.from_environ({}) == ServingSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVING_PRECISON", "fp32"), ("SERVING_PRECISION", "fp8"), ("SERVING_MAX_PIXELS", "many"),
+        ("SERVING_MAX_PIXELS", "-1"), ("SERVING_TIMEOUT_SECONDS", "nan"),
+        ("SERVING_READ_PREFIXES", "/etc"), ("SERVING_WRITE_PREFIXES", "gs://"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(ArtifactsError, match=name):
+        ServingSettings.from_environ({name: value})
