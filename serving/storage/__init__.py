@@ -55,8 +55,11 @@ def open_parent(uri: str) -> tuple[Folder, str]:
         StorageError: as :func:`open_folder`.
     """
     if uri.startswith(SCHEME):
-        parent, _, name = uri.rpartition("/")
-        return open_folder(parent), name
+        bucket, _, full_name = uri.removeprefix(SCHEME).partition("/")
+        # An object's name may hold "//"; a folder's does not end with "/", so a file's begins so.
+        parent = full_name.rpartition("/")[0].rstrip("/")
+        name = full_name[len(parent) + bool(parent) :]
+        return open_folder(f"{SCHEME}{bucket}/{parent}"), name
     folder = open_folder(uri)
     path = Path(folder.uri)
     return LocalFolder(path.parent), path.name

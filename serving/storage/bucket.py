@@ -17,7 +17,7 @@ from google.cloud import storage
 
 from serving.storage.client import bucket_errors, retry_policy, storage_client
 from serving.storage.errors import StorageError
-from serving.storage.folder import SCHEME, Folder, ProgressCallback, StoredFile, safe_path
+from serving.storage.folder import SCHEME, Folder, ProgressCallback, StoredFile
 from serving.storage.patience import Patience
 
 CHUNK_BYTES = 8 << 20  # the client sends each chunk again when a connection breaks
@@ -26,6 +26,9 @@ _LISTED_FIELDS = "items(name,size,md5Hash,crc32c),nextPageToken"
 
 class BucketFolder(Folder):
     """A folder of a Cloud Storage bucket, ``gs://bucket/path``.
+
+    An object's name is text, not a path: ``a//b``, ``a/../b`` and ``a/b`` are three objects, so the
+    folder hands every name on as it is.
 
     Args:
         uri: the folder.
@@ -41,11 +44,11 @@ class BucketFolder(Folder):
 
     def __init__(self, uri: str, patience: Patience | None = None) -> None:
         super().__init__(uri.rstrip("/"))
-        bucket, _, path = uri.removeprefix(SCHEME).partition("/")
-        if not bucket:
+        bucket, _, path = self.uri.removeprefix(SCHEME).partition("/")
+        if not bucket or not self.uri.startswith(SCHEME):
             raise StorageError(f"{uri!r}: expected gs://bucket/folder")
         self._bucket = storage_client().bucket(bucket)
-        self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+        self._prefix = f"{path}/" if path else ""
         patience = patience or Patience()
         self._waiting: dict[str, Any] = {
             "retry": retry_policy(patience),
@@ -53,9 +56,14 @@ class BucketFolder(Folder):
         }
 
     def _blob(self, name: str, chunk_size: int | None = None) -> storage.Blob:
-        safe_path(name)
-        # The name as it is: "a//b" is not "a/b" here.
-        return self._bucket.blob(self._prefix + name, chunk_size=chunk_size)
+        return self._bucket.blob(self._object_name(name), chunk_size=chunk_size)
+
+    def _object_name(self, name: str) -> str:
+        full = self._prefix + name
+        # Cloud Storage has no objects "." and "..": HTTP takes them for parts of the address.
+        if not name or "\0" in name or full in (".", ".."):
+            raise StorageError(f"{name!r}: expected the name of an object below {self.uri}")
+        return full
 
     def files(self, prefix: str = "", *, nested: bool = True) -> Iterator[StoredFile]:
         with bucket_errors(self.uri):
@@ -67,8 +75,10 @@ class BucketFolder(Folder):
             )
             for blob in listed:
                 name = blob.name.removeprefix(self._prefix)
-                # ".." is no parent here but a name like any other, if an unusual one
-                hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
+                # "." and ".." are no folders here but names like any others, if unusual ones
+                hidden = any(
+                    part.startswith(".") and part not in (".", "..") for part in name.split("/")
+                )
                 if name and not name.endswith("/") and not hidden:
                     yield _stored_file(name, blob)
 
@@ -78,7 +88,7 @@ class BucketFolder(Folder):
 
     def stat(self, name: str) -> StoredFile | None:
         with bucket_errors(self.uri_of(name)):
-            blob = self._bucket.get_blob(self._blob(name).name, **self._waiting)
+            blob = self._bucket.get_blob(self._object_name(name), **self._waiting)
             return None if blob is None else _stored_file(name, blob)
 
     def read_bytes(self, name: str) -> bytes:
@@ -151,7 +161,7 @@ class BucketFolder(Folder):
 
     def delete_folder(self, name: str) -> None:
         with bucket_errors(self.uri_of(name)):
-            prefix = f"{self._prefix}{safe_path(name)}/"
+            prefix = f"{self._object_name(name)}/"
             for blob in self._bucket.list_blobs(prefix=prefix, **self._waiting):
                 with contextlib.suppress(NotFound):  # a retried deletion finds nothing more
                     blob.delete(**self._waiting)
@@ -163,7 +173,7 @@ class BucketFolder(Folder):
             return _digest(blob)
 
     def uri_of(self, name: str) -> str:
-        return f"{self.uri}/{safe_path(name)}"
+        return f"{self.uri}/{name}"
 
 
 def _stored_file(name: str, blob: storage.Blob) -> StoredFile:

@@ -41,7 +41,7 @@ class Folder(abc.ABC):
     """A folder that holds files; names are relative, with forward slashes.
 
     Every method but :meth:`uri_of` raises StorageError where the storage refuses or fails; all
-    refuse a name that leads outside.
+    refuse a name that no file below the folder can have.
 
     Attributes:
         uri: the local path or ``gs://`` URI.
