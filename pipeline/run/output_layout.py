@@ -7,6 +7,7 @@ from serving.storage import WORK
 PLAN = f"{WORK}/plan.json"
 PLANNED = f"{WORK}/planned.json"  # the last file of the plan, so it says that the plan is complete
 ERROR = f"{WORK}/error.json"
+LOG = f"{WORK}/log.txt"  # what Kubeflow and the steps of a local run print
 MANIFEST = "manifest.jsonl"
 FAILED = "failed.jsonl"  # the rows of the manifest that have no masks, with reasons
 ANNOTATIONS = "annotations.json"

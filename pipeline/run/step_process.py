@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
@@ -29,10 +30,9 @@ class ShardError(Exception):
     """A shard's process keeps dying; the message says how and where."""
 
     callers_fault: ClassVar[bool] = False
-    hint: ClassVar[str] = "run again with --debug for the log; finished images are kept"
+    hint: ClassVar[str] = ""  # whoever reads the error names the log, whose place it knows
 
 
-ExpectedError = SamError | RunError | StorageError | ShardError
 EXPECTED_ERRORS = (SamError, RunError, StorageError, ShardError)
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,26 +48,22 @@ def run_step(
 
     A local run that is killed must not leave a step behind that goes on writing beside the next
     run, so the step ends itself when its owner is gone. Kubeflow carries no error from one process
-    to another, so the step writes an expected error into the run's output, where the command line
-    reads it.
+    to another, so the step writes its error into the run's output, where the command line reads it.
+    An error that nobody expects is ours, not the caller's; its traceback goes with it.
     """
     keep_freed_memory()
     _die_with_owner(os.environ.get(OWNER_VARIABLE, ""))
     run = RunParameters.from_json(parameters)
     try:
         return step(run, *args, **kwargs)
-    except EXPECTED_ERRORS as error:
+    except Exception as error:
         _record(run, error)
         raise
 
 
-def _record(run: RunParameters, error: ExpectedError) -> None:
-    detail = {
-        "run": run.run_id,  # a second run over the same output writes its refusal there too
-        "message": str(error),
-        "hint": error.hint,
-        "callers_fault": error.callers_fault,
-    }
+def _record(run: RunParameters, error: Exception) -> None:
+    # A second run over the same output writes its refusal there too.
+    detail = {"run": run.run_id, **_description(error)}
     path = os.environ.get(ERROR_VARIABLE, "")
     try:
         if path:
@@ -76,6 +72,22 @@ def _record(run: RunParameters, error: ExpectedError) -> None:
             write_json(open_folder(run.output), ERROR, detail)
     except (OSError, StorageError) as recording_error:
         print(f"could not record the error: {recording_error}")
+
+
+def _description(error: Exception) -> dict[str, str | bool]:
+    if isinstance(error, EXPECTED_ERRORS):
+        return {
+            "message": str(error),
+            "hint": error.hint,
+            "callers_fault": error.callers_fault,
+            "traceback": "",
+        }
+    return {
+        "message": f"unexpected {type(error).__name__}: {error}".removesuffix(": "),
+        "hint": "",
+        "callers_fault": False,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
 
 
 def environment_of_a_step() -> dict[str, str]:

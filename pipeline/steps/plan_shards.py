@@ -11,7 +11,7 @@ from pipeline.run.claim import JOB_SECONDS, acquire_claim
 from pipeline.run.image_weights import image_weights
 from pipeline.run.input_images import InputImage, find_images
 from pipeline.run.manifest import PlannedImage, finished, plan_lines, read_rows, write_json
-from pipeline.run.output_layout import FAILED, PLAN, PLANNED, shard_name, shard_plan_name
+from pipeline.run.output_layout import FAILED, LOG, PLAN, PLANNED, shard_name, shard_plan_name
 from pipeline.run.parameters import RunError, RunParameters, fingerprint
 from serving.storage import WORK, Folder, StorageError, open_folder
 
@@ -41,12 +41,19 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     todo = [image for image in planned if image.name not in done]
     todo_names = {image.name for image in todo}
     weights = image_weights([image for image in images if image.name in todo_names])
-    output.delete_folder(WORK)
+    _delete_working_files(output)
     output.write_bytes(PLAN, plan_lines(planned), _LINES)
     names = _write_shards(output, todo, weights, parameters.shards)
     about = {"images": len(planned), "todo": len(todo), "shards": len(names), "started": started}
     write_json(output, PLANNED, about)
     return names
+
+
+def _delete_working_files(output: Folder) -> None:
+    """Delete what an earlier run left, not the log of this one, which has begun already."""
+    for file in list(output.files(f"{WORK}/")):
+        if file.name != LOG:
+            output.delete(file.name)
 
 
 def plan_images(images: Sequence[InputImage], parameters: RunParameters) -> list[PlannedImage]:

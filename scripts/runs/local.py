@@ -41,7 +41,7 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
             with meter("segmenting") as bar:
                 run_meter = RunMeter(output, parameters.shards, bar)
                 with repeating(run_meter.show, output.progress_seconds):
-                    summary = run_locally(parameters, log)
+                    summary = run_locally(parameters, log if show_log else None)
         except StepError as error:
             raise as_operator_error(error) from error
         finally:

@@ -66,7 +66,7 @@ def test_reporting_errors_with_debug_adds_the_traceback(
         (PromptError("x"), 2),
         (StorageError("/out: No space left"), 2),
         (BucketError("gs://bucket/x: 503"), 1),
-        (StepError("the pipeline failed"), 1),
+        (StepError("the pipeline failed", hint="the log"), 1),
         (StepError("wrong weights", hint="others", callers_fault=True), 2),
         (type("PromptError", (Exception,), {})("another's of the same name"), 1),
     ],
