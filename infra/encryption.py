@@ -27,13 +27,13 @@ AGENTS = {
 class Encryption(Construct):
     """A new key ring and key, or an existing key, granted to Google's service agents.
 
-    Key rings and keys cannot be deleted from Google Cloud: destroy schedules the key's versions
-    for destruction, so that all data becomes unreadable, and the same names cannot be made again
-    (``SAM_KMS_KEY_RING`` names another). So a destroy is refused unless ``SAM_FORCE_DESTROY``.
+    Google Cloud deletes no key rings and keys: destroy schedules the key's versions for
+    destruction, so that all data becomes unreadable, and the names stay taken (``SAM_KMS_KEY_RING``
+    names another ring). So Terraform refuses a destroy unless ``SAM_FORCE_DESTROY`` is set.
 
     Attributes:
         key_id: full resource name of the key.
-        ready: the grants; whatever is encrypted depends on them.
+        ready: the grants; every encrypted resource depends on them.
     """
 
     def __init__(

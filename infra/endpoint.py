@@ -14,8 +14,8 @@ from constructs import Construct
 from infra.settings import Settings, listed
 
 REPLY_LIMIT_BYTES = {"dedicated": 10_000_000, "private": 10_000_000, "shared": 1_500_000}
-# A dedicated or private endpoint may be made to wait up to an hour, but the provider has no field
-# for it; 600 s is its default (UNVERIFIED).
+# A dedicated or private endpoint can wait up to an hour, but the provider has no field for that;
+# 600 s is the default (UNVERIFIED).
 TIMEOUT_SECONDS = {"dedicated": 600, "private": 600, "shared": 60}
 
 

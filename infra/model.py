@@ -6,7 +6,7 @@ Two ``terraform_data`` run it:
   change. Replacing it destroys nothing: the command deploys the new version beside the old one and
   moves the traffic itself.
 - *teardown* lives as long as the endpoint, so its destroy provisioner runs before that one goes,
-  at destroy or when it is replaced: it undeploys everything and deletes the model.
+  at destroy or when Terraform replaces it: it undeploys everything and deletes the model.
 
 A model that somebody undeployed by hand comes back: a release records ``<epoch>-<deployed model>``
 in the bucket, and the endpoint lists its deployed models. If the recorded model is not among them,
@@ -29,14 +29,14 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-RECORDS = "serving"  # folder of the bucket in which releases are recorded
+RECORDS = "serving"  # folder of the bucket in which releases record themselves
 # The command of the project's own environment, or else whichever is on PATH. A provisioner starts
 # in the stack's folder.
 _COMMAND = 'PATH="$PWD/../../../.venv/bin:$PATH" sam-vertex model'
 
 
 class Model(Construct):
-    """A model version on the endpoint, checked before anything is made.
+    """A model version on the endpoint; preconditions check it before Terraform creates anything.
 
     Args:
         endpoint: to deploy on; Terraform does not create it while image or checkpoint is missing.

@@ -15,7 +15,7 @@ PREFIX = "SAM_"
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used.
+    """A setting with a wrong value, or with an unknown name.
 
     Attributes:
         setting: its name as an environment variable.
@@ -115,7 +115,7 @@ class Settings(BaseModel):
 
     @property
     def key_ring_name(self) -> str:
-        """Name of the key ring that is made where no existing key is given."""
+        """Name of the new key ring, for a platform without an existing key."""
         return self.kms_key_ring or f"{self.prefix}-keyring"
 
     @property
@@ -133,7 +133,7 @@ class Settings(BaseModel):
 
     @property
     def model_id(self) -> str:
-        """Id of the model whose versions are deployed."""
+        """Id of the model whose versions the endpoint serves."""
         return f"{self.prefix}-segment-anything"
 
     @property

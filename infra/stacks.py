@@ -33,7 +33,7 @@ class _Stack(TerraformStack):
             project=settings.project_id,
             region=settings.region,
             zone=settings.zone,
-            # Without these, budgets are refused (403) to a person's own credentials.
+            # Without these, Google refuses budgets (403) to a user's own credentials.
             billing_project=settings.project_id if settings.budget else None,
             user_project_override=True if settings.budget else None,
         )
@@ -183,7 +183,7 @@ def release_plan(settings: Settings) -> dict[str, object]:
 
 
 def build(app: App, settings: Settings) -> None:
-    """Both stacks, in the order in which they are deployed."""
+    """Declare both stacks, in the order of deployment."""
     platform = PlatformStack(app, settings)
     serving = ServingStack(app, settings)
     serving.add_dependency(platform)  # APIs and key grants come first

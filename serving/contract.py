@@ -10,7 +10,7 @@
 
 Points in one list belong to one object. Several objects are a list of boxes, a list of lists of
 points, or both with equal length; their masks come in one list for each object. An instance
-without any prompt is segmented automatically.
+without any prompt gets automatic masks.
 """
 
 from __future__ import annotations

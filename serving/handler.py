@@ -1,7 +1,7 @@
 """HTTP in and out: prediction off the event loop, one at a time, within the endpoint's time.
 
-The SDK's own handler predicts inside the event loop, so that health checks wait meanwhile; here
-images are decoded in a few threads, one thread computes, and the loop stays free.
+The SDK's own handler predicts inside the event loop, so that health checks wait meanwhile. Here a
+few threads decode images, one thread computes, and the loop stays free.
 """
 
 from __future__ import annotations

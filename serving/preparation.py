@@ -1,4 +1,4 @@
-"""An instance before prediction: its image fetched and decoded, its prompts checked against it."""
+"""Before prediction: fetch and decode the image of an instance, check the prompts against it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare_instance(
         instance: as the request gives it.
         parameters: of the request.
         checkpoint: the loaded network, for its thresholds and its size of mask inputs.
-        cache: embeddings of earlier images; a prompted image in it is not decoded again.
+        cache: embeddings of earlier images; a prompted image in it needs no decoding.
         limits: of this server.
     """
     try:

@@ -58,7 +58,7 @@ class Work:
         names: ``file_path`` of every instance.
         prepared: each instance, or the error that refuses it.
         outcomes: the masks or the error of each; empty before prediction.
-        seconds: how long the computation is expected to take.
+        seconds: estimate of how long the computation takes.
     """
 
     parameters: Parameters

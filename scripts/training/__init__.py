@@ -1,4 +1,4 @@
-"""How the checkpoint that lies in the repository was made: scenes, training, evaluation.
+"""Making the checkpoint that lies in the repository: scenes, training, evaluation.
 
 Nothing here runs in a demo, a test of the product or in the cloud. See the model card in
 ``serving/sam/assets/README.md`` for the recipe and the figures.

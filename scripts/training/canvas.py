@@ -33,7 +33,7 @@ class Canvas:
         )
 
     def shadow(self, coverage: Coverage, left: int, top: int, rng: np.random.Generator) -> None:
-        """Darken the picture beside an object that is about to be laid on it."""
+        """Darken the picture beside an object, before ``lay`` paints it."""
         side = len(coverage)
         pad = max(side // 6, 4)
         wide = cv2.copyMakeBorder(coverage, pad, pad, pad, pad, cv2.BORDER_CONSTANT)

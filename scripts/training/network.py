@@ -2,7 +2,7 @@
 
 ``Sam.forward`` takes one size of image and repeats the image embedding in its own way; training
 wants crops (a window of the position grid) and B x P prompts at once. Every weight used here
-belongs to the official modules, so what is trained is exactly what the official predictor loads.
+belongs to the official modules, so training changes exactly what the official predictor loads.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def initialise(sam: Sam, seed: int) -> None:
 
     The published initialisation draws the prompt's position frequencies from N(0, 1) cycles over
     the image; spreading them evenly over 0.5-4 cycles (log scale, random direction) lets a small
-    network tell neighbouring positions apart. They are a saved buffer, so loading is unchanged.
+    network tell neighbouring positions apart. Checkpoints hold them, so loading does not change.
     """
     torch.manual_seed(seed)
     gaussian = sam.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix

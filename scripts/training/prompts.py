@@ -131,7 +131,7 @@ def batch(rng: np.random.Generator, materials: Materials, size: int, side: int) 
             targets.append(np.stack(half))
             coords.append(np.stack([points for points, _ in drawn]))
             labels.append([label for _, label in drawn])
-            # A crop may sit anywhere in the grid of positions, so that all of them are trained.
+            # A crop may sit anywhere in the grid, so that training reaches all positions.
             free = (SIDE - side) // PATCH + 1
             offsets.append(rng.integers(0, free, 2))
     return Batch(

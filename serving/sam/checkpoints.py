@@ -1,8 +1,8 @@
 """How a checkpoint file becomes a network although nobody vouches for the file.
 
-A ``.pth`` file is a pickle: loading one can run code. So a known file's digest is compared before
-it is opened, and every file is read with ``weights_only=True``, which refuses anything but tensors
-(https://pytorch.org/docs/stable/generated/torch.load.html).
+A ``.pth`` file is a pickle: loading one can run code. So this module compares the digest of
+a known file before it opens it, and reads every file with ``weights_only=True``, which refuses
+anything but tensors (https://pytorch.org/docs/stable/generated/torch.load.html).
 """
 
 from __future__ import annotations

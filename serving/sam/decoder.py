@@ -73,12 +73,12 @@ class FastDecoder:
     """Calls the official decoder's weights in a faster order.
 
     Args:
-        sam: the loaded network; its weights are shared, not copied.
+        sam: the loaded network; the decoder shares its weights.
         dtype: of the image tokens and their products; float32 is exact.
 
     Attributes:
-        batched: whether the image tokens of a batch of prompts are computed all at once. A GPU
-            wants that; on a CPU one prompt's stay in the cache.
+        batched: whether it computes the image tokens of a batch of prompts all at once. A GPU
+            needs that to be busy; on a CPU those of a single prompt stay in the cache.
     """
 
     def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
@@ -98,7 +98,7 @@ class FastDecoder:
         self._upscaler = MaskUpscaler(self._decoder, dtype)
         decoder = self._decoder
         self._special = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).detach()
-        # The norms of the image tokens, in the type in which they are kept.
+        # The norms of the image tokens, in the tokens' own type.
         self._norms = [
             (layer.norm4.weight.detach().to(dtype), layer.norm4.bias.detach().to(dtype))
             for layer in transformer.layers
@@ -141,8 +141,8 @@ class FastDecoder:
             positioned = tokens + prompt
             keys_values = writing.token_keys_values(positioned, tokens)
             if number + 1 < len(self._layers):
-                # Tokens attend to each other before they meet the image again, so that the
-                # image tokens are written and read in one go.
+                # Tokens attend to each other before they meet the image again, so that one pass
+                # writes and reads the image tokens.
                 following, reader, _ = self._layers[number + 1]
                 tokens = self._among_tokens(following, tokens, prompt)
                 queries = reader.token_queries(tokens + prompt)

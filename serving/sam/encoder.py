@@ -36,7 +36,7 @@ class FastEncoder:
     """Calls an official encoder's weights in a faster order.
 
     Args:
-        encoder: the loaded module; its weights are shared, not copied.
+        encoder: the loaded module; the fast encoder shares its weights.
         dtype: of the matrix products; float32 is exact.
     """
 

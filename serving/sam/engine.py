@@ -229,10 +229,9 @@ class Engine:
             raise ParameterError(
                 f"output_mode: expected one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}"
             )
+        settings = settings or self.checkpoint.automatic
         with torch.inference_mode():
-            records = generate(
-                self._network, _checked(image), settings or self.checkpoint.automatic
-            )
+            records = generate(self._network, _checked(image), settings)
         return in_output_mode(records, output_mode)
 
     @staticmethod

@@ -38,7 +38,7 @@ from serving.sam.network import Network, in_batches, prompts_at_once
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Of the stable masks of a crop; beyond, a mask is drawn and encoded as soon as it passes.
+# Of the stable masks of a crop; beyond, every mask becomes a bitmap as soon as it passes.
 LOGITS_BYTES = 256 << 20
 
 

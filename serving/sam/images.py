@@ -52,7 +52,7 @@ def load_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> R
 
     Args:
         source: a path, or the bytes of an image file.
-        max_pixels: larger images are refused before they are decoded.
+        max_pixels: refuse larger images, before decoding them.
 
     Returns:
         (H, W, 3) uint8 RGB, values in [0, 255], C-contiguous.
@@ -110,7 +110,7 @@ def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Rgb
     Args:
         data: the file's content.
         name: what to call the image in messages, such as its file name.
-        max_pixels: larger images are refused before they are decoded.
+        max_pixels: refuse larger images, before decoding them.
 
     Returns:
         (H, W, 3) uint8 RGB, values in [0, 255], C-contiguous.

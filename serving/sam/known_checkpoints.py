@@ -20,7 +20,7 @@ class CheckpointEntry:
         file_name: the published file's name.
         size_bytes: the file's length.
         sha256: the file's digest, hex.
-        url: where it can be fetched; ``None`` where it lies in this package.
+        url: where to fetch it; ``None`` if it lies in this package.
         architecture: the network it belongs to.
         automatic: thresholds that suit its scores.
         summary: one line for a listing.
@@ -37,7 +37,7 @@ class CheckpointEntry:
 
     @property
     def embedded_path(self) -> Path | None:
-        """Where the file lies in this package, or ``None``."""
+        """Path of the file in this package; ``None`` unless it lies there."""
         return _ASSETS / self.file_name if self.url is None else None
 
 

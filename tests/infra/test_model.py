@@ -31,7 +31,7 @@ def test_without_an_image_there_is_only_an_endpoint(tmp_path: Path) -> None:
 
 
 def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path) -> None:
-    """Destroy provisioners know only themselves; nothing is created before it is destroyed."""
+    """Destroy provisioners refer only to themselves; Terraform destroys before it replaces."""
     stack = document(synthesize(tmp_path, image=IMAGE, checkpoint=CHECKPOINT), SERVING)
     data = terraform_data(stack)
     assert set(data) == {"model_release", "model_teardown"}
@@ -79,7 +79,7 @@ def test_settings_reach_the_release(tmp_path: Path) -> None:
 def test_what_is_missing_stops_the_plan_and_names_the_command(
     deployment: Callable[..., Deployment],
 ) -> None:
-    """Before the endpoint is made; with both there, the plan shows release and teardown."""
+    """It stops before the endpoint; with image and checkpoint, it shows release and teardown."""
     made = deployment(force_destroy=True)
     made.apply(PLATFORM)
     image = IMAGE.replace("my-project", made.project)
@@ -117,7 +117,7 @@ def test_what_is_missing_stops_the_plan_and_names_the_command(
 def test_a_replaced_endpoint_is_emptied_first_and_filled_again(
     deployment: Callable[..., Deployment], tmp_path: Path
 ) -> None:
-    """The order in which Terraform calls the command; it only takes notes here."""
+    """The order in which Terraform calls the command, which here only records its calls."""
     made = deployment(force_destroy=True)
     notes = tmp_path / "notes"
     program = tmp_path / "bin" / "sam-vertex"

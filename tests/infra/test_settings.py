@@ -184,7 +184,7 @@ def test_environment_overrides_context_and_settings_are_frozen() -> None:
 
 
 def test_misspelt_context_is_refused_by_name() -> None:
-    """What would be ignored silently otherwise; cdktf's own entries, in camel case, pass."""
+    """Silence would hide the mistake; cdktf's own entries, in camel case, pass."""
     with pytest.raises(SettingsError, match=r"context regoin of cdktf\.json"):
         load({"project_id": "my-project", "regoin": "us-east1"}, {})
 

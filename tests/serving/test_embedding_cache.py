@@ -1,4 +1,4 @@
-"""The cache of embeddings is bounded by bytes."""
+"""The cache of embeddings keeps to its bytes and drops the least recently used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An instance is fetched, decoded and checked before prediction; a wrong one becomes its error."""
+"""Preparing an instance fetches, decodes and checks; a wrong instance becomes its error."""
 
 from __future__ import annotations
 

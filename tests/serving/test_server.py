@@ -57,7 +57,7 @@ def test_a_prompt_gives_what_the_engine_gives_in_every_format(
     assert len(prediction["masks"]) == (3 if multimask else 1)
     for mask, right in zip(prediction["masks"], reference.masks, strict=True):
         decoded = array_of(mask, mask_format)
-        if mask_format == "polygon":  # COCO rasterizes outlines its own way; holes are filled
+        if mask_format == "polygon":  # COCO rasterizes outlines its own way, and fills holes
             right = ndimage.binary_fill_holes(right)
             assert (decoded & right).sum() / (decoded | right).sum() > 0.97
         else:

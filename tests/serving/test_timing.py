@@ -51,5 +51,5 @@ def test_times_follow_what_is_measured() -> None:
     for _ in range(60):
         times.observe("embedding", 3.0)
     assert times.embedding == pytest.approx(3.0, abs=0.01)
-    times.observe("embedding", 9.0, 0)  # nothing was done, nothing is learnt
+    times.observe("embedding", 9.0, 0)  # no work, no measurement
     assert times.embedding == pytest.approx(3.0, abs=0.01)

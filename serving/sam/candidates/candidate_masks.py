@@ -43,7 +43,7 @@ class CandidateMask:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """A mask at the image's size, without its bitmap, which can be drawn again.
+    """A mask at the image's size, without its bitmap, which ``draw`` makes again.
 
     Attributes:
         box_xyxy: of its pixels, the last inside; zeros for an empty mask, as the official code.
@@ -75,7 +75,7 @@ def measure(
         logits: (h, w) low resolution.
         region: where it can be above ``threshold - offset``; ``None`` for nowhere.
         threshold: of the mask.
-        offset: how far the threshold is moved for the stability score.
+        offset: how far the stability score moves the threshold.
         canvas: zeros, on which to draw the mask.
     """
     if region is None:

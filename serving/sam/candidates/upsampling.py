@@ -147,7 +147,7 @@ class Upsampling:
         """Where each mask can lie above a threshold: pixels that read a cell above it.
 
         Args:
-            logits: (K, h, w) with h and w at least the cells that are read.
+            logits: (K, h, w) with h and w at least the cells that the pixels read.
             threshold: in logits.
         """
         above = logits[:, : self.rows.cells, : self.columns.cells] > threshold
@@ -173,7 +173,7 @@ class Upsampling:
         """Logits of one mask in one region, a strip of the image's columns at a time.
 
         Args:
-            logits: (h, w) float32, h and w at least the cells that are read.
+            logits: (h, w) float32, h and w at least the cells that the pixels read.
             region: in pixels of the image.
 
         Yields:

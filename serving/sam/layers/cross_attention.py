@@ -1,8 +1,8 @@
 """Attention between a prompt's few tokens and an image's many positions.
 
 Names as in ``segment_anything.modeling.transformer``: N image positions, T tokens, H heads of D
-channels, C channels in all. T is about 7 where N is 4096, so ``q (K W)^T = (q W^T) K^T``: the few
-tokens are projected instead of the many positions, on the way in and on the way out.
+channels, C channels in all. T is about 7 where N is 4096, so ``q (K W)^T = (q W^T) K^T``: project
+the few tokens instead of the many positions, on the way in and on the way out.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CrossAttention:
     in a CPU's cache, a GPU takes all.
 
     Args:
-        attention: the official module; its weights are shared, not copied.
+        attention: the official module, whose weights it shares.
         positions: (N, C) float32, the image's positional encoding.
         dtype: of the image tokens and their products.
     """

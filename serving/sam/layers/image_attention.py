@@ -4,7 +4,7 @@ The relative positions of a pair are the sum of one for its rows and one for its
 products with the query (Li et al., MViTv2, 2022; ``add_decomposed_rel_pos`` in the official code).
 That sum is a bias of the attention. PyTorch's fused attention takes it, but on a CPU three plain
 products are faster (a third in float32, more than half in bfloat16), and all pairs of an image of
-4096 positions are 800 MB. So on a CPU a block of positions is computed at a time.
+4096 positions are 800 MB. So a CPU computes a block of positions at a time.
 """
 
 from __future__ import annotations

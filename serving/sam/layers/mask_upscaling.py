@@ -28,7 +28,7 @@ class MaskUpscaler:
     """``MaskDecoder.output_upscaling`` and its product with the mask tokens.
 
     Args:
-        decoder: the official decoder; its weights are shared where they keep their type.
+        decoder: the official decoder, whose weights it shares where they keep their type.
         dtype: of the first product; what follows is float32, as it decides where masks end.
     """
 

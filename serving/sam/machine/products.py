@@ -4,7 +4,7 @@ PyTorch multiplies float32 matrices on a CPU with MKL, which leaves a quarter of
 unused. oneDNN, which is in the same PyTorch, does not, and it computes the activation while the
 result is still near the processor (``python -m tests.benchmarks.products`` measures both). PyTorch
 offers it to compiled programs only, as ``mkldnn::_linear_pointwise``. Where that is missing, and on
-a GPU, the ordinary product is used; both multiply in full float32.
+a GPU, these functions use the ordinary product; both multiply in full float32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 @functools.cache
 def has_onednn() -> bool:
-    """Whether this PyTorch offers oneDNN's products as they are called here, and they work."""
+    """Whether this PyTorch offers oneDNN's products with the signature used here, and they work."""
     if not torch.backends.mkldnn.is_available():
         return False
     probe = torch.eye(2)
@@ -87,7 +87,7 @@ def add_products(start: torch.Tensor, value: torch.Tensor, weight: torch.Tensor)
     """``start + value @ weight.transpose(1, 2)``.
 
     Args:
-        start: (B, M, N); it may be written over.
+        start: (B, M, N); the result may overwrite it.
         value: (B, M, K).
         weight: (B, N, K).
     """

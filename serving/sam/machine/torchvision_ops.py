@@ -5,9 +5,9 @@
 torch; beside a CPU wheel they do not load, ``import torchvision`` fails with
 ``operator torchvision::nms does not exist``, and non-maximum suppression is missing.
 
-:func:`ensure_torchvision_ops` mends exactly that, and only where it is broken: it registers the
+:func:`ensure_torchvision_ops` repairs exactly that, and only where it is broken: it registers the
 operator's schema and a CPU kernel before torchvision is first imported. On a machine whose
-torchvision works, nothing is touched.
+torchvision works, it changes nothing.
 """
 
 import importlib.util

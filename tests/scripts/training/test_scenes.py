@@ -1,4 +1,4 @@
-"""A scene is determined by its seed, and its masks are those of what can be seen."""
+"""A seed determines its scene, and the masks show only what is visible."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
     python -m tests.serving.sam.official_masks      # computes all of them anew, two minutes
 
 It takes many times as long as ours, so the tests read its masks from these files;
-``pytest -m slow`` computes them again and compares. A file says for which image and settings it
-was made, and is refused for any other.
+``pytest -m slow`` computes them again and compares. A file names the image and settings that it
+is for; ``read`` refuses it for any other.
 """
 
 from __future__ import annotations
@@ -113,10 +113,10 @@ def compute(case: Case, checkpoint: LoadedCheckpoint) -> list[Record]:
 
 
 def read(case: Case, checkpoint: LoadedCheckpoint) -> list[Record]:
-    """What it found when the file was made.
+    """Return the official masks of a case from its file.
 
     Raises:
-        ValueError: the file was made for another image, network or settings.
+        ValueError: the file is for another image, network or settings.
     """
     content = json.loads((FOLDER / f"{case.name}.json").read_text("utf-8"))
     if content["made_for"] != _made_for(case, checkpoint):

@@ -65,7 +65,7 @@ def test_encoder_in_half_precision_stays_near() -> None:
 
 @pytest.mark.parametrize("size", [5, 8, 9])
 def test_relative_positions_are_the_official_ones(size: int) -> None:
-    """Also where the table has another length and is stretched."""
+    """Also for a table of another length, which the encoder stretches."""
     from segment_anything.modeling.image_encoder import get_rel_pos
 
     table = torch.randn(15, 4)

@@ -146,7 +146,7 @@ def test_decode_image_decompression_bomb_is_refused() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_decode_image_any_damage_is_an_image_error(data: st.DataObject) -> None:
-    """Whatever is cut off or overwritten, the answer is an image or an ImageError."""
+    """However a file is damaged, decoding gives an image or an ImageError."""
     kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF", "BMP"]))
     content = bytearray(encoded(RAMP, kind))
     for _ in range(data.draw(st.integers(1, 6))):

@@ -73,7 +73,7 @@ def test_an_image_of_400_megapixels_is_refused_before_it_is_decoded() -> None:
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """What a GPU says to more than three prompts; how many were decoded each time."""
+    """A decoder that is out of memory beyond three prompts; yields the size of each batch."""
     decode, sizes = FastDecoder.decode, []
 
     def full(decoder: FastDecoder, image: PreparedImage, sparse: torch.Tensor) -> DecodedPrompts:
@@ -115,7 +115,7 @@ def test_a_batch_of_prompts_that_does_not_fit_is_halved_and_nothing_is_lost(
 def test_masks_beyond_what_is_held_come_out_the_same(
     engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Low-resolution masks are bounded in memory: past that, a mask is encoded when it is found."""
+    """The generator holds low-resolution masks up to a limit; beyond, it encodes each at once."""
     values = dataclasses.replace(
         engine.checkpoint.automatic, points_per_side=6, crop_n_layers=1, box_nms_thresh=0.9
     )

@@ -1,4 +1,4 @@
-"""Encodings keep every pixel, and boxes are measured as the official generator measures them."""
+"""Encodings keep every pixel, and boxes have the official generator's measure."""
 
 import numpy as np
 import torch

@@ -15,7 +15,7 @@ TOLERANCE = 2e-5  # sums of a few thousand float32 products, taken in another or
 def test_each_way_of_attention_is_the_plain_one(
     monkeypatch: pytest.MonkeyPatch, way: str, bounds: int
 ) -> None:
-    """Which one is taken depends on device and size: here all see the same grids of positions."""
+    """Device and size choose among them; here all three get the same grids of positions."""
     for name in ("BIAS_BYTES", "WINDOWS_BYTES"):
         monkeypatch.setattr(image_attention, name, bounds)
     monkeypatch.setattr(image_attention, "ROWS_AT_ONCE", min(bounds, 5))

@@ -1,4 +1,4 @@
-"""The allocator keeps what is freed, in a process that asked for it."""
+"""In a process that asks for it, the allocator keeps freed memory."""
 
 import subprocess
 import sys

@@ -60,7 +60,7 @@ def test_ensure_torchvision_ops_asked_again_changes_nothing() -> None:
 
 @pytest.mark.parametrize("first", ["serving.sam.engine", "serving.sam.checkpoints"])
 def test_segment_anything_imports_in_a_fresh_process(first: str) -> None:
-    """Whatever of ours is imported first, the official package loads afterwards."""
+    """Whichever of our modules comes first, the official package loads afterwards."""
     code = (
         f"import {first}; from serving.sam.machine.torchvision_ops import ensure_torchvision_ops; "
         "ensure_torchvision_ops(); import segment_anything; print('loaded')"
