@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from scripts.cloud.vertex_sdk import is_transient, patiently, poll_seconds
 from scripts.costs.throughput import remember
 from scripts.runs.progress import RunMeter
+from scripts.runs.spending import shard_seconds
 from scripts.runs.summary import Summary, summary_of_output
-from scripts.runs.vertex_runs import RunState, VertexRun, state_of
+from scripts.runs.vertex_runs import SEGMENT, RunState, VertexRun, state_of
 from scripts.terminal.errors import CALLER, CLOUD, INTERRUPTED, OperatorError
 from scripts.terminal.progress import meter, report_line
 
 if TYPE_CHECKING:
     from serving.storage import Folder
 
-_PHASES = {"plan-shards": "planning", "segment-shard": "segmenting", "write-report": "reporting"}
+_PHASES = {"plan-shards": "planning", SEGMENT: "segmenting", "write-report": "reporting"}
 
 
 def follow(run: VertexRun) -> Summary:
@@ -64,17 +67,19 @@ def _follow_to_end(run: VertexRun, output: Folder) -> RunState:
     """Poll a run and show its progress; return the state in which it ended."""
     parameters, forecast = run.parameters, run.parameters.forecast
     at_once = int(forecast.get("parallel", parameters.shards))
-    usd_an_hour = float(forecast.get("usd_per_shard_hour", 0.0)) * at_once
+    usd_per_shard_hour = float(forecast.get("usd_per_shard_hour", 0.0))
     with meter("segmenting") as bar:
-        run_meter = RunMeter(output, parameters.shards, bar, usd_an_hour)
+        run_meter = RunMeter(output, parameters.shards, bar, usd_per_shard_hour * at_once)
         shown_phase, cancelled = "", False
         while True:
             state = state_of(patiently(lambda: run.job.state))
-            phase = _phase(run.job, state)
+            tasks = patiently(lambda: run.job.task_details)
+            phase = _phase(tasks, state)
             if phase != shown_phase:
                 shown_phase = phase
                 report_line(f"{parameters.run_id}: {phase}")
-            run_meter.show(phase)
+            hours = shard_seconds(tasks, datetime.datetime.now(datetime.UTC)) / 3600
+            run_meter.show(phase, usd_spent=hours * usd_per_shard_hour)
             if state.ended:
                 return state
             error = None if cancelled else _step_error(output, parameters.run_id)
@@ -85,10 +90,10 @@ def _follow_to_end(run: VertexRun, output: Folder) -> RunState:
             time.sleep(poll_seconds())
 
 
-def _phase(job: Any, state: RunState) -> str:
+def _phase(tasks: Sequence[Any], state: RunState) -> str:
     """What the run does now: the last of its steps that runs, else the job's state."""
     if not state.ended:
-        running = [task.task_name for task in job.task_details if task.state.name == "RUNNING"]
+        running = [task.task_name for task in tasks if task.state.name == "RUNNING"]
         for step, phase in reversed(_PHASES.items()):
             if step in running:
                 return phase
@@ -105,8 +110,12 @@ def _step_error(output: Folder, run_id: str) -> OperatorError | None:
         detail = read_json(output, ERROR) if output.exists(ERROR) else {}
         if detail.get("run") != run_id:
             return None
+        hint = detail["hint"] or (
+            f"its traceback is in {output.uri_of(ERROR)}; finished images are kept: the same "
+            "command again does what is left"
+        )
         return OperatorError.explained(
-            detail["message"], hint=detail["hint"], callers_fault=detail["callers_fault"]
+            detail["message"], hint=hint, callers_fault=detail["callers_fault"]
         )
     except (StorageError, ValueError, KeyError):
         return None

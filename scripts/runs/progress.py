@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from scripts.terminal.amounts import duration
@@ -20,21 +19,21 @@ class RunMeter:
         output: the run's folder.
         shards: how many there may be at most.
         meter: the meter that is moved.
-        usd_an_hour: what all machines together cost; 0 for nothing.
+        usd_an_hour: what all machines together cost while they run; 0 for nothing.
     """
 
     def __init__(self, output: Folder, shards: int, meter: Meter, usd_an_hour: float = 0.0) -> None:
         self._output, self._shards, self._meter = output, shards, meter
         self._usd_an_hour = usd_an_hour
-        self._begun = time.monotonic()
         self._pace = Pace()
         self._shown: tuple[int, str] | None = None
 
-    def show(self, phase: str = "") -> None:
+    def show(self, phase: str = "", usd_spent: float = 0.0) -> None:
         """Read the progress and show it if it changed; what cannot be read now is read next time.
 
         Args:
             phase: what the run does now, shown beside the figures.
+            usd_spent: what the run has cost until now.
         """
         from pipeline.run.progress import read_progress
         from serving.storage import StorageError
@@ -49,9 +48,9 @@ class RunMeter:
         self._pace.observe(finished, progress.total)
         if (finished, phase) != self._shown:
             self._shown = (finished, phase)
-            self._meter.update(finished, progress.total, self._note(progress, phase))
+            self._meter.update(finished, progress.total, self._note(progress, phase, usd_spent))
 
-    def _note(self, progress: RunProgress, phase: str) -> str:
+    def _note(self, progress: RunProgress, phase: str, usd_spent: float) -> str:
         parts = [phase] if phase else []
         seconds_left = self._pace.seconds_left
         if self._pace.per_second is not None:
@@ -60,8 +59,7 @@ class RunMeter:
         if seconds_left is not None:
             parts.append(f"{duration(seconds_left)} left")
         if self._usd_an_hour:
-            spent = (time.monotonic() - self._begun) / 3600 * self._usd_an_hour
-            parts.append(f"${spent:.2f} so far")
+            parts.append(f"${usd_spent:.2f} so far")
             if seconds_left is not None:
                 parts.append(f"${seconds_left / 3600 * self._usd_an_hour:.2f} to come")
         if progress.failed:

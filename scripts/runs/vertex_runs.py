@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
 
 LABELS = {"app": "sam-vertex"}
+SEGMENT = "segment-shard"  # the task that has a machine of its own in each shard
 _PREFIX = "PIPELINE_STATE_"
 _ENDED = ("succeeded", "failed", "cancelled")
 _LIST_HINT = "sam-vertex pipeline list"

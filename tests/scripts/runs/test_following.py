@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import requests
+from google.cloud.aiplatform_v1.types import PipelineState
 
 from pipeline.run.parameters import RunParameters
+from pipeline.run.step_process import run_step
 from scripts.cloud import vertex_sdk
 from scripts.rehearsal.processes import free_port
 from scripts.runs.following import follow
@@ -64,3 +66,28 @@ def test_interrupted_follower_leaves_the_run_and_says_how_to_end_it(tmp_path: Pa
 def test_other_errors_are_not_taken_for_a_lost_connection(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         follow(run_of(ForeignJob(), tmp_path))
+
+
+class FailedJob:
+    """A job that has failed without saying why."""
+
+    task_details: ClassVar[list[Any]] = []
+    error = None
+    state = PipelineState.PIPELINE_STATE_FAILED
+
+
+def test_unexpected_error_of_a_step_is_told_with_where_its_traceback_is(tmp_path: Path) -> None:
+    run = run_of(FailedJob(), tmp_path)
+
+    def step(_parameters: RunParameters) -> None:
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError):
+        run_step(step, run.parameters.to_json())
+    with pytest.raises(OperatorError) as caught:
+        follow(run)
+    assert str(caught.value) == "unexpected MemoryError: no room"
+    traceback_file = tmp_path / ".run" / "error.json"
+    assert str(traceback_file) in caught.value.hint
+    assert "in step" in traceback_file.read_text()
+    assert caught.value.exit_code == 1

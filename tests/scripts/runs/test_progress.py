@@ -30,11 +30,11 @@ def test_run_meter_shows_what_changed_and_waits_for_what_is_not_there(tmp_path: 
         name = output_layout.shard_progress_name(output_layout.shard_name(number))
         content = {"done": done, "failed": number, "masks": 7}
         output.write_bytes(name, json.dumps(content).encode(), "application/json")
-    run_meter.show("segmenting")
-    run_meter.show("segmenting")
+    run_meter.show("segmenting", usd_spent=0.25)
+    run_meter.show("segmenting", usd_spent=0.25)
     ((done_images, total, note),) = meter.shown
     assert (done_images, total) == (6, 10)
-    assert note == "segmenting, 14 masks, $0.00 so far, 1 failed"
+    assert note == "segmenting, 14 masks, $0.25 so far, 1 failed"
     output.write_bytes(output_layout.PLANNED, b"half", "application/json")
     run_meter.show("reporting")
     assert len(meter.shown) == 1, "what cannot be read now is read the next time"
