@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,13 @@ Home = Annotated[Path, typer.Option(help="folder of the local cloud")]
 def _exports(cloud: local_cloud.Cloud) -> str:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in cloud.environment().items()]
     return "\n".join(lines)
+
+
+def _undoing(home: Path) -> str:
+    """Return the line that takes out of a shell what :func:`_exports` has put into it."""
+    variables = local_cloud.Cloud(home, storage_url="", vertex_url="", pids=()).environment()
+    first = variables.pop("PATH").partition(os.pathsep)[0] + os.pathsep
+    return f"unset {' '.join(variables)}; PATH=${{PATH#{shlex.quote(first)}}}"
 
 
 @app.command(epilog='Example: sam-vertex rehearsal start && eval "$(sam-vertex rehearsal env)"')
@@ -54,7 +62,8 @@ def stop(
     keep: Annotated[bool, typer.Option(help="leave its files for the next start")] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Stop the local cloud and remove what it made."""
+    """Stop the local cloud, remove what it made, and print what takes it out of a shell."""
     with reporting_errors(debug):
         stopped = local_cloud.stop(home, keep=keep)
         print("The local cloud has stopped." if stopped else "No local cloud was running here.")
+        print(f"Take it out of a shell that 'env' pointed at it:  {_undoing(home.resolve())}")

@@ -18,8 +18,10 @@ def shard_seconds(tasks: Iterable[Any], now: datetime.datetime) -> float:
         tasks: ``PipelineTaskDetail`` of the job's tasks.
         now: the end of those that still run.
     """
-    return sum(
-        max(((task.end_time or now) - task.start_time).total_seconds(), 0.0)
-        for task in tasks
-        if task.task_name == SEGMENT and task.start_time and task.state.name not in _WITHOUT_MACHINE
-    )
+    seconds = 0.0
+    for task in tasks:
+        has_machine = task.start_time and task.state.name not in _WITHOUT_MACHINE
+        if task.task_name == SEGMENT and has_machine:
+            lasted: datetime.timedelta = (task.end_time or now) - task.start_time
+            seconds += max(lasted.total_seconds(), 0.0)  # the service's clock may be ahead
+    return seconds

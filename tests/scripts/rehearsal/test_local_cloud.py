@@ -45,7 +45,10 @@ def test_cloud_starts_once_and_stops_without_a_trace(tmp_path: Path) -> None:
     exports = run("env", cwd=tmp_path).stdout
     assert f"export STORAGE_EMULATOR_HOST={variables['STORAGE_EMULATOR_HOST']}" in exports
     stopped = run("stop", cwd=tmp_path)
-    assert stopped.stdout == "The local cloud has stopped.\n"
+    first_line, unset = stopped.stdout.splitlines()
+    assert first_line == "The local cloud has stopped."
+    exported = [line.split()[1].partition("=")[0] for line in exports.splitlines()]
+    assert set(unset.partition("unset ")[2].partition(";")[0].split()) == {*exported} - {"PATH"}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,3 +90,31 @@ def test_stand_in_that_does_not_come_up_takes_the_other_with_it(tmp_path: Path) 
         with contextlib.suppress(OSError):  # it ends meanwhile
             commands.append(path.read_bytes())
     assert not [command for command in commands if str(tmp_path).encode() in command]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_stop_prints_what_takes_its_variables_out_of_the_shell_again(
+    kept: bool, tmp_path: Path
+) -> None:
+    """A real shell has the environment that it had before ``env``."""
+    home = tmp_path / "a folder"
+    script = (
+        'home=$2 keep=$3; rehearsal() { "$program" rehearsal "$@" --home "$home"; }\n'
+        'program=$1; env | sort > "$4/before"\n'
+        'rehearsal start && eval "$(rehearsal env)"; env | sort > "$4/between"\n'
+        'line=$(rehearsal stop $keep | sed -n "s/^Take it out.*:  //p")\n'
+        'eval "$line"; env | sort > "$4/after"'
+    )
+    keep = "--keep" if kept else ""
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": os.environ["TMPDIR"]}
+    subprocess.run(
+        ["sh", "-c", script, "sh", PROGRAM, str(home), keep, str(tmp_path)],
+        env=environment, check=True, capture_output=True,
+    )  # fmt: skip
+    before, between, after = (
+        {line for line in (tmp_path / name).read_text().splitlines() if line[:2] != "_="}
+        for name in ("before", "between", "after")
+    )
+    assert f"REQUESTS_CA_BUNDLE={home}/vertex.pem" in between
+    assert f"PATH={home}/bin:{os.environ['PATH']}" in between
+    assert after == before

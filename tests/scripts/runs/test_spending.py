@@ -24,7 +24,7 @@ State = PipelineTaskDetail.State
 
 
 def task(
-    name: str, state: State, began: float | None = None, ended: float | None = None
+    name: str, state: Any, began: float | None = None, ended: float | None = None
 ) -> PipelineTaskDetail:
     """A task that the service created four hours ago; its times are hours before now."""
 
@@ -61,7 +61,7 @@ class LongRunningJob:
 
     error = None
 
-    def __init__(self, task_state: State) -> None:
+    def __init__(self, task_state: Any) -> None:
         self._states = iter([PipelineState.PIPELINE_STATE_RUNNING] * 2)
         began = None if task_state == State.PENDING else 3.0
         self.task_details = [task("segment-shard", task_state, began=began)] * 4
@@ -75,7 +75,7 @@ class LongRunningJob:
     ("task_state", "spent"), [(State.RUNNING, "$6.00 so far"), (State.PENDING, "$0.00 so far")]
 )
 def test_rejoined_run_shows_what_it_has_cost_since_its_machines_started(
-    task_state: State, spent: str, tmp_path: Path,
+    task_state: Any, spent: str, tmp_path: Path,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv(vertex_sdk.REHEARSAL, "http://127.0.0.1:1")
