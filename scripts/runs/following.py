@@ -14,7 +14,8 @@ from scripts.runs.progress import RunMeter
 from scripts.runs.spending import shard_seconds
 from scripts.runs.summary import Summary, summary_of_output
 from scripts.runs.vertex_runs import SEGMENT, RunState, VertexRun, state_of
-from scripts.terminal.errors import CALLER, CLOUD, INTERRUPTED, OperatorError
+from scripts.terminal.errors import CALLER, CLOUD, OperatorError
+from scripts.terminal.interruptions import INTERRUPTED
 from scripts.terminal.progress import meter, report_line
 
 if TYPE_CHECKING:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from typing import NoReturn, Protocol, Self, runtime_checkable
 
 import typer
 
+from scripts.terminal.interruptions import INTERRUPTED, INTERRUPTED_HINT, interruptible
+
 CALLER, CLOUD = 2, 1  # exit codes: the caller's mistake, and everything else
-INTERRUPTED = 130
 _LOG_HINT = "run again with --debug for the log; finished images are kept"
 
 
@@ -53,7 +52,7 @@ def as_operator_error(error: Exception) -> OperatorError:
         return OperatorError.explained(
             str(error), hint=error.hint, callers_fault=error.callers_fault
         )
-    message = f"unexpected {type(error).__name__}: {error}"
+    message = f"unexpected {type(error).__name__}: {error}".removesuffix(": ")
     return OperatorError.explained(message, hint=_LOG_HINT, callers_fault=False)
 
 
@@ -63,37 +62,28 @@ def reporting_errors(debug: bool) -> Iterator[None]:
 
     SIGTERM ends the block as Ctrl-C does, so that the block cleans up.
     """
-    try:
-        with _interrupted_by_sigterm():
+    with interruptible():
+        try:
             yield
-    except (typer.Exit, typer.Abort):
-        raise
-    except KeyboardInterrupt:
-        _fail("interrupted", "run the same command again: it goes on where it stopped", INTERRUPTED)
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        explained = as_operator_error(error)
-        _fail(str(explained), explained.hint, explained.exit_code)
-
-
-@contextlib.contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which has the handlers
-        yield
-        return
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    earlier = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            _fail("interrupted", INTERRUPTED_HINT, INTERRUPTED)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            explained = as_operator_error(error)
+            _fail(str(explained), explained.hint, explained.exit_code)
 
 
 def _fail(message: str, hint: str, exit_code: int) -> NoReturn:
-    one_line = " ".join(message.split())
-    print(f"error: {one_line}\nhint: {hint}", file=sys.stderr)
+    print(f"error: {_one_line(message)}\nhint: {_one_line(hint)}", file=sys.stderr)
     raise typer.Exit(exit_code)
+
+
+def _one_line(text: str) -> str:
+    """The text with escapes for what a file's name, say, might do to a terminal."""
+    line = " ".join(text.split())
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in line
+    )

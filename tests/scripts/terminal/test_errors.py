@@ -25,6 +25,8 @@ def caught(error: BaseException, debug: bool = False) -> int:
         (PromptError("prompts['a']: wrong"), 2, "error: prompts['a']: wrong"),
         (OperatorError("no\nlines", hint="do this", exit_code=1), 1, "error: no lines"),
         (ZeroDivisionError("secret"), 1, "error: unexpected ZeroDivisionError: secret"),
+        (MemoryError(), 1, "error: unexpected MemoryError"),
+        (OperatorError("\x1b[31mx\u202ey\udcff", hint="z"), 2, r"error: \x1b[31mx\u202ey\udcff"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
     ],
 )
