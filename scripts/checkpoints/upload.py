@@ -28,15 +28,14 @@ class UploadedCheckpoint:
     sent: bool
 
 
-def upload_checkpoint(name: str, parent_uri: str) -> UploadedCheckpoint:
-    """Check a checkpoint and upload it.
+def usable_checkpoint(name: str) -> Path:
+    """Return the file of a checkpoint of this machine, checked.
 
     Args:
         name: a known name, or a file.
-        parent_uri: ``gs://`` folder; the checkpoint gets a folder of its own below it.
 
     Raises:
-        OperatorError: a known checkpoint that is not here, or a bucket that cannot be written.
+        OperatorError: a known checkpoint that is not here.
         CheckpointError: the file is no usable checkpoint.
     """
     entry = find_entry(name)
@@ -48,6 +47,19 @@ def upload_checkpoint(name: str, parent_uri: str) -> UploadedCheckpoint:
                 f"{name} is not on this machine", hint=f"sam-vertex checkpoint fetch {name}"
             )
     check_file(path, find_entry(path.name))
+    return path
+
+
+def upload_checkpoint(path: Path, parent_uri: str) -> UploadedCheckpoint:
+    """Upload a checkpoint.
+
+    Args:
+        path: its file; :func:`usable_checkpoint` has checked it.
+        parent_uri: ``gs://`` folder; the checkpoint gets a folder of its own below it.
+
+    Raises:
+        OperatorError: the bucket cannot be written.
+    """
     folder_uri = f"{parent_uri.rstrip('/')}/{path.stem}"
     with meter(f"uploading {path.name}", unit="bytes") as bar:
         sent = upload_file(path, f"{folder_uri}/{path.name}", bar)

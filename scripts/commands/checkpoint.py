@@ -65,10 +65,11 @@ def upload(
     One that is there already, with the same content, is not sent again.
     """
     with reporting_errors(debug):
-        from scripts.checkpoints.upload import upload_checkpoint
+        from scripts.checkpoints.upload import upload_checkpoint, usable_checkpoint
 
+        path = usable_checkpoint(name)  # first: a wrong file needs no deployment to be named
         parent = to or deployment.Deployment.from_outputs(outputs).checkpoint_uri
-        uploaded = upload_checkpoint(name, parent)
+        uploaded = upload_checkpoint(path, parent)
         if as_json:
             typer.echo(json.dumps({"checkpoint": uploaded.folder_uri, "sent": uploaded.sent}))
             return
