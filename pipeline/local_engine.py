@@ -17,7 +17,7 @@ from pipeline.definition import define_pipeline
 from pipeline.run.claim import claimed
 from pipeline.run.parameters import RunParameters
 from pipeline.run.run_log import RunLog
-from pipeline.run.step_process import ERROR_VARIABLE, OWNER_VARIABLE
+from pipeline.run.step_process import CLAIM_VARIABLE, ERROR_VARIABLE, OWNER_VARIABLE
 from serving.storage import WORK, open_folder
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,7 +48,7 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
         echo: receives the log too; ``None`` for nobody.
 
     Raises:
-        RunError: another run is using the same output.
+        RunError: another run is using the same output, or has taken it over.
         StepError: a step failed; with the step's own message where the step reported one.
     """
     from kfp import local
@@ -67,6 +67,7 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
         variables = {
             OWNER_VARIABLE: str(os.getpid()),
             ERROR_VARIABLE: str(error_file),
+            CLAIM_VARIABLE: run,
             "TMPDIR": scratch,  # Kubeflow's runner never removes the folders of its steps
         }
         earlier = {name: os.environ.get(name) for name in variables}

@@ -5,6 +5,10 @@ bucket has no locks, but creates an object only if told that there is none (gene
 created ``.run.lock`` owns the claim until the time that stands in it. The owner writes a later time
 now and then, and removes the object at its end. When a run has died, another takes over its claim
 as soon as that time is over.
+
+All of a run's processes may renew its claim; the first that finds it a quarter spent does so, since
+Cloud Storage takes one write a second of one object. Nobody writes or removes a claim but the
+generation that he has read, and a claim that cannot be read is never taken for none.
 """
 
 from __future__ import annotations
@@ -16,15 +20,25 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
 from pipeline.run.parameters import RunError
-from serving.storage import Folder, StorageError
+from serving.storage import BucketError, Folder, StorageError
 
 LOCK = ".run.lock"
 PROCESS_SECONDS = 120.0  # a live process renews its claim
 JOB_SECONDS = 3600.0  # steps of a job may wait for their machines
+_FRESH = 0.75  # a claim with more of its time left than this needs no renewal
+_MOST_TRIES = 3  # against other processes of the same run
+_NOT_FOUND = 404
+
+
+class ClaimLostError(RunError):
+    """A run no longer owns its output: another has taken over, and may have ended since."""
+
+    hint: ClassVar[str] = "wait for the other run's end, then run again; finished images are kept"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,16 +55,37 @@ class Claim:
 
     def to_json(self) -> bytes:
         """The content of the claim's object."""
-        return json.dumps({"run": self.run, "until": round(self.until, 1)}).encode()
+        return json.dumps({"run": self.run, "until": round(self.until, 3)}).encode()
 
 
 def read_claim(output: Folder) -> Claim | None:
-    """Return the claim on an output; ``None`` where there is none or it cannot be read."""
+    """Return the claim on an output; ``None`` where there is none, or text that is no claim.
+
+    Raises:
+        StorageError: the claim cannot be read, so nobody knows whose it is.
+    """
+    return _read_with_generation(output)[1]
+
+
+def _read_with_generation(output: Folder) -> tuple[int, Claim | None]:
+    """The claim on an output and the generation of its object; 0 where there is no object."""
+    if output.is_local:  # a file lock guards it, see claimed()
+        return 0, None
+    # The generation first: who replaces it fails if anybody writes after this look.
+    stored = output.stat(LOCK)
+    if stored is None:
+        return 0, None
     try:
-        content = json.loads(output.read_bytes(LOCK))
-        return Claim(str(content["run"]), float(content["until"]))
-    except (StorageError, ValueError, KeyError, TypeError):
-        return None
+        text = output.read_bytes(LOCK)
+    except BucketError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return 0, None  # its owner has just removed it
+    try:
+        content = json.loads(text)
+        return stored.generation, Claim(str(content["run"]), float(content["until"]))
+    except (ValueError, KeyError, TypeError):
+        return stored.generation, None
 
 
 def acquire_claim(output: Folder, run: str, seconds: float) -> None:
@@ -58,16 +93,14 @@ def acquire_claim(output: Folder, run: str, seconds: float) -> None:
 
     Raises:
         RunError: another run owns the claim.
-        StorageError: the output cannot be written.
+        StorageError: the claim cannot be read or written.
     """
-    if output.is_local:  # a file lock guards it, see claimed()
+    if output.is_local:
         return
     claim = Claim(run, time.time() + seconds)
     if output.create(LOCK, claim.to_json()):
         return
-    # The generation first: a run that writes after this look makes the take-over below fail.
-    generation = _generation(output)
-    current = read_claim(output)
+    generation, current = _read_with_generation(output)
     if current is not None and current.run != run and current.until > time.time():
         left = current.until - time.time()
         raise RunError(
@@ -79,26 +112,39 @@ def acquire_claim(output: Folder, run: str, seconds: float) -> None:
 
 
 def renew_claim(output: Folder, run: str, seconds: float) -> None:
-    """Let a run's claim end ``seconds`` from now.
+    """Let a run's claim end ``seconds`` from now, unless that is almost so already.
 
     Raises:
-        RunError: the claim had ended, and another run owns the output now.
-        StorageError: the output cannot be written.
+        ClaimLostError: the claim is no longer the run's.
+        StorageError: the claim cannot be read or written.
     """
     if output.is_local:
         return
-    generation = _generation(output)
-    current = read_claim(output)
-    if current is not None and current.run != run:
-        raise RunError(f"{output.uri}: another run has taken over here ({current.run})")
-    output.create(LOCK, Claim(run, time.time() + seconds).to_json(), replacing=generation)
+    for _ in range(_MOST_TRIES):
+        generation, current = _read_with_generation(output)
+        if current is None:
+            raise ClaimLostError(
+                f"{output.uri}: this run's claim has gone; another run may have written here since"
+            )
+        if current.run != run:
+            raise ClaimLostError(f"{output.uri}: another run has taken over here ({current.run})")
+        now = time.time()
+        if current.until - now > seconds * _FRESH:
+            return
+        if output.create(LOCK, Claim(run, now + seconds).to_json(), replacing=generation):
+            return
+    raise ClaimLostError(f"{output.uri}: other processes keep writing the claim")
 
 
 def release_claim(output: Folder, run: str) -> None:
-    """Remove a run's claim, if it still owns the output."""
-    current = read_claim(output)
+    """Remove a run's claim, if it still owns the output.
+
+    Raises:
+        StorageError: the claim cannot be read or removed.
+    """
+    generation, current = _read_with_generation(output)
     if current is not None and current.run == run:
-        output.delete(LOCK)
+        output.delete(LOCK, generation=generation)
 
 
 @contextlib.contextmanager
@@ -106,8 +152,8 @@ def claimed(output: Folder, run: str) -> Iterator[None]:
     """Claim an output for as long as a block runs in this process.
 
     Raises:
-        RunError: another run owns the claim.
-        StorageError: the output cannot be written.
+        RunError: another run owns the claim; or, at the end of the block, has taken it over.
+        StorageError: the claim cannot be read or written.
     """
     with _locked(output) if output.is_local else _renewed_claim(output, run):
         yield
@@ -135,11 +181,16 @@ def _locked(output: Folder) -> Iterator[None]:
 def _renewed_claim(output: Folder, run: str) -> Iterator[None]:
     acquire_claim(output, run, PROCESS_SECONDS)
     stop = threading.Event()
+    losses: list[ClaimLostError] = []
 
     def keep_renewing() -> None:
-        while not stop.wait(PROCESS_SECONDS / 4):
-            with contextlib.suppress(StorageError, RunError):
+        while not losses and not stop.wait(PROCESS_SECONDS / 4):
+            try:
                 renew_claim(output, run, PROCESS_SECONDS)
+            except ClaimLostError as error:
+                losses.append(error)
+            except StorageError:  # it may answer the next time; until then the claim lasts
+                continue
 
     renewal = threading.Thread(target=keep_renewing, name="claim-renewal", daemon=True)
     renewal.start()
@@ -150,8 +201,5 @@ def _renewed_claim(output: Folder, run: str) -> Iterator[None]:
         renewal.join()
         with contextlib.suppress(StorageError):
             release_claim(output, run)
-
-
-def _generation(output: Folder) -> int:
-    stored = output.stat(LOCK)
-    return stored.generation if stored is not None else 0
+    if losses:
+        raise losses[0]

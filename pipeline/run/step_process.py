@@ -18,10 +18,11 @@ from serving.sam.errors import SamError
 from serving.sam.machine.allocator import keep_freed_memory
 from serving.storage import StorageError, open_folder
 
-# A local run sets these two: the process that a step works for, and a file of the run's own for the
-# step's error, since a full disk of the output cannot take it.
+# A local run sets these: the process that a step works for; a file of the run's own for the step's
+# error, since a full disk of the output cannot take it; the run's name in its claim on a bucket.
 OWNER_VARIABLE = "SAM_RUN_OWNER"
 ERROR_VARIABLE = "SAM_RUN_ERROR"
+CLAIM_VARIABLE = "SAM_RUN_CLAIM"
 _ORPHAN_SECONDS = 0.25
 _ROOT = Path(__file__).parents[2]
 
@@ -88,6 +89,11 @@ def _description(error: Exception) -> dict[str, str | bool]:
         "callers_fault": False,
         "traceback": "".join(traceback.format_exception(error)),
     }
+
+
+def claim_of_local_run() -> str:
+    """The name in its claim of the local run that this step belongs to; empty without one."""
+    return os.environ.get(CLAIM_VARIABLE, "")
 
 
 def environment_of_a_step() -> dict[str, str]:

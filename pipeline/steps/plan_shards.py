@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.run.checkpoint_source import checkpoint_identity
 from pipeline.run.claim import JOB_SECONDS, acquire_claim
+from pipeline.run.guarded_output import open_output
 from pipeline.run.image_weights import image_weights
 from pipeline.run.input_images import InputImage, find_images
 from pipeline.run.manifest import PlannedImage, finished, plan_lines, read_rows, write_json
@@ -29,9 +30,9 @@ def plan_shards(parameters: RunParameters) -> list[str]:
             another run is writing to the output.
     """
     started = time.time()
-    output = open_folder(parameters.output)
     if parameters.run_id:
-        acquire_claim(output, parameters.run_id, JOB_SECONDS)
+        acquire_claim(open_folder(parameters.output), parameters.run_id, JOB_SECONDS)
+    output = open_output(parameters)
     images = find_images(parameters)
     planned = plan_images(images, parameters)
     done = finished(output, planned)

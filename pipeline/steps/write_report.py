@@ -21,6 +21,7 @@ from pipeline.report.html import DATA, Gallery
 from pipeline.report.markdown import MarkdownReport, in_bucket, relative
 from pipeline.report.metrics import LastRun, RunMetrics
 from pipeline.run.claim import release_claim
+from pipeline.run.guarded_output import open_output
 from pipeline.run.manifest import (
     ManifestRow,
     PlannedImage,
@@ -86,9 +87,10 @@ def write_report(
             that work there; empty for none.
 
     Raises:
+        ClaimLostError: another run has taken over the output.
         StorageError: the output cannot be read or written.
     """
-    output = open_folder(parameters.output)
+    output = open_output(parameters)
     failures, computed = _rows(output, row_files)
     metrics = RunMetrics()
     output.delete_folder(DATA)
@@ -122,7 +124,7 @@ def write_report(
     if artifact:
         Path(artifact).write_text(shown.text(figures), "utf-8")
     if parameters.run_id:
-        release_claim(output, parameters.run_id)
+        release_claim(open_folder(parameters.output), parameters.run_id)
     return RunSummary(
         images=metrics.images,
         failed=metrics.failed,

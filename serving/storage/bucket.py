@@ -65,6 +65,12 @@ class BucketFolder(Folder):
             raise StorageError(f"{name!r}: expected the name of an object below {self.uri}")
         return full
 
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        self.before_write()
+        with bucket_errors(self.uri_of(name)):
+            yield
+
     def files(self, prefix: str = "", *, nested: bool = True) -> Iterator[StoredFile]:
         with bucket_errors(self.uri):
             listed = self._bucket.list_blobs(
@@ -104,7 +110,7 @@ class BucketFolder(Folder):
                 return b""
 
     def create(self, name: str, content: bytes, replacing: int = 0) -> bool:
-        with bucket_errors(self.uri_of(name)):
+        with self._writing(name):
             try:
                 self._blob(name).upload_from_string(
                     content, if_generation_match=replacing, checksum=None, **self._waiting
@@ -118,12 +124,12 @@ class BucketFolder(Folder):
         return True
 
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
-        with bucket_errors(self.uri_of(name)):
+        with self._writing(name):
             blob = self._blob(name)
             blob.upload_from_string(content, content_type=content_type, **self._waiting)
 
     def write_from(self, name: str, path: Path, content_type: str) -> None:
-        with bucket_errors(self.uri_of(name)):
+        with self._writing(name):
             blob = self._blob(name)
             blob.upload_from_filename(str(path), content_type=content_type, **self._waiting)
         path.unlink()
@@ -140,7 +146,7 @@ class BucketFolder(Folder):
         # Resumable, chunk by chunk. The parallel upload of the client's transfer_manager speaks
         # the XML API, which the storage stand-in does not.
         total = path.stat().st_size
-        with bucket_errors(self.uri_of(name)), path.open("rb") as file:
+        with self._writing(name), path.open("rb") as file:
             blob = self._blob(name, CHUNK_BYTES)
             blob.metadata = dict(metadata or {})
             blob.upload_from_file(
@@ -155,12 +161,15 @@ class BucketFolder(Folder):
         with bucket_errors(self.uri_of(name)):
             self._blob(name).download_to_filename(str(path), **self._waiting)
 
-    def delete(self, name: str) -> None:
-        with bucket_errors(self.uri_of(name)), contextlib.suppress(NotFound):
-            self._blob(name).delete(**self._waiting)
+    def delete(self, name: str, *, generation: int = 0) -> None:
+        with (
+            self._writing(name),
+            contextlib.suppress(NotFound, PreconditionFailed),
+        ):
+            self._blob(name).delete(if_generation_match=generation or None, **self._waiting)
 
     def delete_folder(self, name: str) -> None:
-        with bucket_errors(self.uri_of(name)):
+        with self._writing(name):
             prefix = f"{self._object_name(name)}/"
             for blob in self._bucket.list_blobs(prefix=prefix, **self._waiting):
                 with contextlib.suppress(NotFound):  # a retried deletion finds nothing more

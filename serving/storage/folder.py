@@ -48,6 +48,7 @@ class Folder(abc.ABC):
         is_local: whether the folder lies on this machine.
         readers: how many files a caller best asks for at once.
         progress_seconds: how often a process best writes, or reads, how far a run is.
+        before_write: called before every write and deletion; what it raises prevents them.
     """
 
     is_local: bool
@@ -56,6 +57,7 @@ class Folder(abc.ABC):
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.before_write: Callable[[], object] = lambda: None
 
     @abc.abstractmethod
     def files(self, prefix: str = "", *, nested: bool = True) -> Iterator[StoredFile]:
@@ -128,8 +130,13 @@ class Folder(abc.ABC):
         """Copy a file, of any size, to a local path."""
 
     @abc.abstractmethod
-    def delete(self, name: str) -> None:
-        """Remove a file; a missing one is no error."""
+    def delete(self, name: str, *, generation: int = 0) -> None:
+        """Remove a file; a missing one is no error.
+
+        Args:
+            name: the file.
+            generation: the one that it must still have, else it stays; 0 for any.
+        """
 
     @abc.abstractmethod
     def delete_folder(self, name: str) -> None:

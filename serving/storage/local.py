@@ -68,17 +68,24 @@ class LocalFolder(Folder):
             return file.read(length)
 
     def create(self, name: str, content: bytes, replacing: int = 0) -> bool:
-        lock = self.path / WORK / "create.lock"
-        with _local_errors(self._path(name)):
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(lock):
-                stored = self.stat(name)
-                if (stored.generation if stored else 0) != replacing:
-                    return False
-                self.write_bytes(name, content, _BINARY)
+        self.before_write()
+        with _local_errors(self._path(name)), self._generation_lock():
+            stored = self.stat(name)
+            if (stored.generation if stored else 0) != replacing:
+                return False
+            self.write_bytes(name, content, _BINARY)
         return True
 
+    @contextlib.contextmanager
+    def _generation_lock(self) -> Iterator[None]:
+        """Between looking at a file's generation and acting on it nobody else acts on one."""
+        lock = self.path / WORK / "create.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            yield
+
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
+        self.before_write()
         partial = self._partial()
         with _local_errors(self._path(name)):
             try:
@@ -93,6 +100,7 @@ class LocalFolder(Folder):
         self.write_from(name, partial, content_type)
 
     def write_from(self, name: str, path: Path, content_type: str) -> None:
+        self.before_write()
         target = self._path(name)
         with _local_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +119,7 @@ class LocalFolder(Folder):
         metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> None:
+        self.before_write()
         target, partial = self._path(name), self._partial()
         with _local_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,11 +141,19 @@ class LocalFolder(Folder):
         with _local_errors(self._path(name)):
             shutil.copyfile(self._path(name), path)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, generation: int = 0) -> None:
+        self.before_write()
         with _local_errors(self._path(name)):
-            self._path(name).unlink(missing_ok=True)
+            if not generation:
+                self._path(name).unlink(missing_ok=True)
+                return
+            with self._generation_lock():
+                stored = self.stat(name)
+                if stored is not None and stored.generation == generation:
+                    self._path(name).unlink(missing_ok=True)
 
     def delete_folder(self, name: str) -> None:
+        self.before_write()
         with _local_errors(self._path(name)), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._path(name))
 

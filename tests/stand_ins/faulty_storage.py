@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,9 +26,12 @@ class FaultyStorage:
     Args:
         backend: address of the storage stand-in.
         port: where to listen; 0 for any.
+        every: every which request meets a fault; 0 for none.
 
     Attributes:
         url: where it listens.
+        intercept: called with method and address of each request before the stand-in gets it; a
+            status other than 0 is the answer.
         faults: how many the clients have met, by kind.
         down_until: while this is in the future (``time.monotonic``), everything fails.
     """
@@ -38,6 +42,7 @@ class FaultyStorage:
         self._lock = threading.Lock()
         self._count = 0
         self.down_until = 0.0
+        self.intercept: Callable[[str, str], int] = lambda _method, _address: 0
         self.faults: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
@@ -88,6 +93,9 @@ class FaultyStorage:
 
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status = proxy.intercept(self.command, self.path)
+                if status:
+                    return self._answer(status, [], b'{"error": {"message": "injected"}}')
                 kind = proxy.fault()
                 if kind == "drop":
                     return self._hang_up()

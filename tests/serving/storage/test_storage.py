@@ -79,6 +79,45 @@ def test_folder_delete_removes_one_file(folder: Folder) -> None:
     assert [file.name for file in folder.files()] == ["ab"]
 
 
+def test_folder_calls_before_every_write_and_writes_nothing_where_that_refuses(
+    folder: Folder, tmp_path: Path
+) -> None:
+    folder.write_bytes("a/x", b"old", "text/plain")
+    source = tmp_path / "source"
+    source.write_bytes(b"new")
+
+    def refuse() -> None:
+        raise PermissionError("not now")
+
+    folder.before_write = refuse
+    for write in (
+        lambda: folder.write_bytes("a/x", b"new", "text/plain"),
+        lambda: folder.write_from("a/x", source, "text/plain"),
+        lambda: folder.upload("a/x", source, "text/plain"),
+        lambda: folder.create("a/y", b"new"),
+        lambda: folder.delete("a/x"),
+        lambda: folder.delete_folder("a"),
+    ):
+        with pytest.raises(PermissionError):
+            write()
+    assert folder.read_bytes("a/x") == b"old"
+    assert [file.name for file in folder.files()] == ["a/x"]
+
+
+def test_local_delete_of_a_generation_spares_a_later_one(tmp_path: Path) -> None:
+    """The storage stand-in deletes any; ``test_claim_races`` has what a bucket does."""
+    folder = LocalFolder(tmp_path)
+    folder.write_bytes("x", b"one", "text/plain")
+    first = folder.stat("x")
+    folder.write_bytes("x", b"two", "text/plain")
+    second = folder.stat("x")
+    assert first is not None and second is not None
+    folder.delete("x", generation=first.generation)
+    assert folder.exists("x")
+    folder.delete("x", generation=second.generation)
+    assert not folder.exists("x")
+
+
 def test_folder_download_copies_a_file(folder: Folder, tmp_path: Path) -> None:
     folder.write_bytes("x", b"content", "text/plain")
     folder.download("x", tmp_path / "copy")
