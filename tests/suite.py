@@ -18,6 +18,7 @@ NOT_UNIT = (
     "tests/pipeline/report/test_report.py",
     "tests/pipeline/report/test_viewer.py",
     "tests/pipeline/steps/test_segment_shard.py",
+    "tests/pipeline/test_local_engine.py",
     "tests/pipeline/steps/test_steps.py",
     "tests/scripts/development",
     "tests/scripts/experiment",
@@ -56,6 +57,7 @@ SECONDS = {
     "tests/pipeline/report": 30,  # together: they share a run
     "tests/pipeline/steps/test_segment_shard.py": 25,
     "tests/pipeline/steps/test_steps.py": 25,
+    "tests/pipeline/test_local_engine.py": 15,
     "tests/scripts/development": 20,
     "tests/scripts/experiment": 20,
     "tests/scripts/rehearsal/google_provider/test_strictness.py": 20,
