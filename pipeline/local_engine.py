@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline.definition import define_pipeline
-from pipeline.run.claim import claimed
+from pipeline.run.claim import PROCESS_SECONDS, claimed
+from pipeline.run.guarded_output import guarded
 from pipeline.run.parameters import RunParameters
 from pipeline.run.run_log import RunLog
 from pipeline.run.step_process import CLAIM_VARIABLE, ERROR_VARIABLE, OWNER_VARIABLE
@@ -53,9 +54,12 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
     """
     from kfp import local
 
-    output = open_folder(parameters.output)
     run = f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(3)}"
-    with claimed(output, run), tempfile.TemporaryDirectory(prefix="sam-kfp-") as scratch:
+    with (
+        claimed(open_folder(parameters.output), run),
+        tempfile.TemporaryDirectory(prefix="sam-kfp-") as scratch,
+    ):
+        output = guarded(parameters.output, run, PROCESS_SECONDS)
         output.delete_folder(WORK)  # what a killed run left half-done
         root = Path(scratch)
         local.init(

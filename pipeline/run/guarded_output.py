@@ -25,11 +25,29 @@ def open_output(parameters: RunParameters) -> Folder:
         ClaimLostError: another run has taken over; each later write may raise it too.
         StorageError: the claim cannot be read or written.
     """
-    output = open_folder(parameters.output)
-    run = parameters.run_id or claim_of_local_run()
-    if run and not output.is_local:
-        seconds = JOB_SECONDS if parameters.run_id else PROCESS_SECONDS
-        check = _ClaimCheck(open_folder(parameters.output), run, seconds)
+    if parameters.run_id:
+        return guarded(parameters.output, parameters.run_id, JOB_SECONDS)
+    run = claim_of_local_run()
+    if run:
+        return guarded(parameters.output, run, PROCESS_SECONDS)
+    return open_folder(parameters.output)
+
+
+def guarded(uri: str, run: str, seconds: float) -> Folder:
+    """Open an output that a run has claimed; every write of the folder checks the claim.
+
+    Args:
+        uri: the output.
+        run: the run's name in its claim.
+        seconds: how long the run claims the output each time.
+
+    Raises:
+        ClaimLostError: another run has taken over; each later write may raise it too.
+        StorageError: the claim cannot be read or written.
+    """
+    output = open_folder(uri)
+    if not output.is_local:  # a file lock cannot be lost
+        check = _ClaimCheck(open_folder(uri), run, seconds)
         check()
         output.before_write = check
     return output

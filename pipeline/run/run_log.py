@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from pipeline.run.claim import ClaimLostError
 from pipeline.run.output_layout import LOG
 from serving.storage import Folder, StorageError
 
@@ -81,7 +82,7 @@ class RunLog(io.TextIOBase):
         self._upload()
 
     def _upload(self) -> None:
-        with contextlib.suppress(OSError, StorageError):
+        with contextlib.suppress(OSError, StorageError, ClaimLostError):
             content = self._path.read_bytes()
             if len(content) > self._uploaded_bytes:
                 self._output.write_bytes(LOG, content, "text/plain; charset=utf-8")

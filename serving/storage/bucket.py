@@ -81,9 +81,10 @@ class BucketFolder(Folder):
             )
             for blob in listed:
                 name = blob.name.removeprefix(self._prefix)
+                below = name.removeprefix(prefix.rpartition("/")[0])  # which the caller has named
                 # "." and ".." are no folders here but names like any others, if unusual ones
                 hidden = any(
-                    part.startswith(".") and part not in (".", "..") for part in name.split("/")
+                    part.startswith(".") and part not in (".", "..") for part in below.split("/")
                 )
                 if name and not name.endswith("/") and not hidden:
                     yield _stored_file(name, blob)

@@ -48,6 +48,7 @@ def test_folder_lists_by_name_without_hidden_files(folder: Folder) -> None:
     assert sorted(file.name for file in folder.files()) == ["a/1.txt", "a/2.txt", "b.txt"]
     assert {file.size_bytes for file in folder.files()} == {3}
     assert [file.name for file in folder.files("a/")] == ["a/1.txt", "a/2.txt"]
+    assert [file.name for file in folder.files(".run/")] == [".run/plan.json"]  # asked for by name
 
 
 def test_folder_digest_is_the_contents_md5(folder: Folder) -> None:
