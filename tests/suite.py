@@ -50,6 +50,7 @@ SECONDS = {
     "tests/journeys/test_rehearse.py::test_whole_journey_leaves_a_report_and_nothing_else": 190,
     "tests/journeys/test_run.py": 40,
     "tests/journeys/test_run.py::test_run_killed_and_run_again_equals_an_undisturbed_run": 30,
+    "tests/journeys/test_run_log.py": 25,
     "tests/journeys/test_survival.py": 40,
     "tests/journeys/test_survival.py::test_shard_killed_at_random_equals_an_undisturbed_run": 25,
     "tests/journeys/test_survival.py::test_storage_that_fails_for_a_while_costs_time_only": 45,
