@@ -163,3 +163,22 @@ def test_steps_too_many_failures_are_said(local_run: RunParameters, image_folder
     (image_folder / "broken.png").write_bytes(b"")
     assert run_steps(strict).too_many_failed
     assert Path(strict.output, "report.html").exists()
+
+
+def test_images_with_colliding_and_hidden_names_are_computed_once(tmp_path: Path) -> None:
+    """A file and a folder of one name, a letter in two cases, and a name with a dot."""
+    files = ("one/a.png", "one/.b.png", "two/a.png/01.png", "two/A.png", "two/x.png")
+    for name in files:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_scene(48, 32)).save(path)
+    inputs = (tmp_path / "one", tmp_path / "one" / ".b.png", tmp_path / "two", tmp_path / "one")
+    run = RunParameters(
+        inputs=tuple(map(str, inputs)), output=str(tmp_path / "out"), points_per_side=2
+    )
+    first, again = run_steps(run), run_steps(run)
+    assert (first.images, first.failed, first.computed) == (len(files), 0, len(files))
+    assert (again.images, again.failed, again.computed) == (len(files), 0, 0)
+    rows = open_folder(run.output).read_bytes("manifest.jsonl").splitlines()
+    names = [json.loads(row)["image"] for row in rows]
+    assert names == ["_b.png", "a.png", "two-2/a.png/01.png", "two/A.png", "x.png"]
