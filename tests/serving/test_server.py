@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import random
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -238,21 +237,18 @@ def test_the_second_prompt_on_an_image_finds_its_embedding(server: Server) -> No
 
 
 def test_health_answers_while_a_prediction_runs(server: Server) -> None:
-    done = threading.Event()
-
-    def ask() -> None:
-        server.predict({"image": base64_png(1000, 800)}, points_per_side=20)
-        done.set()
-
-    client = threading.Thread(target=ask)
-    client.start()
-    answered = 0
-    while not done.is_set():
-        began = time.monotonic()
-        assert server.health() == 200
-        if not done.is_set():
-            answered += 1
-            assert time.monotonic() - began < 1  # a blocked loop answers when the prediction ends
-        time.sleep(0.02)
-    client.join()
+    with ThreadPoolExecutor(1) as client:
+        prediction = client.submit(
+            server.predict, {"image": base64_png(1000, 800)}, points_per_side=20
+        )
+        answered = 0
+        while not prediction.done():
+            began = time.monotonic()
+            assert server.health() == 200
+            if not prediction.done():
+                answered += 1
+                # A blocked loop answers when the prediction ends.
+                assert time.monotonic() - began < 1
+            time.sleep(0.02)
+    prediction.result()  # a refusal fails the test instead of letting it wait for ever
     assert answered >= 5
