@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.checkpoint_source import local_checkpoint
-from pipeline.run.claim import JOB_SECONDS, renew_claim
+from pipeline.run.guarded_output import open_output
 from pipeline.run.manifest import (
     ManifestRow,
     PlannedImage,
@@ -51,9 +51,7 @@ from serving.sam.engine import Engine
 from serving.sam.errors import InputError
 from serving.sam.masks import MaskRecord
 from serving.sam.prompts import parse_prompt
-from serving.storage import open_folder
 
-_RENEW_SECONDS = 60.0
 _BUCKET_READERS = 3  # images read ahead from a bucket, which is far away
 
 
@@ -78,6 +76,7 @@ def segment_images(
     Raises:
         SamError: the checkpoint, device or a setting cannot be used.
         LostDeviceError: the accelerator fails for good; another process may go on.
+        ClaimLostError: another run has taken over the output.
         StorageError: the output cannot be written.
     """
     segmentation = _ShardSegmentation(parameters, shard, policy or RestartPolicy(), note_path)
@@ -109,20 +108,16 @@ class _ShardSegmentation:
         note_path: Path | None,
     ) -> None:
         self.parameters, self.shard, self.policy = parameters, shard, policy
-        self.output = open_folder(parameters.output)
+        self.output = open_output(parameters)
         self.in_hand = InHand(note_path, self.output, shard, policy.run_alone)
         self.progress = ShardProgress(self.output, shard)
         self.figures = ShardFigures(restarts=policy.restarts)
         self.rows: list[ManifestRow] = []
-        self._renewed = time.monotonic()
 
     def add(self, row: ManifestRow) -> None:
         self.rows.append(row)
         self.in_hand.finish(computed=row.status == "done")
         self.progress.add(row)
-        if self.parameters.run_id and time.monotonic() - self._renewed > _RENEW_SECONDS:
-            renew_claim(self.output, self.parameters.run_id, JOB_SECONDS)
-            self._renewed = time.monotonic()
 
     def fail(self, image: PlannedImage, reason: str, seconds: float) -> None:
         self._remove_older(image)

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.run.guarded_output import open_output
 from pipeline.run.output_layout import shard_note_name
 from pipeline.run.parameters import RunParameters
 from pipeline.run.step_process import ShardError, environment_of_a_step
@@ -28,7 +29,7 @@ from pipeline.shard.image_in_hand import (
 )
 from pipeline.shard.lost_device import EXIT_CODE
 from pipeline.shard.restart_record import RestartRecord, stored_record
-from serving.storage import Folder, open_folder
+from serving.storage import Folder
 
 
 def segment_shard(parameters: RunParameters, shard: str) -> str:
@@ -50,7 +51,7 @@ def segment_shard(parameters: RunParameters, shard: str) -> str:
             code = _run_worker(parameters, shard, policy, note_path, result)
             return WorkerEnd(code, read_last_note(note_path))
 
-        watch_shard(open_folder(parameters.output), shard, parameters.run_id, run_worker)
+        watch_shard(open_output(parameters), shard, parameters.run_id, run_worker)
         return result.read_text("utf-8")
 
 

@@ -59,11 +59,12 @@ def test_wild_names_become_safe_ones(tmp_path: Path) -> None:
     assert (summary.images, summary.failed) == (6, 0)
     rows = Path(run.output, "manifest.jsonl").read_text().splitlines()
     names = {json.loads(row)["image"] for row in rows}
-    assert {"a.png", "a.png/b.png", "ä.png", "tab_new_line.png"} <= names
+    assert {"a.png", "second/a.png/b.png", "ä.png", "tab_new_line.png"} <= names
     assert all(len(name) < 240 and name.isprintable() for name in names)
-    # A folder and an image of one name share a folder of the output, and lose nothing by that.
-    segments = Path(run.output, "segments", "a.png")
-    assert (segments / "00.png").exists() and (segments / "b.png" / "00.png").exists()
+    # An image's name is never another's folder, so the second one has its input folder's before it.
+    segments = Path(run.output, "segments")
+    assert (segments / "a.png" / "00.png").exists()
+    assert (segments / "second" / "a.png" / "b.png" / "00.png").exists()
     assert run_steps(run).computed == 0
 
 
