@@ -31,7 +31,8 @@ check: setup static ## lint, types, import directions, and the quick tests
 test: setup static ## the same with all tests, as CI runs it: nine minutes on two cores
 	$(BIN)/pytest $(WORKERS) --durations 10
 
-PROCESSES ?= 2
+# More than cores: tests wait a fifth of their time, for a port, a file or a pause.
+PROCESSES ?= 3
 WORKERS := --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 static:

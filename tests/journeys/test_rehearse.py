@@ -87,7 +87,9 @@ def test_whole_journey_leaves_a_report_and_nothing_else(
 
 
 @needs_cdktf
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_interruption_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     """While cdktf and Terraform deploy: no process, no temporary file stays."""
     temporary = tmp_path / "tmp"

@@ -138,7 +138,9 @@ def test_run_is_left_joined_and_refuses_a_second_over_the_same_output(
 def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
     operator: RunOperator,
 ) -> None:
-    command = [PROGRAM, *operator.run("three", images=("0.png", "1.png"))]
+    # A fine grid, so that the job still computes when the command that cancels it has started.
+    names = ("0.png", "1.png", "2.png")
+    command = [PROGRAM, *operator.run("three", "--points-per-side", "48", images=names)]
     follower = subprocess.Popen(
         command, cwd=operator.home, env=operator.environment, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -158,7 +160,7 @@ def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
     ended = operator.finished("run", "--attach", run, expect=1)
     assert "cancelled" in ended.stderr
     later = operator.json(*command[1:])
-    assert (later["images"], later["failed"]) == (2, 0)
+    assert (later["images"], later["failed"]) == (3, 0)
 
 
 def test_error_of_a_step_reaches_the_operator(operator: RunOperator) -> None:

@@ -134,29 +134,30 @@ def test_official_masks_in_the_files_are_those_of_the_official_generator(case: C
 
 
 @pytest.mark.parametrize(
-    ("width", "heads"),
+    ("width", "heads", "side"),
     [
-        pytest.param(1024, 16, id="vit_l", marks=pytest.mark.slow),
-        pytest.param(1280, 16, id="vit_h"),
+        pytest.param(1280, 16, 512, id="vit_h"),
+        pytest.param(1024, 16, 1024, id="vit_l-whole", marks=pytest.mark.slow),
+        pytest.param(1280, 16, 1024, id="vit_h-whole", marks=pytest.mark.slow),
     ],
 )
-def test_encoder_in_the_width_of_the_large_networks(width: int, heads: int) -> None:
-    """Two blocks of each, one in windows and one over the whole image, at their own size."""
+def test_encoder_in_the_width_of_the_large_networks(width: int, heads: int, side: int) -> None:
+    """Two blocks of each, one in windows and one over the whole image; slowly at their own size."""
     from segment_anything.modeling import ImageEncoderViT
 
     torch.manual_seed(0)
     encoder = ImageEncoderViT(
-        img_size=1024, patch_size=16, embed_dim=width, depth=2, num_heads=heads, mlp_ratio=4,
+        img_size=side, patch_size=16, embed_dim=width, depth=2, num_heads=heads, mlp_ratio=4,
         norm_layer=partial(nn.LayerNorm, eps=1e-6), qkv_bias=True, use_rel_pos=True,
         global_attn_indexes=[1], window_size=14, out_chans=256,
     ).eval()  # fmt: skip
     for name, parameter in encoder.named_parameters():
         if "rel_pos" in name or "pos_embed" in name:
             nn.init.normal_(parameter, std=0.1)
-    image = torch.randn(1, 3, 1024, 1024)
+    image = torch.randn(1, 3, side, side)
     with torch.inference_mode():
-        expected, found = encoder(image), FastEncoder(encoder)(image)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        expected, actual = encoder(image), FastEncoder(encoder)(image)
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow
