@@ -16,8 +16,8 @@ def sam_vertex(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     For what a command refuses and what it prints. What it starts, and what happens to it when
     somebody kills it, needs the real process.
     """
-    words = [str(argument) for argument in arguments]
-    result = CliRunner().invoke(app, words)
+    command = [str(argument) for argument in arguments]
+    result = CliRunner().invoke(app, command)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
+    return subprocess.CompletedProcess(command, result.exit_code, result.stdout, result.stderr)

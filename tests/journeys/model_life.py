@@ -46,17 +46,17 @@ class Operator:
     def deploy(self, **settings: str) -> None:
         """Deploy both stacks with some settings changed."""
         outputs = str(self.home / "outputs.json")
-        words = ("deploy", *STACKS, *FLAGS, "--outputs-file", outputs)
-        journey_tools.cdktf(self.cloud, *words, settings={**self._settings, **settings})
+        arguments = ("deploy", *STACKS, *FLAGS, "--outputs-file", outputs)
+        journey_tools.cdktf(self.cloud, *arguments, settings={**self._settings, **settings})
 
     def plan(self) -> str:
         """What Terraform would change in what serves."""
         return self.terraform("plan")
 
-    def terraform(self, *words: str) -> str:
+    def terraform(self, *arguments: str) -> str:
         """Terraform itself, on what cdktf has synthesized for what serves."""
         done = subprocess.run(
-            ["terraform", *words, "-no-color"],
+            ["terraform", *arguments, "-no-color"],
             cwd=self.home / "cdktf.out" / "stacks" / "sam-serving",
             env={
                 **os.environ, **self.cloud.environment(),
@@ -67,19 +67,19 @@ class Operator:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def json(self, *words: str) -> Any:
+    def json(self, *arguments: str) -> Any:
         """What a command prints with ``--json``."""
-        return json.loads(self._finished(*words, "--json").stdout)
+        return json.loads(self._finished(*arguments, "--json").stdout)
 
-    def run(self, *words: str, expect: int = 0) -> str:
+    def run(self, *arguments: str, expect: int = 0) -> str:
         """What a command says, on either stream."""
-        done = self._finished(*words, expect=expect)
+        done = self._finished(*arguments, expect=expect)
         return done.stdout + done.stderr
 
-    def _finished(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def _finished(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.cloud.environment()}
         done = subprocess.run(
-            [PROGRAM, *words], cwd=self.home, env=environment, capture_output=True, text=True,
+            [PROGRAM, *arguments], cwd=self.home, env=environment, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
         assert done.returncode == expect, done.stdout + done.stderr
@@ -208,11 +208,11 @@ def check_batch(operator: Operator, engine: Engine, folder: Path) -> None:
     prompts = {"1.png": [{"points": [[168 * 0.25, 48]]}, {"box": list(box)}]}
     (folder / "prompts.json").write_text(json.dumps(prompts))
     out = folder / "out"
-    words = (
+    arguments = (
         *("batch-predict", str(images), "--output", str(out), "--batch-size", "2"),
         *("--prompts", str(folder / "prompts.json")),
     )
-    summary = operator.json(*words)
+    summary = operator.json(*arguments)
     rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert {row["image"] for row in rows if row["status"] == "failed"} == {"cut.png"}
     assert (summary["images"], summary["failed"], summary["computed"]) == (3, 1, 2)
@@ -224,7 +224,7 @@ def check_batch(operator: Operator, engine: Engine, folder: Path) -> None:
     assert masks[1]["segmentation"] == expected["segmentation"]
     assert masks[1]["bbox"] == expected["bbox"]
     written = {path: path.stat().st_mtime_ns for path in (out / "masks").rglob("*.json")}
-    operator.run(*words)
+    operator.run(*arguments)
     assert written == {path: path.stat().st_mtime_ns for path in (out / "masks").rglob("*.json")}
 
 

@@ -28,17 +28,17 @@ def sam_vertex(*arguments: str | Path, **options: Any) -> subprocess.CompletedPr
 
 def contents(output: Path) -> dict[str, Any]:
     """Everything a run left that does not tell the time."""
-    found: dict[str, Any] = {}
+    files: dict[str, Any] = {}
     for path in sorted(output.rglob("*")):
         name = path.relative_to(output).as_posix()
         if not path.is_file() or name.startswith("."):
             continue
         if name.startswith("masks/"):
             content = json.loads(path.read_text())
-            found[name] = {key: content[key] for key in ("masks", "digest", "fingerprint")}
+            files[name] = {key: content[key] for key in ("masks", "digest", "fingerprint")}
         elif path.suffix == ".png" or name == "annotations.json":
-            found[name] = path.read_bytes()
-    return found
+            files[name] = path.read_bytes()
+    return files
 
 
 def test_run_segments_a_folder_and_names_the_report(image_folder: Path, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def wrong(image_folder: Path, tmp_path: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "message"),
     [
         ("empty folder", "no images found"),
         ("missing path", "no such file or folder"),
@@ -210,7 +210,7 @@ def wrong(image_folder: Path, tmp_path: Path) -> dict[str, list[str]]:
     ],
 )
 def test_run_callers_mistake_is_named_and_nothing_is_written(
-    wrong: dict[str, list[str]], tmp_path: Path, fault: str, words: str
+    wrong: dict[str, list[str]], tmp_path: Path, fault: str, message: str
 ) -> None:
     """``error:`` and ``hint:``, exit code 2, no traceback, no output folder."""
     output = tmp_path / "out"
@@ -220,7 +220,7 @@ def test_run_callers_mistake_is_named_and_nothing_is_written(
     done = command_line.sam_vertex("run", *arguments)
     error, hint = done.stderr.splitlines()
     assert done.returncode == 2
-    assert error.startswith("error: ") and words in error
+    assert error.startswith("error: ") and message in error
     assert hint.startswith("hint: ")
     assert not output.exists()
 
@@ -235,14 +235,14 @@ def test_run_unknown_engine_is_a_usage_error(image_folder: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "words", [["--detach"], ["--parallel", "2"], ["--image", "x"], ["--accelerator", "none"]]
+    "options", [["--detach"], ["--parallel", "2"], ["--image", "x"], ["--accelerator", "none"]]
 )
 def test_run_option_of_the_other_engine_is_refused_not_ignored(
-    image_folder: Path, tmp_path: Path, words: list[str]
+    image_folder: Path, tmp_path: Path, options: list[str]
 ) -> None:
-    done = command_line.sam_vertex("run", image_folder, "--output", tmp_path / "out", *words)
+    done = command_line.sam_vertex("run", image_folder, "--output", tmp_path / "out", *options)
     assert done.returncode == 2
-    assert f"{words[0]}: these are for --engine vertex" in done.stderr
+    assert f"{options[0]}: these are for --engine vertex" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

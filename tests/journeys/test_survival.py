@@ -32,13 +32,13 @@ def draw_images(folder: Path, count: int) -> Path:
 
 def workers_of(parent: int) -> list[int]:
     """Processes of ``pipeline.shard.worker`` that descend from another."""
-    parents, found = {}, []
+    parents, workers = {}, []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError, ValueError):
             pid = int(path.name)
             parents[pid] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
             if b"pipeline.shard.worker" in (path / "cmdline").read_bytes():
-                found.append(pid)
+                workers.append(pid)
 
     def descends(pid: int) -> bool:
         while pid in parents:
@@ -47,7 +47,7 @@ def workers_of(parent: int) -> list[int]:
                 return True
         return False
 
-    return [pid for pid in found if descends(pid)]
+    return [pid for pid in workers if descends(pid)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -126,7 +126,7 @@ def test_storage_that_fails_for_a_while_costs_time_only(
         if name.endswith(".png"):
             assert plain.read_bytes(name) == faulty.read_bytes(name)
         elif name.startswith("masks/"):
-            first, second = (json.loads(one.read_bytes(name)) for one in (plain, faulty))
+            first, second = (json.loads(folder.read_bytes(name)) for folder in (plain, faulty))
             assert first["masks"] == second["masks"]
 
 

@@ -29,12 +29,12 @@ IMAGES = f"gs://{BUCKET}/batch-prediction-images"
 class RunOperator(Operator):
     """An operator who runs the pipeline on Vertex AI, where a platform is deployed."""
 
-    def run(self, name: str, *words: str, images: tuple[str, ...] = ()) -> list[str]:
-        """The words of a run over some of the uploaded images, by default all six."""
+    def run(self, name: str, *arguments: str, images: tuple[str, ...] = ()) -> list[str]:
+        """The arguments of a run over some of the uploaded images, by default all six."""
         uris = [f"{IMAGES}/{image}" for image in images] or [IMAGES]
         output = f"gs://{BUCKET}/pipeline/{name}"
         options = ("--engine", "vertex", "--output", output, "--points-per-side", "4")
-        return ["run", *uris, *options, *words]
+        return ["run", *uris, *options, *arguments]
 
     def names(self, prefix: str) -> list[str]:
         from google.auth.credentials import AnonymousCredentials
@@ -181,7 +181,7 @@ def test_error_of_a_step_reaches_the_operator(operator: RunOperator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["run", "photos", "--engine", "vertex", "--output", f"gs://{BUCKET}/pipeline/x"],
          "images upload"),
@@ -198,7 +198,7 @@ def test_error_of_a_step_reaches_the_operator(operator: RunOperator) -> None:
     ],
 )  # fmt: skip
 def test_callers_mistake_is_named_before_anything_is_submitted(
-    operator: RunOperator, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+    operator: RunOperator, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def jobs() -> int:
         return len(json.loads(operator.cloud.world_path.read_text())["vertex"]["pipelines"])
@@ -209,7 +209,7 @@ def test_callers_mistake_is_named_before_anything_is_submitted(
     monkeypatch.chdir(operator.home)
     storage_client.cache_clear()
     try:
-        done = command_line.sam_vertex(*words)
+        done = command_line.sam_vertex(*arguments)
     finally:
         storage_client.cache_clear()
     assert done.returncode == 2, done.stderr

@@ -13,10 +13,10 @@ from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, decode_mask
 from tests.serving.sam.official_masks import PARAMETERS, SCENES, Case, assert_official
 
 
-def assert_same_records(found: list[MaskRecord], official: list[MaskRecord]) -> None:
+def assert_same_records(records: list[MaskRecord], official: list[MaskRecord]) -> None:
     """Every mask has its partner (IoU >= 0.99), none is missing or extra; figures agree."""
-    assert len(found) == len(official)
-    left = list(found)
+    assert len(records) == len(official)
+    left = list(records)
     for expected in official:
         mask = decode_mask(expected["segmentation"])
         overlaps = []
@@ -56,19 +56,19 @@ def test_generate_has_the_official_output_modes(
     values = {**engine.checkpoint.automatic.to_json(), **PARAMETERS["loose"]}
     generator = SamAutomaticMaskGenerator(engine.checkpoint.sam, output_mode=mode, **values)
     expected = generator.generate(scene)
-    found = engine.generate(scene, AutomaticSettings(**values), output_mode=mode)
-    assert len(found) == len(expected) > 2
-    for ours, official in zip(found, expected, strict=True):
+    records = engine.generate(scene, AutomaticSettings(**values), output_mode=mode)
+    assert len(records) == len(expected) > 2
+    for ours, official in zip(records, expected, strict=True):
         assert set(ours) == set(official)
-        one, other = ours["segmentation"], official["segmentation"]
-        assert type(one) is type(other)
+        mask, expected_mask = ours["segmentation"], official["segmentation"]
+        assert type(mask) is type(expected_mask)
         if mode == "coco_rle":
-            one, other = decode_mask(one), decode_mask(other)
+            mask, expected_mask = decode_mask(mask), decode_mask(expected_mask)
         elif mode == "uncompressed_rle":
-            assert type(one["counts"]) is type(other["counts"])
-            one, other = rle_to_mask(one), rle_to_mask(other)
-        assert one.dtype == other.dtype == bool
-        assert (one != other).mean() < 1e-4
+            assert type(mask["counts"]) is type(expected_mask["counts"])
+            mask, expected_mask = rle_to_mask(mask), rle_to_mask(expected_mask)
+        assert mask.dtype == expected_mask.dtype == bool
+        assert (mask != expected_mask).mean() < 1e-4
 
 
 def test_generate_output_mode_that_does_not_exist_is_refused(
