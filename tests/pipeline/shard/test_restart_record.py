@@ -85,7 +85,7 @@ def watch(machine: Machine) -> int:
             return containers
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     kinds=st.lists(st.sampled_from([GOOD, GOOD, BAD, *KILLERS]), max_size=40),
     container_deaths=st.lists(st.booleans(), max_size=12),
