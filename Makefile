@@ -28,7 +28,7 @@ demo: .venv/.complete ## segment photographs through the local pipeline, and nam
 check: setup static ## lint, types, import directions, and the quick tests
 	$(BIN)/pytest $(WORKERS) -m unit
 
-test: setup static ## the same with all tests, as CI runs it: nine minutes on two cores
+test: setup static ## the same with all tests: nine minutes on two cores; CI takes PROCESSES=2
 	$(BIN)/pytest $(WORKERS) --durations 10
 
 # More than cores: tests wait a fifth of their time, for a port, a file or a pause.

@@ -6,7 +6,7 @@ EXIT_CODE = 75  # of the worker; sysexits.h calls it a temporary failure
 
 # PyTorch's own texts: "CUDA error: an illegal memory access was encountered", "CUDA error:
 # device-side assert triggered", "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED", "cuDNN error: ...".
-# A lack of memory reads "CUDA out of memory", and passes.
+# A lack of memory reads "CUDA out of memory", and passes. No GPU was at hand: UNVERIFIED.
 _SIGNS = ("CUDA error", "cuDNN error")
 
 

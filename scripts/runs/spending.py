@@ -1,4 +1,7 @@
-"""What a run on Vertex AI has cost so far, counted from the times of its tasks."""
+"""What a run on Vertex AI has cost so far, counted from the times of its tasks.
+
+That a task's ``start_time`` leaves out its wait for a machine is UNVERIFIED.
+"""
 
 from __future__ import annotations
 
