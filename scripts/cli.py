@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from scripts.cloud.google_errors import explain_google_error
 from scripts.commands import (
     batch_predict,
     checkpoint,
@@ -20,7 +21,9 @@ from scripts.commands import (
     run,
     serve,
 )
+from scripts.terminal.errors import explain_with
 
+explain_with(explain_google_error)
 app = typer.Typer(
     name="sam-vertex",
     no_args_is_help=True,

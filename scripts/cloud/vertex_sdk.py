@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.cloud.credentials import find_credentials
+from scripts.cloud.google_errors import agents_are_provisioned, explain_google_error, quota_exceeded
+from scripts.terminal.errors import OperatorError
 
 REHEARSAL = "SAM_REHEARSAL_VERTEX"
 RETRY_SECONDS = 120.0  # of patience with one call
+CALL_SECONDS = 120.0  # for one call; an operation that a call starts may take longer
 FIRST_PAUSE_SECONDS = 0.5
+__all__ = ["quota_exceeded"]
 T = TypeVar("T")
 
 
@@ -33,6 +38,7 @@ def connect(project_id: str, region: str) -> Any:
     from google.auth.exceptions import DefaultCredentialsError
     from google.cloud import aiplatform
 
+    limit_calls()
     # The SDK logs every step it takes; the command prints its own.
     for name in logging.root.manager.loggerDict:
         if name.startswith("google.cloud.aiplatform"):
@@ -40,14 +46,11 @@ def connect(project_id: str, region: str) -> Any:
     address = os.environ.get(REHEARSAL, "")
     if not address:
         try:
-            aiplatform.init(project=project_id, location=region)
+            # Found here and now: init itself looks for none, and the first call would be too late.
+            credentials = find_credentials(project_id)
         except DefaultCredentialsError as error:
-            raise OperatorError(
-                "no Google Cloud credentials on this machine",
-                hint="gcloud auth application-default login, or rehearse: "
-                "sam-vertex rehearsal start",
-                exit_code=CLOUD,
-            ) from error
+            raise explain_google_error(error) or error from error
+        aiplatform.init(project=project_id, location=region, credentials=credentials)
         return aiplatform
     if not address.startswith("http://127.0.0.1:"):
         raise OperatorError(f"{REHEARSAL}={address} is not on this machine", hint="unset it")
@@ -61,7 +64,29 @@ def connect(project_id: str, region: str) -> Any:
     return aiplatform
 
 
-def pipeline_client(region: str) -> Any:
+def limit_calls() -> None:
+    """Give every call of clients that are made from now on an end.
+
+    The SDK's clients have none (``default_timeout=None`` in aiplatform_v1/services/*/transports/
+    base.py, 2.7.0), so a connection that died without a word would be waited for for ever.
+    """
+    from google.api_core.gapic_v1 import method
+
+    original = method.wrap_method
+    if getattr(original, "limited", False):
+        return
+
+    @functools.wraps(original)
+    def wrap_method(func: Any, *args: Any, **options: Any) -> Any:
+        if len(args) < 2 and options.get("default_timeout") is None:
+            options["default_timeout"] = CALL_SECONDS
+        return original(func, *args, **options)  # type: ignore[no-untyped-call]
+
+    wrap_method.limited = True  # type: ignore[attr-defined]
+    method.wrap_method = wrap_method
+
+
+def pipeline_client(region: str, project_id: str = "") -> Any:
     """Return the client of the service that runs pipeline jobs.
 
     The SDK's own ``PipelineJob.submit`` first asks the Resource Manager whether the bucket is the
@@ -70,10 +95,13 @@ def pipeline_client(region: str) -> Any:
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform_v1
 
+    limit_calls()
     address = os.environ.get(REHEARSAL, "")
     if not address:
         host = f"{region}-aiplatform.googleapis.com"
-        return aiplatform_v1.PipelineServiceClient(client_options={"api_endpoint": host})
+        return aiplatform_v1.PipelineServiceClient(
+            credentials=find_credentials(project_id), client_options={"api_endpoint": host}
+        )
     return aiplatform_v1.PipelineServiceClient(
         transport="rest",
         credentials=AnonymousCredentials(),
@@ -94,6 +122,8 @@ def is_transient(error: Exception) -> bool:
     from google.api_core.retry import if_transient_error
     from google.auth.exceptions import RefreshError, TransportError
 
+    if isinstance(error, exceptions.FailedPrecondition):
+        return agents_are_provisioned(error)
     if isinstance(error, RefreshError):  # revoked credentials stay revoked
         return bool(error.retryable) or isinstance(error.__cause__, TransportError)
     kinds = (
@@ -125,9 +155,3 @@ def patiently(call: Callable[[], T]) -> T:
     except exceptions.RetryError as error:
         raise error.cause from error
     return result
-
-
-def quota_exceeded(error: Exception) -> bool:
-    """Whether Google refuses an accelerator because the project's quota is used up."""
-    text = str(error).lower()
-    return "quota" in text and "exceed" in text

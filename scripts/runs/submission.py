@@ -144,7 +144,7 @@ def _submit(
         }
         if deployment.kms_key:
             job["encryption_spec"] = {"kms_key_name": deployment.kms_key}
-    client = pipeline_client(deployment.region)
+    client = pipeline_client(deployment.region, deployment.project_id)
     with contextlib.suppress(AlreadyExists):  # the answer to a first try was lost
         patiently(
             lambda: client.create_pipeline_job(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn, Protocol, Self, runtime_checkable
 
 import typer
@@ -44,10 +44,23 @@ class OperatorError(Exception):
         return cls(message, hint=hint or _LOG_HINT, exit_code=exit_code)
 
 
+Explanation = Callable[[Exception], OperatorError | None]
+_explanations: list[Explanation] = []
+
+
+def explain_with(explanation: Explanation) -> None:
+    """Ask somebody who knows a library's errors, which this package does not, from now on."""
+    if explanation not in _explanations:
+        _explanations.append(explanation)
+
+
 def as_operator_error(error: Exception) -> OperatorError:
     """Return any error in an operator's terms; one without an explanation is unexpected."""
     if isinstance(error, OperatorError):
         return error
+    for explanation in _explanations:
+        if (explained := explanation(error)) is not None:
+            return explained
     if isinstance(error, ExplainedError):
         return OperatorError.explained(
             str(error), hint=error.hint, callers_fault=error.callers_fault
