@@ -59,13 +59,16 @@ def release(
 
 @app.command(epilog="Example: sam-vertex model rollback")
 def rollback(
+    in_place: Annotated[
+        bool, typer.Option(help="Undeploy the current one first, as in a release.")
+    ] = False,
     outputs: options.Outputs = DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Serve the version that served before the last release; again: forward."""
     with reporting_errors(debug):
-        _print_result(Releases(read_request(outputs)).rollback(), as_json)
+        _print_result(Releases(read_request(outputs)).rollback(in_place=in_place), as_json)
 
 
 @app.command("list", epilog="Example: sam-vertex model list --json")

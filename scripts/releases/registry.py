@@ -1,16 +1,20 @@
-"""The model's versions in Vertex's model registry: upload, find, alias, delete."""
+"""The model's versions in Vertex's model registry: upload, find, alias."""
 
 from __future__ import annotations
 
 import json
+import time
+from concurrent import futures
 from typing import Any
 
-from scripts.cloud.vertex_sdk import patiently
+from scripts.cloud.vertex_sdk import CALL_SECONDS, patiently, poll_seconds
 from scripts.releases.checkpoints import StoredCheckpoint
 from scripts.releases.errors import release_error
 from scripts.releases.request import ReleaseRequest
+from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import Report
 
+UPLOAD_SECONDS = 3600.0
 LIVE, PREVIOUS = "live", "previous"
 CONTENT_PREFIX = "r-"  # of the alias that ReleaseRequest.alias makes
 
@@ -67,9 +71,15 @@ class VersionRegistry:
             f"uploading {checkpoint.file_name} with {request.image_digest[:19]} as {alias}"
         )
         parent = {"model_id": request.model_id} if first else {"parent_model": request.model_name}
-        try:
-            return patiently(
-                lambda: self._sdk.Model.upload(
+        tries = 0
+
+        def upload() -> Any:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and (made := self.find(alias)) is not None:
+                return made  # by an earlier try, whose answer was lost
+            try:
+                return self._sdk.Model.upload(
                     **parent,
                     display_name=request.model_id,
                     serving_container_image_uri=request.image,
@@ -85,10 +95,34 @@ class VersionRegistry:
                     version_description=json.dumps(description),
                     labels={"app": "sam-vertex"},
                     encryption_spec_key_name=request.kms_key or None,
+                    upload_request_timeout=CALL_SECONDS,
                 )
-            )
+            except futures.TimeoutError:
+                return self._uploaded(alias)
+
+        try:
+            return patiently(upload)
         except Exception as error:
             raise release_error("the model cannot be uploaded", error) from error
+
+    def _uploaded(self, alias: str) -> Any:
+        """Wait for an upload that goes on at Google.
+
+        The SDK stops waiting after the 15 minutes of api_core's default (``lro.result()`` in
+        ``Model.upload``, aiplatform/models.py 2.7.0); an image of many gigabytes may take longer.
+        Another upload would make a second version.
+        """
+        self._report("the upload goes on at Google; waiting for it")
+        deadline = time.monotonic() + UPLOAD_SECONDS
+        while (version := self.find(alias)) is None:
+            if time.monotonic() > deadline:
+                raise OperatorError(
+                    f"version {alias} has not appeared for {UPLOAD_SECONDS / 60:.0f} minutes",
+                    hint="sam-vertex model list shows it once it is there; then release again",
+                    exit_code=CLOUD,
+                )
+            time.sleep(poll_seconds())
+        return version
 
     def mark_live(self, version: Any) -> None:
         """Move the aliases: this version is live, the version that was live is the previous."""
@@ -99,14 +133,6 @@ class VersionRegistry:
         if live is not None:
             patiently(lambda: aliases.add_version_aliases([PREVIOUS], live.version_id))
         patiently(lambda: aliases.add_version_aliases([LIVE, "default"], version.version_id))
-
-    def delete(self, version: Any) -> None:
-        """Delete a version; the last one goes together with its model."""
-        self._report(f"removing version {version.version_id} from the registry")
-        if [other.version_id for other in self.versions()] == [version.version_id]:
-            patiently(version.delete)
-        else:
-            patiently(lambda: self._aliases().delete_version(version.version_id))
 
     def delete_model(self) -> None:
         """Delete the model with all its versions, if it exists."""

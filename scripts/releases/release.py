@@ -1,7 +1,8 @@
 """The life of a model on an endpoint: release, roll back, undeploy, tear down.
 
-Every step can be repeated: it uses what exists already. A release that fails removes what it has
-made itself, and the version that served before goes on serving.
+Every step can be repeated: it uses what exists already. A release that fails before the traffic has
+moved undeploys what it has deployed, and the version that served before goes on serving; after that
+nothing is taken back. No version is deleted: in the registry it costs nothing, and it is evidence.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from scripts.cloud.vertex_sdk import connect
+from scripts.cloud.vertex_sdk import connect, patiently
 from scripts.releases.checkpoints import find_checkpoint
 from scripts.releases.records import ReleaseRecord
 from scripts.releases.registry import PREVIOUS, VersionRegistry, content_alias
@@ -89,12 +90,7 @@ class Releases:
             version = self.registry.upload(alias, checkpoint)
         else:
             self.report(f"version {version.version_id} ({alias}) is in the registry")
-        try:
-            result = self._serve(rollout, version, alias, in_place=in_place)
-        except BaseException:
-            if uploaded:
-                self.registry.delete(version)
-            raise
+        result = self._serve(rollout, version, alias, in_place=in_place)
         return dataclasses.replace(result, changed=result.changed or uploaded)
 
     def _serve(
@@ -118,23 +114,67 @@ class Releases:
         try:
             id_ = matching[0].id if matching else rollout.deploy(version, split)
             rollout.check(id_, rollout.split())
-        except BaseException:
-            if not matching:
-                rollout.withdraw(version, split)
+        except BaseException as error:
+            self._take_back(rollout, version, split, error, deployed=not matching)
             if in_place and others:
-                self.report("deploying the old version again")
-                old = self.sdk.Model(f"{others[0].model}@{others[0].model_version_id}")
-                rollout.deploy(old, {})
+                self._restore(rollout, others[0], error)
             raise
         rollout.shift({id_: 100})
         self.report(f"version {version.version_id} gets all traffic")
-        rollout.undeploy([item.id for item in rollout.deployed() if item.id != id_])
-        self.registry.mark_live(version)
-        self._record.write(id_)
+        try:
+            rollout.undeploy([item.id for item in rollout.deployed() if item.id != id_])
+            self.registry.mark_live(version)
+            self._record.write(id_)
+        except Exception as error:
+            raise OperatorError(
+                f"version {version.version_id} serves, but tidying up after it failed: {error}",
+                hint="run the same command again: it goes on there; until then an old version "
+                "may be deployed beside it and bill",
+                exit_code=CLOUD,
+            ) from error
         return ReleaseResult(version.version_id, alias, id_, changed=True)
 
-    def rollback(self) -> ReleaseResult:
+    def _take_back(
+        self,
+        rollout: Rollout,
+        version: Any,
+        split: dict[str, int],
+        error: BaseException,
+        *,
+        deployed: bool,
+    ) -> None:
+        """Undeploy a version that failed; should that fail too, say both, and what bills."""
+        if not deployed:
+            return
+        try:
+            rollout.withdraw(version, split)
+        except Exception as second:
+            raise OperatorError(
+                f"{error}; then version {version.version_id} could not be undeployed: {second}",
+                hint="it bills: 'sam-vertex model list' shows it, and the next release removes it",
+                exit_code=CLOUD,
+            ) from error
+
+    def _restore(self, rollout: Rollout, old: Any, error: BaseException) -> None:
+        """Deploy the old version again after a release in its place failed."""
+        self.report("deploying the old version again")
+        try:
+            # The name may carry its version already (types/endpoint.py, DeployedModel.model).
+            name = f"{old.model.partition('@')[0]}@{old.model_version_id}"
+            rollout.deploy(patiently(lambda: self.sdk.Model(name)), {})
+        except Exception as second:
+            raise OperatorError(
+                f"{error}; then the old version could not be deployed again, so nothing serves: "
+                f"{second}",
+                hint="sam-vertex model rollback --in-place, or release again",
+                exit_code=CLOUD,
+            ) from error
+
+    def rollback(self, *, in_place: bool = False) -> ReleaseResult:
         """Serve the version that served before the last release, by the same steps.
+
+        Args:
+            in_place: undeploy the current version first, as in a release.
 
         Raises:
             OperatorError: there is none, or it cannot be deployed.
@@ -146,7 +186,7 @@ class Releases:
                 hint="sam-vertex model list shows the versions",
             )
         self.report(f"going back to version {version.version_id}")
-        return self._serve(self._rollout(), version, content_alias(version), in_place=False)
+        return self._serve(self._rollout(), version, content_alias(version), in_place=in_place)
 
     def undeploy(self) -> int:
         """Undeploy everything; endpoint and versions stay. Returns how many were deployed."""

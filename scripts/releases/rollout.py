@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
+import time
 from typing import Any
 
-from scripts.cloud.vertex_sdk import patiently, quota_exceeded
+from scripts.cloud.google_errors import quota_exceeded
+from scripts.cloud.vertex_sdk import CALL_SECONDS, patiently, poll_seconds
+from scripts.releases.canary import Canary
 from scripts.releases.errors import release_error
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import Report
 
 CANARY_PERCENT = 10
-CANARY_REQUESTS = 300
 
 
 class Rollout:
@@ -71,71 +71,107 @@ class Rollout:
             OperatorError: there is no quota for it, or it cannot be deployed.
         """
         request = self.request
-        gpu = bool(request.accelerator)
-        before = {deployment.id for deployment in self.deployed()}
         self.report(
             f"deploying version {version.version_id} on {request.machine} {request.accelerator}"
         )
         shares = {"0": 0, **split} if split else {"0": 100}
         try:
-            self.endpoint.deploy(
-                version,
-                deployed_model_display_name=f"{request.model_id}-v{version.version_id}",
-                traffic_split=shares,
-                machine_type=request.machine,
-                accelerator_type=request.accelerator or None,
-                accelerator_count=request.accelerator_count if gpu else None,
-                min_replica_count=request.min_replicas,
-                max_replica_count=request.max_replicas,
-                service_account=request.service_account or None,
-                autoscaling_target_cpu_utilization=request.target_utilization,
-                autoscaling_target_accelerator_duty_cycle=request.target_utilization
-                if gpu
-                else None,
-                spot=request.spot,
+            operation = patiently(
+                lambda: self.endpoint.api_client.deploy_model(
+                    endpoint=self.endpoint.resource_name,
+                    deployed_model=self._deployed_model(version),
+                    traffic_split=shares,
+                    timeout=CALL_SECONDS,
+                )
             )
         except Exception as error:
-            if quota_exceeded(error):
-                raise OperatorError(
-                    f"no quota for a second accelerator: {error}",
-                    hint="ask for more serving quota, or release with --in-place (an outage)",
-                    exit_code=CLOUD,
-                ) from error
-            raise release_error("the version cannot be deployed", error) from error
-        after = {deployment.id for deployment in self.deployed()}
-        (id_,) = after - before
-        return str(id_)
+            raise _deployment_error(error) from error
+        return self._outcome(operation)
+
+    def _deployed_model(self, version: Any) -> Any:
+        from google.cloud.aiplatform_v1 import types
+
+        request = self.request
+        metrics = ["cpu/utilization"]
+        machine = types.MachineSpec(machine_type=request.machine)
+        if request.accelerator:
+            machine.accelerator_type = types.AcceleratorType[request.accelerator]
+            machine.accelerator_count = request.accelerator_count
+            metrics.append("accelerator/duty_cycle")
+        return types.DeployedModel(
+            model=version.versioned_resource_name,
+            display_name=f"{request.model_id}-v{version.version_id}",
+            service_account=request.service_account,
+            dedicated_resources=types.DedicatedResources(
+                machine_spec=machine,
+                min_replica_count=request.min_replicas,
+                max_replica_count=request.max_replicas,
+                spot=request.spot,
+                autoscaling_metric_specs=[
+                    types.AutoscalingMetricSpec(
+                        metric_name=f"aiplatform.googleapis.com/prediction/online/{metric}",
+                        target=request.target_utilization,
+                    )
+                    for metric in metrics
+                ],
+            ),
+        )
+
+    def _outcome(self, operation: Any) -> str:
+        """Wait for a deployment and return its id; whoever interrupts leaves none behind.
+
+        The endpoint lists a deployment only when its operation has ended, and the operation goes on
+        without us. So an interruption asks Google to cancel it, waits for its end whichever that
+        is, and undeploys what it has made.
+        """
+        try:
+            while not patiently(operation.done):
+                time.sleep(poll_seconds())
+        except BaseException:
+            self._end(operation)
+            raise
+        try:
+            return str(operation.result().deployed_model.id)
+        except Exception as error:
+            raise _deployment_error(error) from error
+
+    def _end(self, operation: Any) -> None:
+        name = operation.operation.name
+        self.report(f"cancelling the deployment; until it has ended it may bill ({name})")
+        try:
+            operation.cancel()
+        except Exception as error:  # not every operation can be cancelled; then it ends by itself
+            self.report(f"it cannot be cancelled ({error}); waiting for its end")
+        try:
+            while not patiently(operation.done):
+                time.sleep(poll_seconds())
+            failed = operation.exception() is not None
+            if not failed:
+                self.undeploy([str(operation.result().deployed_model.id)])
+        except Exception as error:
+            raise OperatorError(
+                f"nobody knows how the deployment {name} ended, and it may bill: {error}",
+                hint="'sam-vertex model list' shows it once it is there; 'sam-vertex model "
+                "release' goes on with it, 'sam-vertex model undeploy' removes it",
+                exit_code=CLOUD,
+            ) from error
+        self.report("the deployment is gone")
 
     def check(self, id_: str, split: dict[str, int]) -> None:
-        """Ask the new deployment for a mask; it gets a small share of the traffic meanwhile.
+        """Ask the new deployment what users ask; it gets a small share of the traffic meanwhile.
+
+        A proxy that has just learned of a deployment answers 404 or 503 for a while, and the old
+        version may answer 429. So only a wrong answer of the new one, or refusals for longer than
+        :data:`PATIENCE_SECONDS`, fail the check.
 
         Raises:
-            OperatorError: it fails, answers without a mask, or never answers.
+            OperatorError: it answers wrongly, or never.
         """
         if split.get(id_, 0) < CANARY_PERCENT:
             live = max(split, key=lambda key: split[key])
             self.shift({live: 100 - CANARY_PERCENT, id_: CANARY_PERCENT})
-        instance = {"file_path": "check.png", "image": _check_image(), "input_point": [32, 32]}
-        for _ in range(CANARY_REQUESTS):
-            try:
-                reply = patiently(lambda: self.endpoint.predict(instances=[instance]))
-            except Exception as error:
-                raise release_error("the check prediction failed", error) from error
-            if reply.deployed_model_id == id_:
-                masks = reply.predictions[0].get("masks") if reply.predictions else None
-                if not masks or list(map(int, masks[0]["size"])) != [64, 64]:
-                    raise OperatorError(
-                        f"the check prediction gave no mask: {str(reply.predictions)[:200]}",
-                        hint="the old version serves still",
-                        exit_code=CLOUD,
-                    )
-                self.report("the new version answers a prediction")
-                return
-        raise OperatorError(
-            f"none of {CANARY_REQUESTS} requests reached the new version",
-            hint="run the same command again",
-            exit_code=CLOUD,
-        )
+        canary = Canary(self.endpoint, id_, accelerator=bool(self.request.accelerator))
+        self.report(f"the new version answers: {canary.ask()}")
 
     def shift(self, split: dict[str, int]) -> None:
         """Set the percent of the traffic that each deployment gets."""
@@ -170,12 +206,11 @@ class Rollout:
         self.undeploy(ours)
 
 
-def _check_image() -> str:
-    """A disc on a plain ground, 64 x 64, as base64 of a PNG."""
-    from PIL import Image, ImageDraw
-
-    image = Image.new("RGB", (64, 64), (230, 230, 225))
-    ImageDraw.Draw(image).ellipse((16, 16, 48, 48), fill=(180, 40, 40))
-    packed = io.BytesIO()
-    image.save(packed, "PNG")
-    return base64.b64encode(packed.getvalue()).decode("ascii")
+def _deployment_error(error: Exception) -> OperatorError:
+    if quota_exceeded(error):
+        return OperatorError(
+            f"no quota for a second accelerator: {error}",
+            hint="ask for more serving quota, or release with --in-place (an outage)",
+            exit_code=CLOUD,
+        )
+    return release_error("the version cannot be deployed", error)
