@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scripts.cloud.credentials import access_token
 from scripts.cloud.deployment import Deployment
+from scripts.cloud.vertex_sdk import in_rehearsal
 from scripts.container.record import BuiltImage, write_record
 from scripts.container.registry import (
     BuilderChoice,
@@ -42,7 +44,8 @@ def build_image(outputs: Path, *, choice: BuilderChoice, platform: str) -> Built
     uri = f"{repository}:{tag}"
     report_line(f"building {uri} with {builder}")
     if builder == "docker":
-        digest = push_with_docker(uri, tree.revision, platform)
+        token = "" if in_rehearsal() else access_token(deployment.project_id)
+        digest = push_with_docker(uri, tree.revision, platform, token=token)
     else:
         digest = push_with_cloud_build(
             uri,
@@ -50,6 +53,8 @@ def build_image(outputs: Path, *, choice: BuilderChoice, platform: str) -> Built
             platform,
             project_id=deployment.project_id,
             region=deployment.region,
+            service_account=deployment.service_accounts.get("build", ""),
+            bucket_name=deployment.bucket_name,
         )
     built = BuiltImage(
         image=f"{repository}@{digest}",

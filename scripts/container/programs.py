@@ -13,16 +13,22 @@ from scripts.terminal.errors import CLOUD, OperatorError
 _TAIL_LINES = 20  # of a program's output, from which an error quotes the end
 
 
-def output_of(*command: str) -> bytes:
+def output_of(*command: str, stdin: bytes | None = None) -> bytes:
     """Run a program in the checkout and return what it printed on standard output.
 
     Its warnings go to standard error and are no part of the value.
+
+    Args:
+        command: the program and its arguments.
+        stdin: what it reads, which no list of processes and no error shows.
 
     Raises:
         OperatorError: it failed, or is not installed.
     """
     try:
-        process = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)  # noqa: S603
+        process = subprocess.run(  # noqa: S603
+            command, cwd=ROOT, input=stdin, capture_output=True, check=False
+        )
     except FileNotFoundError as error:
         raise OperatorError(
             f"{command[0]} is not installed", hint=f"install {command[0]}", exit_code=CLOUD

@@ -8,7 +8,8 @@ import tempfile
 from typing import Literal
 
 from scripts.container.programs import output_of, run_aloud, succeeds
-from scripts.terminal.errors import OperatorError
+from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.terminal.progress import report_line
 
 DOCKERFILE = "serving/Dockerfile"
 Builder = Literal["docker", "cloud-build"]
@@ -38,13 +39,15 @@ def choose_builder(choice: BuilderChoice) -> Builder:
     )
 
 
-def push_with_docker(uri: str, revision: str, platform: str) -> str:
+def push_with_docker(uri: str, revision: str, platform: str, *, token: str = "") -> str:
     """Build the image here and push it.
 
     Args:
         uri: the image with its tag.
         revision: git revision, kept in the image.
         platform: of the image, such as ``linux/amd64``.
+        token: an access token that lets the engine push, so that nobody has to log it in; empty
+            where the engine needs none.
 
     Returns:
         ``sha256:`` digest of what the registry holds.
@@ -52,14 +55,45 @@ def push_with_docker(uri: str, revision: str, platform: str) -> str:
     Raises:
         OperatorError: Docker failed.
     """
+    repository, _, _ = uri.rpartition(":")
     run_aloud("docker", *_build_arguments(uri, revision, platform))
-    run_aloud("docker", "push", uri)
-    names = output_of("docker", "image", "inspect", "--format", "{{index .RepoDigests 0}}", uri)
-    return names.decode().strip().rpartition("@")[2]
+    if token:  # after the build, because it is valid for an hour; by standard input, where no
+        # list of processes shows it. Artifact Registry's "Configure authentication to Artifact
+        # Registry for Docker", access token.
+        host = repository.partition("/")[0]
+        login = ("docker", "login", "--username", "oauth2accesstoken", "--password-stdin")
+        output_of(*login, f"https://{host}", stdin=token.encode())
+    try:
+        run_aloud("docker", "push", uri)
+    except OperatorError as error:
+        if "immutable" not in str(error):
+            raise
+        raise OperatorError(
+            f"another image has the tag of {uri} already",
+            hint="commit your change, which makes another tag; the registry's tags cannot be moved",
+            exit_code=CLOUD,
+        ) from error
+    listed = output_of("docker", "image", "inspect", "--format", "{{json .RepoDigests}}", uri)
+    names: list[str] = json.loads(listed)
+    for name in names:  # an image may have been pushed to several repositories
+        if name.partition("@")[0] == repository:
+            return name.partition("@")[2]
+    raise OperatorError(
+        f"the engine knows no digest of {repository}, only {names}",
+        hint="run the same command again",
+        exit_code=CLOUD,
+    )
 
 
 def push_with_cloud_build(
-    uri: str, revision: str, platform: str, *, project_id: str, region: str
+    uri: str,
+    revision: str,
+    platform: str,
+    *,
+    project_id: str,
+    region: str,
+    service_account: str = "",
+    bucket_name: str = "",
 ) -> str:
     """Send the build context to Cloud Build. Not rehearsed: there is no stand-in of it.
 
@@ -68,7 +102,10 @@ def push_with_cloud_build(
         revision: git revision, kept in the image.
         platform: of the image, such as ``linux/amd64``.
         project_id: Google Cloud project that builds.
-        region: where it builds.
+        region: where it builds; ``global`` where the project may not build there.
+        service_account: who builds; empty for the project's default account.
+        bucket_name: that account reads the context in its folder ``build/``; empty for gcloud's
+            own bucket.
 
     Returns:
         ``sha256:`` digest of what the registry holds.
@@ -76,23 +113,48 @@ def push_with_cloud_build(
     Raises:
         OperatorError: gcloud, or the build, failed.
     """
+    # gcloud would ask, and nobody can answer: its questions need a terminal on standard error.
+    output_of("gcloud", "services", "enable", "cloudbuild.googleapis.com", "--project", project_id)
+    where = ("--project", project_id, "--quiet")
+    who: tuple[str, ...] = ()
+    if service_account:
+        who = ("--service-account", f"projects/{project_id}/serviceAccounts/{service_account}")
+    if service_account and bucket_name:
+        who = (*who, "--gcs-source-staging-dir", f"gs://{bucket_name}/build/source")
+    try:
+        _submit(uri, revision, platform, (*where, "--region", region, *who), large=True)
+    except OperatorError as error:
+        # "Cloud Build locations": some projects may build in a few regions only.
+        if "quota restrictions" not in str(error):
+            raise
+        report_line(f"this project may not build in {region}; building in 'global'")
+        _submit(uri, revision, platform, (*where, "--region", "global", *who), large=False)
+    digest = output_of(
+        *("gcloud", "artifacts", "docker", "images", "describe", uri, *where),
+        *("--format", "value(image_summary.digest)"),
+    )
+    return digest.decode().strip()
+
+
+def _submit(
+    uri: str, revision: str, platform: str, options: tuple[str, ...], *, large: bool
+) -> None:
     step = {
         "name": "gcr.io/cloud-builders/docker",
         "args": _build_arguments(uri, revision, platform),
     }
-    config = {"steps": [step], "images": [uri], "timeout": "3600s"}
+    # An account of one's own must log there; and only gcloud's beta follows Cloud Logging's log.
+    build_options = {"logging": "CLOUD_LOGGING_ONLY"}
+    if large:
+        build_options["machineType"] = "E2_HIGHCPU_8"
+    config = {"steps": [step], "images": [uri], "timeout": "3600s", "options": build_options}
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(config, file)
         file.flush()
         run_aloud(
-            *("gcloud", "builds", "submit", "--project", project_id, "--region", region),
-            *("--config", file.name, "--ignore-file", ".dockerignore", "."),
+            *("gcloud", "beta", "builds", "submit", "--config", file.name, *options),
+            *("--ignore-file", ".gcloudignore", "."),
         )
-    digest = output_of(
-        *("gcloud", "artifacts", "docker", "images", "describe", uri, "--project", project_id),
-        *("--format", "value(image_summary.digest)"),
-    )
-    return digest.decode().strip()
 
 
 def _build_arguments(uri: str, revision: str, platform: str) -> list[str]:

@@ -107,7 +107,7 @@ def main() -> int:
             image = _local_images().get(arguments.tag)
             if image is None:
                 raise ImageTreeError(f"No such image: {arguments.tag}")
-            print(f"{arguments.tag.rpartition(':')[0]}@{image['digest']}")
+            print(json.dumps([f"{arguments.tag.rpartition(':')[0]}@{image['digest']}"]))
     except ImageTreeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import os
 import shutil
-from pathlib import Path
+import subprocess
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from scripts.container.registry import choose_builder, push_with_cloud_build, push_with_docker
+from scripts.checkout import ROOT
+from scripts.container.registry import (
+    DOCKERFILE,
+    choose_builder,
+    push_with_cloud_build,
+    push_with_docker,
+)
+from scripts.rehearsal.container_engine.image_tree import ignore_rules, is_ignored
 from scripts.terminal.errors import OperatorError
 from tests.scripts.container.conftest import Install
 
@@ -37,39 +47,118 @@ def test_builder_is_what_is_installed(
 def test_docker_builds_pushes_and_names_the_digest(
     tmp_path: Path, install: Install, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    log = tmp_path / "log"
+    log, secret = tmp_path / "log", tmp_path / "secret"
+    names = json.dumps(["other/sam@sha256:0", f"{URI.rpartition(':')[0]}@{DIGEST}"])
     install(
         "docker",
-        f'echo "$*" >> {log}; [ "$1" = image ] && echo r/sam@{DIGEST} || echo "$1"',
+        f'echo "$*" >> {log}; [ "$1" = login ] && cat > {secret}; '
+        f'[ "$1" = image ] && echo \'{names}\' || echo "$1"',
     )
-    assert push_with_docker(URI, "abc", "linux/amd64") == DIGEST
+    assert push_with_docker(URI, "abc", "linux/amd64", token="ya29.token") == DIGEST
+    assert secret.read_text() == "ya29.token"  # and no argument shows it
     assert log.read_text().splitlines() == [
         "build --platform linux/amd64 --file serving/Dockerfile --build-arg REVISION=abc "
         f"--tag {URI} .",
+        "login --username oauth2accesstoken --password-stdin https://us-west1-docker.pkg.dev",
         f"push {URI}",
-        f"image inspect --format {{{{index .RepoDigests 0}}}} {URI}",
+        f"image inspect --format {{{{json .RepoDigests}}}} {URI}",
     ]
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "build\npush\n")
 
 
-def test_cloud_build_gets_the_same_build_and_its_own_ignore_file(
-    tmp_path: Path, install: Install
-) -> None:
+def test_tag_of_another_image_says_what_to_do(install: Install) -> None:
+    install("docker", 'if [ "$1" = push ]; then echo "cannot update tag: immutable"; exit 1; fi')
+    with pytest.raises(OperatorError, match="has the tag") as caught:
+        push_with_docker(URI, "abc", "linux/amd64")
+    assert "commit your change" in caught.value.hint
+
+
+GCLOUD = """echo "$*" >> {log}
+while [ $# -gt 0 ]; do [ "$1" = --config ] && cp "$2" {config}; [ "$1" = --region ] && region=$2; shift; done
+case "$region" in us-west1) echo "FAILED_PRECONDITION: due to quota restrictions"; exit 1;; esac
+echo 'WARNING: an update is there' >&2; echo {digest}"""  # noqa: E501
+
+
+def test_cloud_build_needs_nobody_and_nothing_here(tmp_path: Path, install: Install) -> None:
     """The configuration is read by a stand-in of gcloud, as Cloud Build itself is not here."""
     config, log = tmp_path / "config.json", tmp_path / "log"
-    install(
-        "gcloud",
-        f'echo "$*" >> {log}; if [ "$1" = builds ]; then cp "$8" {config}; else echo {DIGEST}; fi',
-    )
-    digest = push_with_cloud_build(URI, "abc", "linux/amd64", project_id="p", region="us-west1")
+    install("gcloud", GCLOUD.format(log=log, config=config, digest=DIGEST))
+    digest = push_with_cloud_build(
+        URI, "abc", "linux/amd64", project_id="p", region="us-west1",
+        service_account="sam-build@p.iam.gserviceaccount.com", bucket_name="b",
+    )  # fmt: skip
     assert digest == DIGEST
-    submitted, described = log.read_text().splitlines()
-    assert submitted.startswith("builds submit --project p --region us-west1 --config ")
-    assert submitted.endswith(" --ignore-file .dockerignore .")
+    enabled, first, second, described = log.read_text().splitlines()
+    assert enabled == "services enable cloudbuild.googleapis.com --project p"
+    for submitted, region in ((first, "us-west1"), (second, "global")):
+        assert f"--project p --quiet --region {region} " in submitted
+        assert "--service-account projects/p/serviceAccounts/sam-build@p.iam" in submitted
+        assert "--gcs-source-staging-dir gs://b/build/source" in submitted
+        assert submitted.endswith(" --ignore-file .gcloudignore .")
     assert described.startswith(f"artifacts docker images describe {URI} --project p")
     content = json.loads(config.read_text())
     assert content["images"] == [URI]
+    assert content["options"] == {"logging": "CLOUD_LOGGING_ONLY"}
     (step,) = content["steps"]
     assert step["args"][:3] == ["build", "--platform", "linux/amd64"]
     assert step["args"][-3:] == ["--tag", URI, "."]
+
+
+def uploaded(path: str, rules: list[str]) -> bool:
+    """Whether gcloud uploads a file: the last rule that matches decides, at every folder above it.
+
+    As googlecloudsdk/command_lib/util/gcloudignore.py, FileChooser.IsIncluded, of gcloud 528.
+    """
+    parts = path.split("/")
+    for end in range(1, len(parts) + 1):
+        ignored = False
+        for rule in rules:
+            pattern = rule.lstrip("!")
+            if pattern.endswith("/") and end == len(parts):
+                continue  # a file is no folder
+            pattern = pattern.rstrip("/")
+            name = "/".join(parts[:end]) if "/" in pattern else parts[end - 1]
+            pattern = pattern.lstrip("/")
+            depth = name.count("/") == pattern.count("/")
+            if depth and fnmatch.fnmatchcase(name, pattern):
+                ignored = not rule.startswith("!")
+        if ignored:
+            return False
+    return True
+
+
+def test_cloud_build_gets_what_the_dockerfile_copies_and_the_dockerfile() -> None:
+    """Docker sends the Dockerfile whatever .dockerignore says; gcloud does not."""
+    lines = (ROOT / ".gcloudignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    sent = {path for path in tracked if uploaded(path, rules)}
+    docker = ignore_rules(ROOT)
+    needed = {
+        path
+        for path in tracked
+        if path.startswith(("serving/", "pipeline/"))
+        and not is_ignored(PurePosixPath(path), docker)
+    }
+    assert needed <= sent
+    assert {DOCKERFILE, ".dockerignore"} <= sent
+    assert {path.partition("/")[0] for path in sent} == {"serving", "pipeline", ".dockerignore"}
+    assert not uploaded("serving/__pycache__/a.cpython-311.pyc", rules)
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="no gcloud on this machine")
+@pytest.mark.slow
+def test_gcloud_itself_agrees(tmp_path: Path) -> None:
+    lines = (ROOT / ".gcloudignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    for path in tracked:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    shutil.copy(ROOT / ".gcloudignore", tmp_path)
+    listed = subprocess.check_output(
+        ["gcloud", "meta", "list-files-for-upload", str(tmp_path)],
+        env={**os.environ, "CLOUDSDK_CONFIG": str(tmp_path / "config")}, text=True,
+    )  # fmt: skip
+    assert set(listed.split()) == {path for path in tracked if uploaded(path, rules)}
