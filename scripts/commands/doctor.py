@@ -9,7 +9,8 @@ import typer
 
 from scripts.cloud import deployment
 from scripts.commands import options
-from scripts.prerequisites.checks import Finding, findings
+from scripts.prerequisites.checks import findings
+from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError, reporting_errors
 
 EXAMPLES = "Example: sam-vertex doctor --outputs outputs.json"
@@ -20,7 +21,10 @@ def doctor(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check tools, settings, credentials and the Workbench; say how to mend what is wrong."""
+    """Check this machine, and the project: billing, APIs, GPU quotas, the Workbench.
+
+    Says how to mend what is wrong.
+    """
     with reporting_errors(debug):
         listed = []
         for finding in findings(outputs):

@@ -143,7 +143,8 @@ def _submit(
         "name": "gcr.io/cloud-builders/docker",
         "args": _build_arguments(uri, revision, platform),
     }
-    # An account of one's own must log there; and only gcloud's beta follows Cloud Logging's log.
+    # An account of one's own must log there, and only gcloud's beta follows such a log (support_gcl
+    # in googlecloudsdk/api_lib/cloudbuild/logs.py of gcloud 528).
     build_options = {"logging": "CLOUD_LOGGING_ONLY"}
     if large:
         build_options["machineType"] = "E2_HIGHCPU_8"

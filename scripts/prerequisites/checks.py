@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -11,36 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 from scripts.checkout import ROOT
 from scripts.cloud.deployment import Deployment
+from scripts.prerequisites.cloud_checks import cloud_findings
+from scripts.prerequisites.findings import Finding
 
 ADC = ".config/gcloud/application_default_credentials.json"
 TIMEOUT_S = 30
-Status = Literal["ok", "missing", "wrong", "waiting", "skipped"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        check: what was checked.
-        status: ok; missing or wrong, which make the command fail; waiting; skipped.
-        message: the version, the path or the fault.
-        hint: how to mend it.
-    """
-
-    check: str
-    status: Status
-    message: str
-    hint: str = ""
-
-    @property
-    def bad(self) -> bool:
-        """Whether the operator must mend it."""
-        return self.status in ("missing", "wrong")
 
 
 def _version(command: list[str]) -> str | None:
@@ -181,3 +158,15 @@ def findings(outputs: Path) -> Iterator[Finding]:
     )
     for check in checks:
         yield check()
+    yield from _cloud(outputs)
+
+
+def _cloud(outputs: Path) -> Iterator[Finding]:
+    """The checks of the deployed project, or else of the one that the settings name."""
+    if outputs.exists():
+        deployment = Deployment.from_outputs(outputs)
+        workbench = (deployment.workbench_name, deployment.workbench_zone)
+        yield from cloud_findings(deployment.project_id, deployment.region, workbench)
+    else:
+        project_id, region = os.environ.get("SAM_PROJECT_ID", ""), os.environ.get("SAM_REGION", "")
+        yield from cloud_findings(project_id, region or "us-west1", ("", ""))

@@ -1,0 +1,64 @@
+"""Questions to the services of a project that have no client here: one GET, JSON, an end."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from scripts.cloud.credentials import access_token, find_credentials
+from scripts.cloud.google_errors import refusal
+from scripts.cloud.vertex_sdk import in_rehearsal, patiently
+from scripts.terminal.errors import CLOUD, OperatorError
+
+REHEARSED = (
+    "SAM_REHEARSAL_APIS"  # address of a stand-in, to which https://HOST/PATH becomes /HOST/PATH
+)
+SECONDS = 30.0
+
+
+def can_be_asked() -> bool:
+    """Whether this shell reaches Google's services or a stand-in of them."""
+    return not in_rehearsal() or bool(os.environ.get(REHEARSED))
+
+
+def fetch(host: str, path: str, project_id: str) -> dict[str, Any]:
+    """Ask a service.
+
+    Args:
+        host: such as ``compute.googleapis.com``.
+        path: with a slash before it.
+        project_id: the project that pays for a user's calls.
+
+    Raises:
+        OperatorError: it refuses or does not answer; the message says why.
+        google.auth.exceptions.GoogleAuthError: no credentials that Google accepts.
+    """
+    import requests
+
+    address = os.environ.get(REHEARSED, "")
+    if address and not address.startswith("http://127.0.0.1:"):
+        raise OperatorError(f"{REHEARSED}={address} is not on this machine", hint="unset it")
+    headers = {}
+    if not address:
+        headers["Authorization"] = f"Bearer {access_token(project_id)}"
+        payer = getattr(find_credentials(project_id), "quota_project_id", None)
+        if payer:
+            headers["X-Goog-User-Project"] = payer
+    base = f"{address}/{host}" if address else f"https://{host}"
+    reply = patiently(lambda: requests.get(base + path, headers=headers, timeout=SECONDS))
+    content: Any = None
+    if reply.headers.get("Content-Type", "").startswith("application/json"):
+        content = reply.json()
+    if reply.status_code == 200 and isinstance(content, dict):
+        return content
+    error = content.get("error", {}) if isinstance(content, dict) else {}
+    details = [d for d in error.get("details", []) if d.get("@type", "").endswith("ErrorInfo")]
+    info = details[0] if details else {}
+    text = str(error.get("message") or reply.text[:300])
+    raise refusal(
+        reply.status_code, text, str(info.get("reason", "")), info.get("metadata")
+    ) or OperatorError(
+        f"{host} answers {reply.status_code}: {text}",
+        hint="check the project's id and that you may see it",
+        exit_code=CLOUD,
+    )

@@ -1,0 +1,174 @@
+"""The checks of a Google Cloud project: a token, billing, APIs, quotas of GPUs, the Workbench."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from scripts.cloud.credentials import access_token, find_credentials
+from scripts.cloud.google_errors import explain_google_error
+from scripts.cloud.project_services import can_be_asked, fetch
+from scripts.prerequisites.findings import Finding
+from scripts.terminal.errors import OperatorError
+
+APIS = (
+    *("aiplatform", "artifactregistry", "cloudresourcemanager", "compute", "iam", "logging"),
+    *("monitoring", "notebooks", "serviceusage", "storage"),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GpuQuota:
+    """A quota that a part of the platform needs.
+
+    Attributes:
+        title: who needs it.
+        service: whose quota it is.
+        quota_id: its name; Vertex AI's are those of gcloud 528
+            (surface/ai/endpoints, _ACCELERATOR_TYPE_TO_QUOTA_ID_MAP) and of its error messages.
+        needed: how many.
+        regional: whether each region has its own.
+    """
+
+    title: str
+    service: str
+    quota_id: str
+    needed: int
+    regional: bool = True
+
+
+_VERTEX, _COMPUTE = "aiplatform.googleapis.com", "compute.googleapis.com"
+QUOTAS = (
+    GpuQuota("quota serving", _VERTEX, "CustomModelServingT4GPUsPerProjectPerRegion", 1),
+    GpuQuota("quota training", _VERTEX, "CustomModelTrainingT4GPUsPerProjectPerRegion", 1),
+    GpuQuota("quota Workbench", _COMPUTE, "NVIDIA-T4-GPUS-per-project-region", 1),
+    GpuQuota("quota all regions", _COMPUTE, "GPUS-ALL-REGIONS-per-project", 1, regional=False),
+)
+
+
+def cloud_findings(project_id: str, region: str, workbench: tuple[str, str]) -> Iterator[Finding]:
+    """Check a project, in the order in which one thing needs another.
+
+    Args:
+        project_id: the project; empty where nothing names one.
+        region: of endpoint and pipeline.
+        workbench: name and zone of the Workbench; empty names where none is deployed.
+    """
+    if not project_id:
+        yield Finding("project", "skipped", "SAM_PROJECT_ID is not set and nothing is deployed")
+        return
+    if not can_be_asked():
+        yield Finding("project", "skipped", "this shell uses the local cloud")
+        return
+    checks: list[tuple[str, Callable[[], Finding]]] = []
+    if not os.environ.get("SAM_REHEARSAL_APIS"):
+        checks.append(("token", lambda: check_token(project_id)))
+    checks += [
+        ("project", lambda: check_project(project_id)),
+        ("billing", lambda: check_billing(project_id)),
+        ("APIs", lambda: check_apis(project_id)),
+    ]
+    for quota in QUOTAS:
+        checks.append((quota.title, lambda quota=quota: check_quota(quota, project_id, region)))  # type: ignore[misc]
+    if workbench[0]:
+        checks.append(("workbench", lambda: check_workbench(project_id, *workbench)))
+    for name, check in checks:
+        finding = _checked(name, check)
+        yield finding
+        if name == "token" and finding.bad:  # then nothing else can be asked
+            return
+
+
+def _checked(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except Exception as error:
+        known = error if isinstance(error, OperatorError) else explain_google_error(error)
+        if known is None:
+            raise
+        return Finding(name, "wrong", str(known), known.hint)
+
+
+def check_token(project_id: str) -> Finding:
+    """Whether Google gives a token for this machine's credentials, and which project pays."""
+    access_token(project_id)
+    payer = getattr(find_credentials(project_id), "quota_project_id", None)
+    paid = f"; {payer} pays for calls" if payer else ""
+    return Finding("token", "ok", f"Google accepts the credentials{paid}")
+
+
+def check_project(project_id: str) -> Finding:
+    """Whether the project exists and is active."""
+    answer = fetch("cloudresourcemanager.googleapis.com", f"/v3/projects/{project_id}", project_id)
+    state = str(answer.get("state", ""))
+    if state and state != "ACTIVE":
+        hint = f"gcloud projects undelete {project_id}, or choose another SAM_PROJECT_ID"
+        return Finding("project", "wrong", f"{project_id} is {state}", hint)
+    return Finding("project", "ok", project_id)
+
+
+def check_billing(project_id: str) -> Finding:
+    """Whether somebody pays."""
+    path = f"/v1/projects/{project_id}/billingInfo"
+    if fetch("cloudbilling.googleapis.com", path, project_id).get("billingEnabled"):
+        return Finding("billing", "ok", "on")
+    hint = f"gcloud billing projects link {project_id} --billing-account=ACCOUNT"
+    return Finding("billing", "wrong", f"off for {project_id}", hint)
+
+
+def check_apis(project_id: str) -> Finding:
+    """Whether the APIs are on; the platform's own deployment enables them."""
+    path = f"/v1/projects/{project_id}/services?filter=state:ENABLED&pageSize=200"
+    answer = fetch("serviceusage.googleapis.com", path, project_id)
+    on = {str(service.get("config", {}).get("name") or service["name"]).rpartition("/")[2]
+          for service in answer.get("services", [])}  # fmt: skip
+    off = [name for name in APIS if f"{name}.googleapis.com" not in on]
+    if not off:
+        return Finding("APIs", "ok", f"{len(APIS)} are on")
+    names = " ".join(f"{name}.googleapis.com" for name in off)
+    hint = f"'cdktf deploy' enables them, or: gcloud services enable {names} --project {project_id}"
+    return Finding("APIs", "waiting", f"off: {', '.join(off)}", hint)
+
+
+def check_quota(quota: GpuQuota, project_id: str, region: str) -> Finding:
+    """Whether a quota of GPUs is enough, and the line that asks for more where it is not."""
+    path = (
+        f"/v1/projects/{project_id}/locations/global/services/{quota.service}"
+        f"/quotaInfos/{quota.quota_id}"
+    )
+    value = quota_value(fetch("cloudquotas.googleapis.com", path, project_id), region)
+    text = f"{value} of {quota.needed} needed ({quota.quota_id})"
+    if value == -1 or value >= quota.needed:  # -1 is unlimited
+        return Finding(quota.title, "ok", text)
+    dimensions = f" --dimensions=region={region}" if quota.regional else ""
+    hint = (
+        f"gcloud beta quotas preferences create --project={project_id} --service={quota.service} "
+        f"--quota-id={quota.quota_id} --preferred-value={quota.needed}{dimensions}"
+    )
+    return Finding(quota.title, "wrong", text, hint)
+
+
+def quota_value(answer: dict[str, Any], region: str) -> int:
+    """The value that holds in a region: the first entry that means it, the specific ones first.
+
+    Cloud Quotas API, REST resource quotaInfos: "ordered by their dimensions from more specific
+    ones to less specific ones"; numbers are text there.
+    """
+    for entry in answer.get("dimensionsInfos", []):
+        named = entry.get("dimensions", {}).get("region")
+        places = entry.get("applicableLocations", [])
+        if named == region or (named is None and (not places or {region, "global"} & set(places))):
+            return int(entry.get("details", {}).get("value", 0))
+    return 0
+
+
+def check_workbench(project_id: str, name: str, zone: str) -> Finding:
+    """Whether the Workbench runs."""
+    path = f"/v2/projects/{project_id}/locations/{zone}/instances/{name}"
+    state = str(fetch("notebooks.googleapis.com", path, project_id).get("state", "UNKNOWN"))
+    if state in ("ACTIVE", "STOPPED"):
+        return Finding("workbench", "ok", f"{name} is {state}")
+    hint = f"gcloud workbench instances describe {name} --location={zone}"
+    return Finding("workbench", "waiting", f"{name} is {state}", hint)

@@ -1,0 +1,30 @@
+"""The result of a check."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+Status = Literal["ok", "missing", "wrong", "waiting", "skipped"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: what was checked.
+        status: ok; missing or wrong, which make the command fail; waiting; skipped.
+        message: the version, the path or the fault.
+        hint: how to mend it.
+    """
+
+    check: str
+    status: Status
+    message: str
+    hint: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether the operator must mend it."""
+        return self.status in ("missing", "wrong")
