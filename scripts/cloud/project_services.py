@@ -16,9 +16,14 @@ REHEARSED = (
 SECONDS = 30.0
 
 
+def rehearsed_address() -> str:
+    """Where a stand-in of the services is; empty where Google's are asked."""
+    return os.environ.get(REHEARSED, "")
+
+
 def can_be_asked() -> bool:
     """Whether this shell reaches Google's services or a stand-in of them."""
-    return not in_rehearsal() or bool(os.environ.get(REHEARSED))
+    return not in_rehearsal() or bool(rehearsed_address())
 
 
 def fetch(host: str, path: str, project_id: str) -> dict[str, Any]:
@@ -35,7 +40,7 @@ def fetch(host: str, path: str, project_id: str) -> dict[str, Any]:
     """
     import requests
 
-    address = os.environ.get(REHEARSED, "")
+    address = rehearsed_address()
     if address and not address.startswith("http://127.0.0.1:"):
         raise OperatorError(f"{REHEARSED}={address} is not on this machine", hint="unset it")
     headers = {}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from scripts.cloud.credentials import access_token, find_credentials
 from scripts.cloud.google_errors import explain_google_error
-from scripts.cloud.project_services import can_be_asked, fetch
+from scripts.cloud.project_services import can_be_asked, fetch, rehearsed_address
 from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError
 
@@ -63,7 +62,7 @@ def cloud_findings(project_id: str, region: str, workbench: tuple[str, str]) -> 
         yield Finding("project", "skipped", "this shell uses the local cloud")
         return
     checks: list[tuple[str, Callable[[], Finding]]] = []
-    if not os.environ.get("SAM_REHEARSAL_APIS"):
+    if not rehearsed_address():
         checks.append(("token", lambda: check_token(project_id)))
     checks += [
         ("project", lambda: check_project(project_id)),

@@ -56,6 +56,7 @@ READS_THE_ENVIRONMENT = {
     "pipeline/run/step_process.py": "a step is a process: whose it is, and where its error goes",
     "scripts/commands/": "an operator starts them",
     "scripts/checkpoints/cache.py": "XDG says where a cache is",
+    "scripts/cloud/project_services.py": "a rehearsal's address of the project's services",
     "scripts/cloud/vertex_sdk.py": "a rehearsal's address, for whatever starts the SDK",
     "scripts/costs/prices.py": "an operator's own price list",
     "scripts/releases/request.py": "Terraform's request, whichever command Terraform starts",
