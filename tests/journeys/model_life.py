@@ -290,7 +290,7 @@ def check_releases(operator: Operator, folder: Path) -> None:
     assert len(load.answers) == 2, "both versions answered"
     assert operator.live() == "2"
 
-    # A corrupt one fails; the old still serves, and no trace of the try is left.
+    # A corrupt one fails; the old still serves; its version stays in the registry.
     (folder / "corrupt.pth").write_bytes(os.urandom(5000))
     operator.run("checkpoint", "upload", str(folder / "corrupt.pth"))
     with Load(operator, request) as load:
@@ -299,7 +299,8 @@ def check_releases(operator: Operator, folder: Path) -> None:
         )
     assert "exited unexpectedly" in output
     assert load.failures == []
-    assert [row["version"] for row in operator.versions()] == ["1", "2"]
+    assert [row["version"] for row in operator.versions()] == ["1", "2", "3"]
+    assert operator.versions()[2]["deployed_model_ids"] == []
     assert operator.live() == "2"
 
     # Back to the first, and the same again is nothing to do.
