@@ -13,7 +13,7 @@ from cdktf_cdktf_provider_google.storage_bucket_iam_member import (
 from constructs import Construct
 
 from infra.registry import Registry
-from infra.settings import Settings
+from infra.settings import Settings, state_prefix
 from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, STARTUP, STATUS, Storage
 
 PURPOSES = {
@@ -167,9 +167,8 @@ class Identities(Construct):
             to=self.member("plan"), id_="plan-lists", after=[self.accounts["plan"]]
         )
         if self._settings.state_bucket:
-            prefix = (
-                f"projects/_/buckets/{self._settings.state_bucket}/objects/{self._settings.prefix}/"
-            )
+            bucket = self._settings.state_bucket
+            prefix = f"projects/_/buckets/{bucket}/objects/{state_prefix(self._settings)}"
             StorageBucketIamMember(
                 self,
                 "plan-state",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.configuration import example, load
-from infra.settings import SettingsError
+from infra.settings import STACKS, Settings, SettingsError, state_file
 
 PROJECT_FILE = Path("cdktf.json")
 
@@ -26,6 +26,16 @@ def read_context() -> dict[str, Any]:
     if PROJECT_FILE.exists():
         return dict(json.loads(PROJECT_FILE.read_text("utf-8")).get("context", {}))
     return {}
+
+
+def old_states(settings: Settings) -> list[tuple[Path, Path]]:
+    """Local states under names that told no project or prefix from another, and their new names."""
+    folder = Path(settings.state_folder or ".")
+    moved = [
+        (folder / f"terraform.{stack}.tfstate", folder / state_file(settings, stack))
+        for stack in STACKS
+    ]
+    return [] if settings.state_bucket else [pair for pair in moved if pair[0].exists()]
 
 
 def main() -> int:
@@ -41,6 +51,14 @@ def main() -> int:
         settings = load(read_context(), os.environ)
     except SettingsError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
+        return 2
+    for old, new in old_states(settings):
+        print(
+            f"error: {old} is a state of an older version, which had one for all projects and "
+            f"prefixes\nhint: if it is that of {settings.project_id} and {settings.prefix}: "
+            f"mv {old} {new}",
+            file=sys.stderr,
+        )
         return 2
     if arguments.check:
         print(f"settings are in order: project {settings.project_id}, zone {settings.zone}")

@@ -5,8 +5,9 @@ Two ``terraform_data`` run it:
 - *release* runs ``sam-vertex model release`` whenever image, checkpoint, settings or machine
   change. Replacing it destroys nothing: the command deploys the new version beside the old one and
   moves the traffic itself.
-- *teardown* lives as long as the endpoint, so its destroy provisioner runs before that one goes,
-  at destroy or when Terraform replaces it: it undeploys everything and deletes the model.
+- *teardown* is there with and without an image and lives as long as the endpoint. Its destroy
+  provisioner runs before that one goes, at destroy or when Terraform replaces it: it undeploys
+  everything and deletes the model.
 
 A model that somebody undeployed by hand comes back: a release records ``<epoch>-<deployed model>``
 in the bucket, and the endpoint lists its deployed models. If the recorded model is not among them,
@@ -53,6 +54,45 @@ class Model(Construct):
         plan: dict[str, object],
     ) -> None:
         super().__init__(scope, id_)
+        # Terraform takes only a bare reference here; ``fqn`` would be an interpolation.
+        identity = f"{endpoint.terraform_resource_type}.{endpoint.friendly_unique_id}.id"
+        teardown = DataResource(
+            self,
+            "teardown",
+            # Neither image nor checkpoint: whoever destroys need not know them.
+            input={"plan": json.dumps({**plan, "image": "", "checkpoint": ""}, sort_keys=True)},
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec",
+                    when="destroy",
+                    command=f"{_COMMAND} teardown",
+                    environment={"SAM_VERTEX_RELEASE": TerraformSelf.get_string("input.plan")},
+                )
+            ],
+            depends_on=[endpoint],
+        )
+        teardown.add_override("lifecycle.replace_triggered_by", [identity])
+        if settings.image:
+            self._release(settings, endpoint, plan, teardown, identity)
+        else:
+            # A plan without an image would forget what serves and bills. Destroy does not ask.
+            check = {
+                "condition": f"${{length({endpoint.fqn}.deployed_models) == 0}}",
+                "error_message": (
+                    "A model is deployed, and SAM_IMAGE is not set. Set SAM_IMAGE and "
+                    "SAM_CHECKPOINT to keep it, or undeploy it: sam-vertex model undeploy"
+                ),
+            }
+            teardown.add_override("lifecycle.precondition", [check])
+
+    def _release(
+        self,
+        settings: Settings,
+        endpoint: VertexAiEndpoint,
+        plan: dict[str, object],
+        teardown: DataResource,
+        identity: str,
+    ) -> None:
         checkpoints = self._objects("checkpoints", settings, _prefix_of(settings.checkpoint))
         records = self._objects("records", settings, f"{RECORDS}/{settings.endpoint_name}/")
         images = self._images(settings)
@@ -74,20 +114,6 @@ class Model(Construct):
         ]
         endpoint.add_override("lifecycle.precondition", checks)
         text = json.dumps(plan, sort_keys=True)
-        teardown = DataResource(
-            self,
-            "teardown",
-            input={"plan": text},
-            provisioners=[
-                LocalExecProvisioner(
-                    type="local-exec",
-                    when="destroy",
-                    command=f"{_COMMAND} teardown",
-                    environment={"SAM_VERTEX_RELEASE": TerraformSelf.get_string("input.plan")},
-                )
-            ],
-            depends_on=[endpoint],
-        )
         epoch = _epoch(records.fqn, endpoint.fqn)
         in_place = " --in-place" if settings.serving_in_place else ""
         release = DataResource(
@@ -112,10 +138,7 @@ class Model(Construct):
             depends_on=[endpoint, teardown],
         )
         release.add_override("lifecycle.precondition", checks)
-        # Terraform takes only a bare reference here; ``fqn`` would be an interpolation.
-        identity = f"{endpoint.terraform_resource_type}.{endpoint.friendly_unique_id}.id"
-        for resource in (teardown, release):
-            resource.add_override("lifecycle.replace_triggered_by", [identity])
+        release.add_override("lifecycle.replace_triggered_by", [identity])
 
     def _objects(self, id_: str, settings: Settings, prefix: str) -> DataGoogleStorageBucketObjects:
         bucket = settings.bucket_name

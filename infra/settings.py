@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 PREFIX = "SAM_"
+STACKS = ("sam-platform", "sam-serving")
 
 
 class SettingsError(Exception):
@@ -149,6 +150,16 @@ class Settings(BaseModel):
     def service_account(self, purpose: str) -> str:
         """E-mail of one of our service accounts."""
         return f"{self.prefix}-{purpose}@{self.project_id}.iam.gserviceaccount.com"
+
+
+def state_file(settings: Settings, stack: str) -> str:
+    """Name of a stack's local state, which no other project or prefix shares."""
+    return f"terraform.{settings.project_id}.{settings.prefix}.{stack}.tfstate"
+
+
+def state_prefix(settings: Settings) -> str:
+    """Where in the state bucket this platform's states lie, with a slash at the end."""
+    return f"{settings.project_id}/{settings.prefix}/"
 
 
 def variable(field: str) -> str:

@@ -15,11 +15,11 @@ from infra.monitoring import Channels, Monitoring
 from infra.network import Network
 from infra.registry import Registry
 from infra.services import Services
-from infra.settings import Settings
+from infra.settings import STACKS, Settings, state_file, state_prefix
 from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, Storage
 from infra.workbench import DATA_DISK_GB, Workbench
 
-PLATFORM, SERVING = "sam-platform", "sam-serving"
+PLATFORM, SERVING = STACKS
 
 
 class _Stack(TerraformStack):
@@ -38,11 +38,11 @@ class _Stack(TerraformStack):
             user_project_override=True if settings.budget else None,
         )
         if settings.state_bucket:
-            GcsBackend(self, bucket=settings.state_bucket, prefix=f"{settings.prefix}/{id_}")
+            GcsBackend(self, bucket=settings.state_bucket, prefix=state_prefix(settings) + id_)
         else:
             # Relative to the stack's folder, so that the synthesized files name no machine's paths.
             folder = settings.state_folder or "../../.."
-            LocalBackend(self, path=f"{folder}/terraform.{id_}.tfstate")
+            LocalBackend(self, path=f"{folder}/{state_file(settings, id_)}")
 
     def publish(self, outputs: dict[str, object]) -> None:
         """Make values outputs of the stack; ``scripts`` reads them from ``--outputs-file``."""
@@ -134,8 +134,7 @@ class ServingStack(_Stack):
         endpoint = Endpoint(self, "endpoint", settings=settings).endpoint
         name = settings.endpoint_name
         plan = release_plan(settings)
-        if settings.image:
-            Model(self, "model", settings=settings, endpoint=endpoint, plan=plan)
+        Model(self, "model", settings=settings, endpoint=endpoint, plan=plan)
         self.publish(
             {
                 "project_id": settings.project_id,

@@ -86,10 +86,11 @@ class Deployment:
         self.storage_url = cloud.storage_url
         self._provider = AttachedProvider(self.world, cloud.storage_url)
         self.environment = {
-            "PATH": os.environ["PATH"],
             "HOME": str(folder),
             **cloud.environment(),
             **self._provider.environment(),
+            # Terraform calls this when it destroys an endpoint; the journeys call the real one.
+            "PATH": f"{_idle_command(folder / 'idle')}:{os.environ['PATH']}",
         }
         self._initialized: dict[str, tftest.TerraformTest] = {}
         with self.world.open() as contents:
@@ -143,6 +144,15 @@ class Deployment:
     def close(self) -> None:
         """Let the provider go."""
         self._provider.close()
+
+
+def _idle_command(folder: Path) -> Path:
+    """A folder with a ``sam-vertex`` that does nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "sam-vertex"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    return folder
 
 
 def plain(address: str) -> str:

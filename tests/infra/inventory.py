@@ -76,6 +76,7 @@ IMPORTANT: dict[str, tuple[str, ...]] = {
         "gce_setup.shielded_instance_config.enable_vtpm", "instance_owners",
         "gce_setup.metadata.idle-timeout-seconds", "gce_setup.metadata.post-startup-script",
     ),
+    "terraform_data": (),  # the model's teardown; test_model.py looks into it
 }  # fmt: skip
 
 

@@ -81,11 +81,18 @@ def test_deploy_then_destroy_leaves_nothing(deployment: Deploy) -> None:
         ),
         pytest.param(
             {"endpoint_type": "shared"}, SERVING,
-            {"google_vertex_ai_endpoint.endpoint": ["update"]}, id="endpoint type in place",
+            {
+                "google_vertex_ai_endpoint.endpoint": ["update"],
+                "terraform_data.model_teardown": ["update"],
+            },
+            id="endpoint type in place",
         ),
         pytest.param(
             {"endpoint_id": "other"}, SERVING,
-            {"google_vertex_ai_endpoint.endpoint": ["delete", "create"]},
+            {
+                "google_vertex_ai_endpoint.endpoint": ["delete", "create"],
+                "terraform_data.model_teardown": ["delete", "create"],
+            },
             id="endpoint id replaces the endpoint",
         ),
         pytest.param(
@@ -133,6 +140,7 @@ def test_key_added_later_replaces_what_it_encrypts_at_birth(deployment: Deploy) 
         "google_artifact_registry_repository_iam_member": ["delete", "create"],
         "google_workbench_instance": ["delete", "create"],
         "google_vertex_ai_endpoint": ["delete", "create"],
+        "terraform_data": ["delete", "create"],
     }
 
 
@@ -241,6 +249,9 @@ def test_endpoint_with_a_model_cannot_be_deleted(deployment: Deploy) -> None:
         shape = resource_block("google_vertex_ai_endpoint")["attributes"]["deployed_models"]["type"]
         endpoint["deployed_models"] = [{**dict.fromkeys(shape[1][1]), "id": "1"}]
     with pytest.raises(tftest.TerraformTestError) as failed:
+        made.apply(SERVING)  # would forget what serves
+    assert "sam-vertex model undeploy" in error_of(failed)
+    with pytest.raises(tftest.TerraformTestError) as failed:
         made.destroy(SERVING)
     assert "has deployed or being-deployed DeployedModel" in error_of(failed)
 
@@ -249,7 +260,9 @@ def test_state_goes_to_a_bucket_by_setting(deployment: Deploy) -> None:
     made = deployment(state_bucket="company-state")
     text = (made.stacks / PLATFORM / "cdk.tf.json").read_text("utf-8")
     backend = json.loads(text)["terraform"]["backend"]
-    assert backend == {"gcs": {"bucket": "company-state", "prefix": f"sam/{PLATFORM}"}}
+    assert backend == {
+        "gcs": {"bucket": "company-state", "prefix": f"{made.project}/sam/{PLATFORM}"}
+    }
     assert "resource.name.startsWith" in text  # CI may write the state's lock, and only there
 
 
@@ -257,7 +270,9 @@ def test_state_stays_in_the_folder_that_is_named(deployment: Deploy) -> None:
     """A rehearsal names its own, so that it never meets the state of something real."""
     made = deployment(state_folder="/a/folder")
     backend = document(made.stacks, PLATFORM)["terraform"]["backend"]
-    assert backend == {"local": {"path": f"/a/folder/terraform.{PLATFORM}.tfstate"}}
+    assert backend == {
+        "local": {"path": f"/a/folder/terraform.{made.project}.sam.{PLATFORM}.tfstate"}
+    }
 
 
 def test_synthesized_documents_name_no_machine(deployment: Deploy, tmp_path: Path) -> None:
@@ -273,4 +288,4 @@ def test_synthesized_documents_name_no_machine(deployment: Deploy, tmp_path: Pat
         test.setup(cleanup_on_exit=False)
         test.apply()
         assert test.output()
-    assert (tmp_path / "else" / f"terraform.{SERVING}.tfstate").exists()
+    assert (tmp_path / "else" / f"terraform.{made.project}.sam.{SERVING}.tfstate").exists()

@@ -44,3 +44,18 @@ def test_check_reads_the_context_of_the_project_file(tmp_path: Path) -> None:
         0,
         "settings are in order: project from-file, zone us-west1-b\n",
     )
+
+
+def test_state_of_all_platforms_is_refused_with_the_command_that_moves_it(tmp_path: Path) -> None:
+    (tmp_path / "terraform.sam-serving.tfstate").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.main"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SAM_PROJECT_ID": "my-project"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    move = "mv terraform.sam-serving.tfstate terraform.my-project.sam.sam-serving.tfstate"
+    assert move in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from collections.abc import Callable
@@ -24,10 +25,12 @@ def terraform_data(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {plain(name): resource for name, resource in stack["resource"]["terraform_data"].items()}
 
 
-def test_without_an_image_there_is_only_an_endpoint(tmp_path: Path) -> None:
+def test_without_an_image_there_is_a_teardown_all_the_same(tmp_path: Path) -> None:
+    """Terraform runs no destroy provisioner whose block has left the configuration."""
     stack = document(synthesize(tmp_path), SERVING)
-    assert set(stack["resource"]) == {"google_vertex_ai_endpoint"}
-    assert "data" not in stack
+    assert set(terraform_data(stack)) == {"model_teardown"}
+    (check,) = terraform_data(stack)["model_teardown"]["lifecycle"]["precondition"]
+    assert "deployed_models" in check["condition"]
 
 
 def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path) -> None:
@@ -51,7 +54,8 @@ def test_release_and_teardown_are_declared_so_that_destroy_works(tmp_path: Path)
     plan.check()
     assert plan.image_digest == DIGEST
     assert plan.serving["reply_limit_bytes"] == "10000000"
-    assert plan == ReleaseRequest.from_json(json.loads(teardown["input"]["plan"]))
+    known = ReleaseRequest.from_json(json.loads(teardown["input"]["plan"]))
+    assert known == dataclasses.replace(plan, image="", checkpoint="")
 
 
 def test_settings_reach_the_release(tmp_path: Path) -> None:
@@ -136,6 +140,7 @@ def test_a_replaced_endpoint_is_emptied_first_and_filled_again(
     made.apply(SERVING)
     made.synthesize(endpoint_id="another")
     made.apply(SERVING)
+    made.synthesize(image="", checkpoint="")  # another shell, which knows neither
     made.destroy()
 
     def called() -> list[tuple[str, str]]:
