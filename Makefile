@@ -66,7 +66,7 @@ bench: setup ## time engine and model server on this machine (half an hour)
 	$(BIN)/python -m tests.benchmarks.parity
 	$(BIN)/python -m tests.benchmarks.serving
 
-docs: .venv/.complete ## write the generated parts of docs/ anew: settings and speed
+docs: .venv/.complete ## write the generated parts of docs/ anew: cli, settings and speed
 	$(BIN)/python -m tests.contracts.generated --write
 
 lock: ## resolve the newest packages that pyproject.toml allows into requirements.lock

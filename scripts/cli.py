@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from scripts.cloud.google_errors import explain_google_error
@@ -21,18 +24,35 @@ from scripts.commands import (
     run,
     serve,
 )
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import explain_with
 
 explain_with(explain_google_error)
-app = typer.Typer(
+app = CommandGroup(
     name="sam-vertex",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
     help="Segment thousands of images with Segment Anything, here or on Google Cloud.",
-    epilog="Example: sam-vertex run photos/ --output out/",
+    epilog="sam-vertex run photos/ --output out/\nsam-vertex run --help",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sam-vertex {version('sam-vertex')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """The options of the program itself."""
+
+
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)

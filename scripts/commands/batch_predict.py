@@ -15,7 +15,7 @@ from scripts.releases.request import read_request
 from scripts.terminal.errors import OperatorError, reporting_errors
 
 EXAMPLE = (
-    "Example: sam-vertex batch-predict gs://BUCKET/batch-prediction-images --output out/ "
+    "sam-vertex batch-predict gs://BUCKET/batch-prediction-images --output out/ "
     "--prompts prompts.json"
 )
 

@@ -12,11 +12,10 @@ from scripts.checkpoints.cache import checkpoint_table
 from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.terminal.amounts import amount
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import reporting_errors
 
-app = typer.Typer(
-    no_args_is_help=True, help="List, fetch and upload checkpoints.", pretty_exceptions_enable=False
-)
+app = CommandGroup(help="List, fetch and upload checkpoints.")
 
 
 @app.command("list")
@@ -31,7 +30,7 @@ def list_checkpoints(as_json: options.AsJson = False) -> None:
         typer.echo(f"{'':9} {row['path'] or 'not here'}")
 
 
-@app.command("fetch", epilog="Example: sam-vertex checkpoint fetch vit_b")
+@app.command("fetch", epilog="sam-vertex checkpoint fetch vit_b")
 def fetch(
     name: Annotated[str, typer.Argument(help="vit_b, vit_l or vit_h.")],
     to: Annotated[
@@ -45,12 +44,12 @@ def fetch(
 
         fetched = fetch_checkpoint(name, to)
         if fetched.embedded:
-            typer.echo(f"{fetched.name} lies in this package: {fetched.path}")
+            typer.echo(f"{fetched.name} is part of this package: {fetched.path}")
         else:
             typer.echo(f"{fetched.name}: {fetched.path}")
 
 
-@app.command("upload", epilog="Example: sam-vertex checkpoint upload vit_b")
+@app.command("upload", epilog="sam-vertex checkpoint upload vit_b")
 def upload(
     name: Annotated[str, typer.Argument(help="vit_tiny, vit_b, vit_l, vit_h, or a file.")],
     to: Annotated[

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from scripts.bills.run_costs import RunCosts
 
 EXAMPLES = (
-    "Examples: sam-vertex cost --images 1000 --shards 4 --checkpoint vit_b | "
-    "sam-vertex cost --images 1000 --engine local --checkpoint vit_tiny | "
-    "sam-vertex cost --run gs://BUCKET/pipeline/run-1 | sam-vertex cost"
+    "sam-vertex cost --images 1000 --shards 4 --checkpoint vit_b\n"
+    "sam-vertex cost --images 1000 --engine local --checkpoint vit_tiny\n"
+    "sam-vertex cost --run gs://BUCKET/pipeline/run-1\nsam-vertex cost"
 )
 
 
@@ -35,23 +35,24 @@ def cost(
     ] = 0.0,
     megapixels: Annotated[float, typer.Option(help="Average size of an image.", min=0.001)] = 1.0,
     engine: options.Engine = "vertex",
-    checkpoint: Annotated[str, typer.Option(help="Its name.")] = "vit_b",
-    shards: Annotated[int, typer.Option(help="Pieces.", min=1)] = 1,
+    checkpoint: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "vit_b",
+    shards: Annotated[int, typer.Option(help="Parts that the images are split into.", min=1)] = 1,
     parallel: options.Parallel = 0,
     cpus: Annotated[int, typer.Option(help="CPUs of a shard's machine.", min=1)] = 4,
     accelerator: options.Accelerator = "",
-    spot: Annotated[bool, typer.Option("--spot", help="As if machines were preemptible.")] = False,
+    spot: Annotated[bool, typer.Option("--spot", help="At the price of spot machines.")] = False,
     region: Annotated[
         str,
-        typer.Option(help="Where it will run; the forecast says so where the table has no prices."),
+        typer.Option(help="Region of the run; a note says where the table has no prices for it."),
     ] = "",
     start_seconds: Annotated[
-        float, typer.Option(help="Until a shard's machine computes.", min=0)
+        float, typer.Option(help="Seconds until a shard's machine computes.", min=0)
     ] = START_SECONDS,
     seconds_per_image: Annotated[
-        float, typer.Option(help="What you measured, of a shard; else the best known.", min=0)
+        float,
+        typer.Option(help="As you measured it; 0 for the best known figure.", min=0),
     ] = 0.0,
-    run: Annotated[str, typer.Option(help="Predicted and actual of a run's OUTPUT.")] = "",
+    run: Annotated[str, typer.Option(help="OUTPUT of a run that has ended.")] = "",
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,

@@ -1,4 +1,4 @@
-"""``sam-vertex doctor``: is everything there, and how to mend what is not."""
+"""``sam-vertex doctor``: is everything there, and how to fix what is not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.prerequisites.checks import findings
 from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError, reporting_errors
 
-EXAMPLES = "Example: sam-vertex doctor --outputs outputs.json"
+EXAMPLES = "sam-vertex doctor --outputs outputs.json"
 
 
 def doctor(
@@ -23,7 +23,7 @@ def doctor(
 ) -> None:
     """Check this machine, and the project: billing, APIs, GPU quotas, the Workbench.
 
-    Says how to mend what is wrong.
+    Says how to fix what is wrong.
     """
     with reporting_errors(debug):
         listed = []
@@ -36,7 +36,7 @@ def doctor(
         bad = [finding.check for finding in listed if finding.bad]
         if bad:
             raise OperatorError(
-                f"not in order: {', '.join(bad)}", hint="the lines above say how to mend each"
+                f"to be fixed: {', '.join(bad)}", hint="the lines above say how to fix each"
             )
 
 

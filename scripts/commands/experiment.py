@@ -13,7 +13,7 @@ from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 
 EXAMPLES = (
-    "Examples: sam-vertex experiment photos/ --sizes 5,50 --output experiment/ | "
+    "sam-vertex experiment photos/ --sizes 5,50 --output experiment/\n"
     "sam-vertex experiment photos/ --engine vertex --shards 4 --checkpoint vit_b "
     "--output experiment/"
 )
@@ -23,7 +23,9 @@ def experiment(
     inputs: Annotated[
         list[str], typer.Argument(metavar="SEED...", help="Images that are replicated.")
     ],
-    output: Annotated[Path, typer.Option(help="Local folder for batches, runs and results.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Local folder for batches, runs and results.")
+    ],
     sizes: Annotated[str, typer.Option(help="Numbers of images.")] = "5,50,100,500,1000",
     prompts: Annotated[
         str, typer.Option(help="Prompts of the seed images; default: a click in the middle.")

@@ -12,13 +12,10 @@ from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.container.build import build_image
 from scripts.container.registry import BuilderChoice
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import reporting_errors
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="The container image of serving and pipeline.",
-    pretty_exceptions_enable=False,
-)
+app = CommandGroup(help="The container image of serving and pipeline.")
 
 
 @app.callback()
@@ -26,7 +23,7 @@ def _group() -> None:
     """The container image of serving and pipeline."""
 
 
-@app.command(epilog="Example: sam-vertex image build --via docker")
+@app.command(epilog="sam-vertex image build --via docker")
 def build(
     via: Annotated[
         BuilderChoice, typer.Option(help="What builds: docker, cloud-build, or what is here.")
@@ -38,7 +35,7 @@ def build(
 ) -> None:
     """Build the image, push it, and print its digest, by which everything refers to it.
 
-    The tag is the git revision; a working tree that differs from it is said so in the tag.
+    The tag is the git revision; the tag also says whether the working tree differs from it.
     """
     with reporting_errors(debug):
         built = build_image(outputs, choice=via, platform=platform)

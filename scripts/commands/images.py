@@ -9,12 +9,11 @@ import typer
 
 from scripts.cloud import deployment
 from scripts.commands import options
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import meter
 
-app = typer.Typer(
-    no_args_is_help=True, help="Upload images to the bucket.", pretty_exceptions_enable=False
-)
+app = CommandGroup(help="Upload images to the bucket.")
 
 
 @app.callback()
@@ -22,7 +21,7 @@ def _group() -> None:
     """Images in the bucket."""
 
 
-@app.command(epilog="Example: sam-vertex images upload photos/")
+@app.command(epilog="sam-vertex images upload photos/")
 def upload(
     inputs: options.Inputs,
     to: Annotated[

@@ -14,13 +14,10 @@ from scripts.costs.prices import prices
 from scripts.releases.release import ReleaseResult, Releases
 from scripts.releases.request import read_request
 from scripts.releases.versions import version_table
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import reporting_errors
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="The model on the endpoint: versions, traffic, cost.",
-    pretty_exceptions_enable=False,
-)
+app = CommandGroup(help="The model on the endpoint: versions, traffic, cost.")
 
 
 def _print_result(result: ReleaseResult, as_json: bool) -> None:
@@ -32,13 +29,13 @@ def _print_result(result: ReleaseResult, as_json: bool) -> None:
 
 
 @app.command(
-    epilog="Example: sam-vertex model release --image REGION-docker.pkg.dev/P/R/sam@sha256:... "
+    epilog="sam-vertex model release --image REGION-docker.pkg.dev/P/R/sam@sha256:... "
     "--checkpoint gs://BUCKET/sam-checkpoint/sam_vit_b_01ec64"
 )
 def release(
     image: Annotated[str, typer.Option(help="Image by digest; default: as deployed.")] = "",
     checkpoint: Annotated[
-        str, typer.Option(help="gs:// checkpoint file, or folder with one; likewise.")
+        str, typer.Option(help="gs:// checkpoint file, or folder with one; default: as deployed.")
     ] = "",
     in_place: Annotated[
         bool,
@@ -57,7 +54,7 @@ def release(
         _print_result(Releases(request).release(in_place=in_place), as_json)
 
 
-@app.command(epilog="Example: sam-vertex model rollback")
+@app.command(epilog="sam-vertex model rollback")
 def rollback(
     in_place: Annotated[
         bool, typer.Option(help="Undeploy the current one first, as in a release.")
@@ -71,7 +68,7 @@ def rollback(
         _print_result(Releases(read_request(outputs)).rollback(in_place=in_place), as_json)
 
 
-@app.command("list", epilog="Example: sam-vertex model list --json")
+@app.command("list", epilog="sam-vertex model list --json")
 def list_versions(
     outputs: options.Outputs = DEFAULT_PATH,
     as_json: options.AsJson = False,
@@ -95,7 +92,7 @@ def list_versions(
         typer.echo(f"{prices().basis}; machines bill while deployed, asked or not")
 
 
-@app.command(epilog="Example: sam-vertex model undeploy")
+@app.command(epilog="sam-vertex model undeploy")
 def undeploy(outputs: options.Outputs = DEFAULT_PATH, debug: options.Debug = False) -> None:
     """Undeploy every version: nothing bills any more; 'model release' wakes the endpoint."""
     with reporting_errors(debug):

@@ -17,43 +17,67 @@ DEFAULT_ACCELERATOR = "NVIDIA_TESLA_T4"
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT", help="Images and folders, local or gs://.")
 ]
-Output = Annotated[str, typer.Option(help="Folder for the results, local or gs://.")]
+Output = Annotated[
+    str, typer.Option("--output", "-o", help="Folder for the results, local or gs://.")
+]
 Prompts = Annotated[
     str, typer.Option(help="JSON file with points and boxes for some of the images.")
 ]
 Engine = Annotated[
-    EngineName, typer.Option(help="Where: Kubeflow on this machine, or Vertex AI Pipelines.")
+    EngineName, typer.Option(help="Where it runs: on this machine, or on Vertex AI Pipelines.")
 ]
 Checkpoint = Annotated[
     str, typer.Option(help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI.")
 ]
-Shards = Annotated[int, typer.Option(help="Pieces the images are split into.")]
-MaxMasks = Annotated[int, typer.Option(help="Segments shown for each image.")]
+Shards = Annotated[
+    int,
+    typer.Option(
+        help="Parts that the images are split into: machines on Vertex AI, one after another here.",
+        min=1,
+        max=1000,
+    ),
+]
+MaxMasks = Annotated[
+    int,
+    typer.Option(
+        help="Masks of an image that get a picture of their own; all are kept.", min=1, max=100
+    ),
+]
 MaxFailed = Annotated[
     str, typer.Option(help="Images that may fail: a share (0.1, 10%) or a count (25).")
 ]
 PrecisionName = Annotated[Precision, typer.Option(help="auto is exact on a CPU and fast on a GPU.")]
 PointsPerSide = Annotated[
-    int | None, typer.Option(help="Grid of automatic prompts; default: the checkpoint's own.")
+    int | None,
+    typer.Option(
+        help="Points on a side of the grid of automatic prompts; default: the checkpoint's own.",
+        min=1,
+        max=256,
+    ),
 ]
 Parallel = Annotated[
     int,
     typer.Option(
-        help="Shards at once; default: all. Quota bounds it.", rich_help_panel=VERTEX_PANEL, min=0
+        help="Shards at once; 0 for all of them. The project's quota is the limit.",
+        rich_help_panel=VERTEX_PANEL,
+        min=0,
     ),
 ]
 Accelerator = Annotated[
     str,
     typer.Option(
-        help=f"Of a shard, none for a CPU; default: {DEFAULT_ACCELERATOR}.",
+        help=f"GPU of a shard's machine, or none; default: {DEFAULT_ACCELERATOR}.",
         rich_help_panel=VERTEX_PANEL,
     ),
 ]
 StepsImage = Annotated[
     str,
-    typer.Option(help="Image of the steps; default: the last built.", rich_help_panel=VERTEX_PANEL),
+    typer.Option(
+        help="Container image of the steps; default: the last one built.",
+        rich_help_panel=VERTEX_PANEL,
+    ),
 ]
-Outputs = Annotated[Path, typer.Option(help="outputs of 'cdktf deploy'")]
+Outputs = Annotated[Path, typer.Option(help="File that 'cdktf deploy --outputs-file' wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks.")]
 

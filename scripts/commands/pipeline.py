@@ -10,28 +10,27 @@ import typer
 
 from scripts.cloud import deployment
 from scripts.commands import options
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import OperatorError, reporting_errors
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Compile the pipeline; list and cancel runs on Vertex AI.",
-    pretty_exceptions_enable=False,
-)
+app = CommandGroup(help="Compile the pipeline; list and cancel runs on Vertex AI.")
 COMPILE_EXAMPLE = (
-    "Example: sam-vertex pipeline compile --image REGION-docker.pkg.dev/P/R/sam@sha256:... "
+    "sam-vertex pipeline compile --image REGION-docker.pkg.dev/P/R/sam@sha256:... "
     "--output pipeline.yaml"
 )
 
 
 @app.command("compile", epilog=COMPILE_EXAMPLE)
 def compile_(
-    output: Annotated[Path, typer.Option(help="YAML file.")] = Path("pipeline.yaml"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")] = Path(
+        "pipeline.yaml"
+    ),
     image: options.StepsImage = "",
     parallel: Annotated[int, typer.Option(help="Shards at once.", min=1)] = 4,
     accelerator: options.Accelerator = "",
     cpu: Annotated[str, typer.Option(help="CPU limit of a shard.")] = "4",
     memory: Annotated[str, typer.Option(help="Memory limit of a shard.")] = "15G",
-    engine: Annotated[str, typer.Option(help="What the report says where it ran.")] = "vertex",
+    engine: Annotated[str, typer.Option(help="Name of the place in the report.")] = "vertex",
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     debug: options.Debug = False,
 ) -> None:
@@ -58,7 +57,7 @@ def compile_(
         typer.echo(f"{output}")
 
 
-@app.command("list", epilog="Example: sam-vertex pipeline list")
+@app.command("list", epilog="sam-vertex pipeline list")
 def list_runs(
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
@@ -80,7 +79,7 @@ def list_runs(
             typer.echo("no runs")
 
 
-@app.command(epilog="Example: sam-vertex pipeline cancel sam-20261122-101500-3fa9c1")
+@app.command(epilog="sam-vertex pipeline cancel sam-20261122-101500-3fa9c1")
 def cancel(
     run: Annotated[str, typer.Argument(help="The run's name.")],
     outputs: options.Outputs = deployment.DEFAULT_PATH,

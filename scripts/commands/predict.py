@@ -18,15 +18,17 @@ from scripts.terminal.errors import OperatorError, reporting_errors
 from serving.sam.prompts import Prompt
 
 EXAMPLES = (
-    "Examples: sam-vertex predict photo.jpg --point 300,200 | "
-    "sam-vertex predict photo.jpg --box 10,10,200,180 --endpoint | "
+    "sam-vertex predict photo.jpg --point 300,200\n"
+    "sam-vertex predict photo.jpg --box 10,10,200,180 --endpoint\n"
     "sam-vertex predict photo.jpg --save-request request.json"
 )
 LOCAL = "http://127.0.0.1:8080/predict"
 
 
 def predict(
-    image: Annotated[str, typer.Argument(help="An image file, or gs:// with --endpoint.")],
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="An image file, or gs:// with --endpoint.")
+    ],
     point: Annotated[
         list[str] | None, typer.Option(help="X,Y or X,Y,LABEL: 1 on the object, 0 off it.")
     ] = None,

@@ -12,13 +12,11 @@ import typer
 
 from scripts.commands import options
 from scripts.rehearsal import local_cloud
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import OperatorError, reporting_errors
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="A local stand-in of Google Cloud for Terraform, cdktf and the storage client.",
-)
-Home = Annotated[Path, typer.Option(help="folder of the local cloud")]
+app = CommandGroup(help="A local stand-in of Google Cloud for the real tools.")
+Home = Annotated[Path, typer.Option(help="Folder of the local cloud.")]
 
 
 def _exports(cloud: local_cloud.Cloud) -> str:
@@ -33,7 +31,7 @@ def _undoing(home: Path) -> str:
     return f"unset {' '.join(variables)}; PATH=${{PATH#{shlex.quote(first)}}}"
 
 
-@app.command(epilog='Example: sam-vertex rehearsal start && eval "$(sam-vertex rehearsal env)"')
+@app.command(epilog='sam-vertex rehearsal start && eval "$(sam-vertex rehearsal env)"')
 def start(home: Home = local_cloud.DEFAULT_HOME, debug: options.Debug = False) -> None:
     """Start the local cloud, or use the one that runs already."""
     with reporting_errors(debug):
@@ -42,7 +40,7 @@ def start(home: Home = local_cloud.DEFAULT_HOME, debug: options.Debug = False) -
         print('Point this shell at it:  eval "$(sam-vertex rehearsal env)"')
 
 
-@app.command(epilog='Example: eval "$(sam-vertex rehearsal env)"')
+@app.command(epilog='eval "$(sam-vertex rehearsal env)"')
 def env(
     home: Home = local_cloud.DEFAULT_HOME,
     as_json: options.AsJson = False,
@@ -56,10 +54,10 @@ def env(
         print(json.dumps(cloud.environment(), indent=2) if as_json else _exports(cloud))
 
 
-@app.command(epilog="Example: sam-vertex rehearsal stop")
+@app.command(epilog="sam-vertex rehearsal stop")
 def stop(
     home: Home = local_cloud.DEFAULT_HOME,
-    keep: Annotated[bool, typer.Option(help="leave its files for the next start")] = False,
+    keep: Annotated[bool, typer.Option(help="Leave its files for the next start.")] = False,
     debug: options.Debug = False,
 ) -> None:
     """Stop the local cloud, remove what it made, and print what takes it out of a shell."""

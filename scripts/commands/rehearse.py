@@ -12,7 +12,7 @@ from scripts.commands import options
 from scripts.rehearsal.journey import Journey
 from scripts.terminal.errors import reporting_errors
 
-EXAMPLE = "Example: sam-vertex rehearse --output rehearsal/"
+EXAMPLE = "sam-vertex rehearse --output rehearsal/"
 
 
 def rehearse(
@@ -28,7 +28,7 @@ def rehearse(
     Cloud; no account and no network are needed. What is left is OUTPUT; an interruption leaves
     nothing running either.
     """
-    with reporting_errors(debug):
+    with reporting_errors(debug, "run the same command again: it begins anew"):
         summary = Journey(output).run()
         if as_json:
             typer.echo(json.dumps(summary))

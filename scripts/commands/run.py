@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from scripts.runs.summary import Summary
 
 EXAMPLES = (
-    "Examples: sam-vertex run photos/ --output out/ | "
-    "sam-vertex run a.jpg b.png --prompts prompts.json --output out/ | "
+    "sam-vertex run photos/ --output out/\n"
+    "sam-vertex run a.jpg b.png --prompts prompts.json --output out/\n"
     "sam-vertex run gs://BUCKET/batch-prediction-images --engine vertex --shards 4 "
-    "--checkpoint vit_b --output gs://BUCKET/pipeline/run-1 | "
+    "--checkpoint vit_b --output gs://BUCKET/pipeline/run-1\n"
     "sam-vertex run --attach sam-20261122-101500-3fa9c1"
 )
 
@@ -29,7 +29,7 @@ EXAMPLES = (
 def run(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT...", help="Images and folders, local or gs://."),
+        typer.Argument(metavar="INPUT", help="Images and folders, local or gs://."),
     ] = None,
     output: options.Output = "",
     prompts: options.Prompts = "",
@@ -40,10 +40,16 @@ def run(
     precision: options.PrecisionName = "auto",
     points_per_side: options.PointsPerSide = None,
     pred_iou_thresh: Annotated[
-        float | None, typer.Option(help="Lowest predicted IoU of a mask, 0-1; likewise.")
+        float | None,
+        typer.Option(
+            help="Lowest predicted IoU of a mask; default: the checkpoint's own.", min=0, max=1
+        ),
     ] = None,
     stability_score_thresh: Annotated[
-        float | None, typer.Option(help="Lowest stability of a mask, 0-1; likewise.")
+        float | None,
+        typer.Option(
+            help="Lowest stability of a mask; default: the checkpoint's own.", min=0, max=1
+        ),
     ] = None,
     max_failed: options.MaxFailed = "0.5",
     only_failed: Annotated[
@@ -51,11 +57,17 @@ def run(
     ] = False,
     attach: Annotated[
         str,
-        typer.Option(help="Follow a run that was submitted.", rich_help_panel=options.VERTEX_PANEL),
+        typer.Option(
+            help="Name of a submitted run to follow.", rich_help_panel=options.VERTEX_PANEL
+        ),
     ] = "",
     detach: Annotated[
         bool,
-        typer.Option("--detach", help="Submit and leave.", rich_help_panel=options.VERTEX_PANEL),
+        typer.Option(
+            "--detach",
+            help="Submit the run, print its name and end.",
+            rich_help_panel=options.VERTEX_PANEL,
+        ),
     ] = False,
     parallel: options.Parallel = 0,
     accelerator: options.Accelerator = "",

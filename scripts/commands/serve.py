@@ -14,7 +14,7 @@ from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from serving.sam.known_checkpoints import find_entry
 from serving.storage import SCHEME
 
-EXAMPLE = "Example: sam-vertex serve --checkpoint vit_b --port 8080"
+EXAMPLE = "sam-vertex serve --checkpoint vit_b --port 8080"
 
 
 def serve(

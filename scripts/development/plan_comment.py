@@ -19,11 +19,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import typer
-
 from scripts.checkout import ROOT, STACKS
 from scripts.rehearsal import local_cloud
-from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.errors import OperatorError, print_error, reporting_errors
 
 LONGEST = 28_000  # characters of one stack's plan; a comment holds 65,536
 SUMMARY = re.compile(r"^(Plan: .*|No changes\..*)$", re.MULTILINE)
@@ -128,8 +126,9 @@ def main() -> int:
                 arguments.output.write_text(text, "utf-8")
             else:
                 print(text)
-    except typer.Exit as end:
-        return int(end.exit_code)
+    except OperatorError as error:
+        print_error(error)
+        return error.exit_code
     return 0
 
 

@@ -67,6 +67,6 @@ def refuse_too_many_failed(summary: Summary) -> None:
     if summary["too_many_failed"]:
         raise OperatorError(
             f"{summary['failed']} of {summary['images']} images failed, more than --max-failed",
-            hint="the report names each reason; mend the images and run again",
+            hint="the report names each reason; fix the images and run again with --only-failed",
             exit_code=CLOUD,
         )

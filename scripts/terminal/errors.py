@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import NoReturn, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import typer
 
@@ -70,28 +71,41 @@ def as_operator_error(error: Exception) -> OperatorError:
 
 
 @contextlib.contextmanager
-def reporting_errors(debug: bool) -> Iterator[None]:
-    """Print errors as ``error:`` and ``hint:`` and exit; a traceback only with debug.
+def reporting_errors(debug: bool, interrupted_hint: str = INTERRUPTED_HINT) -> Iterator[None]:
+    """Turn every error of the block into an OperatorError; with debug, print its traceback.
 
     SIGTERM ends the block as Ctrl-C does, so that the block cleans up.
+
+    Args:
+        debug: whether to print the traceback.
+        interrupted_hint: what to do after an interruption.
+
+    Raises:
+        OperatorError: the block failed, or somebody interrupted it.
     """
     with interruptible():
         try:
             yield
-        except (typer.Exit, typer.Abort):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            _fail("interrupted", INTERRUPTED_HINT, INTERRUPTED)
+        except KeyboardInterrupt as error:
+            raise OperatorError(
+                "interrupted", hint=interrupted_hint, exit_code=INTERRUPTED
+            ) from error
         except Exception as error:
             if debug:
                 traceback.print_exc()
-            explained = as_operator_error(error)
-            _fail(str(explained), explained.hint, explained.exit_code)
+            raise as_operator_error(error) from error
 
 
-def _fail(message: str, hint: str, exit_code: int) -> NoReturn:
-    print(f"error: {_one_line(message)}\nhint: {_one_line(hint)}", file=sys.stderr)
-    raise typer.Exit(exit_code)
+def print_error(error: OperatorError, *, as_json: bool = False) -> None:
+    """Print an error on standard error: two lines for a person, or an object for a program."""
+    message, hint = _one_line(str(error)), _one_line(error.hint)
+    if as_json:
+        content = {"error": message, "hint": hint, "exit_code": error.exit_code}
+        print(json.dumps(content), file=sys.stderr)
+    else:
+        print(f"error: {message}\nhint: {hint}", file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

@@ -11,11 +11,16 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import typer
+from typer.testing import CliRunner
 
 from infra.configuration import example
 from scripts.checkout import ROOT
+from scripts.cli import app
 from tests.benchmarks.table import speed
 
 
@@ -25,7 +30,24 @@ def settings_block() -> str:
     return f"{reason}\n```bash\n{example()}\n```"
 
 
+def command_line_help() -> str:
+    """The help of every command, as a terminal of 80 columns shows it."""
+    program: Any = typer.main.get_command(app)
+    return "\n\n".join(_helps(program, ()))
+
+
+def _helps(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+    shown = CliRunner().invoke(app, [*path, "--help"], prog_name="sam-vertex", terminal_width=80)
+    reason = "<!-- no-run: what the command prints; make docs writes it -->"
+    name = " ".join(("sam-vertex", *path))
+    yield f"## {name}\n\n{reason}\n```text\n{shown.output.strip()}\n```"
+    for child, below in getattr(command, "commands", {}).items():
+        if not below.hidden:
+            yield from _helps(below, (*path, child))
+
+
 PARTS: Mapping[str, tuple[Path, Callable[[], str]]] = {
+    "cli": (ROOT / "docs/cli.md", command_line_help),
     "settings": (ROOT / "docs/settings.md", settings_block),
     "speed": (ROOT / "docs/speed.md", speed),
 }

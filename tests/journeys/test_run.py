@@ -205,7 +205,7 @@ def wrong(image_folder: Path, tmp_path: Path) -> dict[str, list[str]]:
         ("unknown checkpoint", "no such checkpoint"),
         ("checkpoint not fetched", "is not on this machine"),
         ("checkpoint is a page", "HTML"),
-        ("shards", "shards: expected 1 to 1000"),
+        ("shards", "--shards: expected a whole number from 1 to 1000"),
         ("scheme", "gs://"),
     ],
 )

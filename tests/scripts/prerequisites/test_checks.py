@@ -55,7 +55,7 @@ def test_doctor_names_everything_that_is_wrong(tmp_path: Path) -> None:
     assert "us-west1-a" in findings["settings"]["hint"]
     assert findings["credentials"]["status"] == "missing"
     assert findings["workbench start-up"]["status"] == "skipped"
-    assert stderr.startswith("error: not in order: ")
+    assert json.loads(stderr)["error"].startswith("to be fixed: ")
     assert all(f["hint"] for f in findings.values() if f["status"] in ("missing", "wrong"))
 
 

@@ -5,18 +5,17 @@ import signal
 import time
 
 import pytest
-import typer
 
 from pipeline.local_engine import StepError
-from scripts.terminal.errors import OperatorError, as_operator_error, reporting_errors
+from scripts.terminal.errors import OperatorError, as_operator_error, print_error, reporting_errors
 from serving.sam.errors import PromptError
 from serving.storage import BucketError, StorageError
 
 
-def caught(error: BaseException, debug: bool = False) -> int:
-    with pytest.raises(typer.Exit) as exit_, reporting_errors(debug):
+def caught(error: BaseException, debug: bool = False) -> OperatorError:
+    with pytest.raises(OperatorError) as reported, reporting_errors(debug):
         raise error
-    return exit_.value.exit_code
+    return reported.value
 
 
 @pytest.mark.parametrize(
@@ -33,25 +32,25 @@ def caught(error: BaseException, debug: bool = False) -> int:
 def test_reporting_errors_prints_error_and_hint(
     capsys: pytest.CaptureFixture[str], error: BaseException, code: int, text: str
 ) -> None:
-    assert caught(error) == code
+    explained = caught(error)
+    assert explained.exit_code == code
+    print_error(explained)
     first, second = capsys.readouterr().err.splitlines()
     assert first == text
     assert second.startswith("hint: ")
 
 
-def test_sigterm_ends_a_command_as_an_interruption_does(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_sigterm_ends_a_command_as_an_interruption_does() -> None:
     earlier = signal.getsignal(signal.SIGTERM)
     cleaned = []
-    with pytest.raises(typer.Exit) as exit_, reporting_errors(False):
+    with pytest.raises(OperatorError) as reported, reporting_errors(False):
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         finally:
             cleaned.append(True)
-    assert exit_.value.exit_code == 130 and cleaned
-    assert "error: interrupted" in capsys.readouterr().err
+    assert reported.value.exit_code == 130 and cleaned
+    assert str(reported.value) == "interrupted"
     assert signal.getsignal(signal.SIGTERM) is earlier
 
 

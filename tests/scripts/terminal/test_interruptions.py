@@ -11,7 +11,8 @@ import pytest
 
 # A command that takes its time to clean up, as one does that tells a slow bucket of its end.
 COMMAND = """
-import sys, time, typer
+import sys, time
+from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import reporting_errors
 seconds = float(sys.argv.pop())
 def command():
@@ -23,7 +24,10 @@ def command():
             print("cleans up", flush=True)
             time.sleep(seconds)
             print("has cleaned up", flush=True)
-typer.run(command)
+group = CommandGroup(help="Commands.")
+group.callback()(lambda: None)
+group.command("command")(command)
+group(["command"])
 """
 
 
