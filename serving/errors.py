@@ -21,6 +21,14 @@ STATUS_NAMES = {
 }
 
 
+def printable(text: str) -> str:
+    """The text in one line, with escapes for what a name in it might do to a terminal."""
+    line = " ".join(text.split())
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in line
+    )
+
+
 class Refusal(HTTPException):
     """A reply with an error instead of masks.
 
@@ -28,8 +36,8 @@ class Refusal(HTTPException):
     """
 
     def __init__(self, message: str, status_code: int) -> None:
-        super().__init__(status_code=status_code, detail=message)
-        self.message = message
+        self.message = printable(message)
+        super().__init__(status_code=status_code, detail=self.message)
 
 
 class RequestError(Refusal):

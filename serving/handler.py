@@ -179,11 +179,11 @@ class SegmentationHandler(Handler):
 
     def _finish(self, work: Work) -> bytes:
         content = orjson.dumps(self.predictor.postprocess(work), option=orjson.OPT_SERIALIZE_NUMPY)
-        limit = self.predictor.settings.reply_limit_bytes
+        limit = self.predictor.settings.largest_reply_bytes
         if len(content) > limit:
             raise RequestError(
-                f"the reply has {len(content)} bytes, more than this endpoint's {limit}; "
-                + _smaller(work),
+                f"the reply has {len(content)} bytes, more than the {limit} that this endpoint "
+                "surely passes on; " + _smaller(work),
                 422,
             )
         return content

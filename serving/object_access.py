@@ -92,7 +92,9 @@ def _refusals(uri: str, field: str, verb: str, way_out: str = "") -> Iterator[No
         yield
     except BucketError as error:
         if error.status is None:
-            raise Unavailable(f"{field}: Cloud Storage does not answer; try again") from error
+            raise Unavailable(
+                f"{field}: Cloud Storage gives no answer that can be used; try again"
+            ) from error
         if 400 <= error.status < 500 and error.status != _TOO_MANY_REQUESTS:
             raise RequestError(
                 f"{field}: {uri} cannot be {verb} ({error.status}){way_out}"

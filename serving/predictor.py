@@ -17,17 +17,17 @@ import orjson
 from google.cloud.aiplatform.prediction.predictor import Predictor
 
 from serving.artifacts import checkpoint_file
-from serving.contract import Request, parse_request
+from serving.contract import Instance, Request, parse_request
 from serving.embedding_cache import EmbeddingCache
 from serving.errors import Refusal, RequestError, error_body
 from serving.object_access import write_object
 from serving.parameters import Parameters
 from serving.preparation import prepare_instance
-from serving.replies import refuse_large_reply
+from serving.request_budget import RequestBudget
 from serving.sam.embedding import Embedding
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError
-from serving.sam.masks import encode_mask
+from serving.sam.masks import MaskRecord, encode_mask
 from serving.settings import ServingSettings
 from serving.timing import WorkTimes, grid_points
 from serving.warm_up import warm_up
@@ -37,11 +37,13 @@ from serving.work import (
     Prompted,
     Work,
     outcome_as_json,
-    outcome_extent,
     refuse_failed,
 )
 
 log = logging.getLogger("serving")
+# Of the largest image: what a request decodes before its turn comes, so that the accelerator need
+# not wait. It decodes the rest one image at a time.
+AHEAD = 0.5
 
 
 class SegmentationPredictor(Predictor):
@@ -112,30 +114,38 @@ class SegmentationPredictor(Predictor):
             else ""
             for value in prediction_input["instances"]
         ]
-        work = Work(parameters, names, [])
+        work = Work(parameters, names, RequestBudget(self.settings, parameters), [])
+        pixels = 0
         for instance in request.instances:
-            work.prepared.append(
-                instance
-                if isinstance(instance, Refusal)
-                else prepare_instance(
-                    instance,
-                    parameters,
-                    checkpoint=self.engine.checkpoint,
-                    cache=self.cache,
-                    limits=self.settings,
-                )
-            )
+            item: Prepared | Instance | Refusal = instance
+            if isinstance(instance, Instance) and pixels < self.settings.max_pixels * AHEAD:
+                item = self._prepared(instance, work)
+                if isinstance(item, Prepared) and item.image is not None:
+                    pixels += item.image.shape[0] * item.image.shape[1]
+            work.prepared.append(item)
         refuse_failed(work.prepared, parameters)
-        for item in work.prepared:
-            if isinstance(item, Prepared):
-                work.seconds += self._expected_seconds(item)
+        work.seconds = sum(self._expected_seconds(item, work) for item in work.prepared)
         return work
 
-    def _expected_seconds(self, item: Prepared) -> float:
-        if item.instance.prompts:
-            cached = item.embedding is not None
-            return self.times.prompted(len(item.instance.prompts), cached=cached)
-        return self.times.automatic(item.settings)
+    def _prepared(self, instance: Instance, work: Work) -> Prepared | Refusal:
+        return prepare_instance(
+            instance,
+            work.parameters,
+            checkpoint=self.engine.checkpoint,
+            cache=self.cache,
+            limits=self.settings,
+            budget=work.budget,
+        )
+
+    def _expected_seconds(self, item: Prepared | Instance | Refusal, work: Work) -> float:
+        if isinstance(item, Refusal):
+            return 0.0
+        instance = item if isinstance(item, Instance) else item.instance
+        if instance.prompts:
+            cached = isinstance(item, Prepared) and item.embedding is not None
+            return self.times.prompted(len(instance.prompts), cached=cached)
+        settings = work.parameters.automatic_settings(self.engine.checkpoint.automatic)
+        return self.times.automatic(settings)
 
     def predict(self, instances: Work) -> Work:
         """Compute the masks of every instance.
@@ -143,18 +153,32 @@ class SegmentationPredictor(Predictor):
         Raises:
             Refusal: every instance failed, or one did and the request says ``fail``.
         """
-        for item in instances.prepared:
-            if isinstance(item, Refusal):
-                instances.outcomes.append(item)
-                continue
-            try:
-                instances.outcomes.append(self._segment(item, instances.parameters))
-            except InputError as error:
-                instances.outcomes.append(RequestError(f"{item.instance.field}: {error}"))
+        for number, item in enumerate(instances.prepared):
+            if isinstance(item, Instance):
+                item = self._prepared(item, instances)
+                instances.prepared[number] = item
+            instances.outcomes.append(self._outcome(item, instances))
+            if isinstance(item, Prepared):
+                item.image = None  # its memory is the next one's
         refuse_failed(instances.outcomes, instances.parameters)
         return instances
 
-    def _segment(self, item: Prepared, parameters: Parameters) -> Outcome:
+    def _outcome(self, item: Prepared | Refusal, work: Work) -> Outcome:
+        if isinstance(item, Refusal):
+            return item
+        try:
+            outcome = self._segment(item, work.parameters)
+            if not isinstance(outcome, Prompted) and item.image is not None:
+                more = len(outcome) - 1  # than the one that was counted before
+                height, width = item.image.shape[:2]
+                work.budget.take_masks(item.instance.field, max(more, 0), height * width)
+        except InputError as error:
+            return RequestError(f"{item.instance.field}: {error}")
+        except RequestError as error:
+            return error
+        return outcome
+
+    def _segment(self, item: Prepared, parameters: Parameters) -> Prompted | list[MaskRecord]:
         started = time.monotonic()
         if not item.instance.prompts:
             image = item.image
@@ -213,12 +237,6 @@ class SegmentationPredictor(Predictor):
                 failed = error_body(outcome.status_code, outcome.message)
                 predictions.append({"file_path": name, **failed})
                 continue
-            refuse_large_reply(
-                f"instances[{number}]",
-                *outcome_extent(outcome),
-                work.parameters,
-                self.settings.reply_limit_bytes,
-            )
             item = work.prepared[number]
             several = isinstance(item, Prepared) and item.instance.several
             fields = outcome_as_json(outcome, several, work.parameters)

@@ -9,10 +9,10 @@ from serving.embedding_cache import EmbeddingCache
 from serving.errors import Refusal, RequestError
 from serving.object_access import read_object
 from serving.parameters import Parameters
-from serving.replies import refuse_large_reply
+from serving.request_budget import RequestBudget
 from serving.sam.checkpoints import LoadedCheckpoint
 from serving.sam.errors import InputError
-from serving.sam.images import RgbImage, decode_image
+from serving.sam.images import RgbImage, decode_image, header_pixels
 from serving.settings import ServingSettings
 from serving.work import Prepared
 
@@ -24,6 +24,7 @@ def prepare_instance(
     checkpoint: LoadedCheckpoint,
     cache: EmbeddingCache,
     limits: ServingSettings,
+    budget: RequestBudget,
 ) -> Prepared | Refusal:
     """Fetch, decode and check an instance; return what is wrong with it instead of raising.
 
@@ -33,9 +34,10 @@ def prepare_instance(
         checkpoint: the loaded network, for its thresholds and its size of mask inputs.
         cache: embeddings of earlier images; a prompted image in it needs no decoding.
         limits: of this server.
+        budget: pixels and bytes that the request has left.
     """
     try:
-        return _prepared(instance, parameters, checkpoint, cache, limits)
+        return _prepared(instance, parameters, checkpoint, cache, limits, budget)
     except InputError as error:
         return RequestError(str(error))
     except Refusal as error:
@@ -48,6 +50,7 @@ def _prepared(
     checkpoint: LoadedCheckpoint,
     cache: EmbeddingCache,
     limits: ServingSettings,
+    budget: RequestBudget,
 ) -> Prepared:
     field = f"{instance.field}.{'image_uri' if instance.image is None else 'image'}"
     data = instance.image
@@ -58,15 +61,18 @@ def _prepared(
     embedding = cache.get(digest) if instance.prompts else None
     image: RgbImage | None = None
     if embedding is None:
+        pixels = header_pixels(data) or 0
+        if pixels <= limits.max_pixels:  # a larger one has an error of its own
+            budget.take_pixels(field, pixels)
         image = decode_image(data, field, max_pixels=limits.max_pixels)
         height, width = image.shape[:2]
     else:
         height, width = embedding.original_size_hw
     _check_prompts(instance, width, height, checkpoint.architecture.mask_input_size)
     masks = len(instance.prompts) * (3 if instance.multimask_output else 1)
-    refuse_large_reply(
-        instance.field, masks or 1, height, width, parameters, limits.reply_limit_bytes
-    )
+    # How many automatic masks there will be nobody knows yet.
+    side = checkpoint.architecture.mask_input_size if instance.prompts else 0
+    budget.take_masks(instance.field, masks or 1, height * width, side)
     return Prepared(
         instance=instance, digest=digest, image=image, embedding=embedding, settings=settings
     )

@@ -114,7 +114,8 @@ def _prompt(
         parsed_labels = (1,) * len(parsed)
         if labels is not None:
             label_field = f"{field}.input_label{points_suffix}"
-            single = isinstance(labels, int) and not isinstance(labels, bool)
+            # A float where protobuf has passed the request on: its numbers are all floats.
+            single = isinstance(labels, int | float) and not isinstance(labels, bool)
             parsed_labels = parse_labels([labels] if single else labels, label_field)
     box_xyxy = parse_box(box, f"{field}.input_box{box_suffix}") if box is not None else None
     try:

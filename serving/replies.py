@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from serving.errors import RequestError
-from serving.parameters import MaskFormat, Parameters
+from serving.parameters import MaskFormat
 from serving.sam.masks import Rle, decode_mask
-
-_ARRAY_BYTES = 5.5  # of one pixel as JSON, "true," or "false,"
 
 
 def mask_in_format(rle: Rle, mask_format: MaskFormat) -> Any:
@@ -60,40 +57,6 @@ def mask_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
         keep = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
         polygons.append(corners[keep].astype(float).ravel().tolist())
     return polygons
-
-
-def array_bytes(masks: int, height: int, width: int) -> int:
-    """Estimate how many bytes masks of one size take as nested lists."""
-    return int(masks * height * width * _ARRAY_BYTES)
-
-
-def refuse_large_reply(
-    field: str, masks: int, height: int, width: int, parameters: Parameters, limit_bytes: int
-) -> None:
-    """Refuse masks whose nested lists do not fit into a reply, before anything makes them.
-
-    Only nested lists have a size that can be foreseen; the handler measures every reply.
-
-    Args:
-        field: where the instance stands in the request, for messages.
-        masks: how many the reply would have.
-        height, width: of each, in pixels.
-        parameters: of the request.
-        limit_bytes: the largest reply that the endpoint passes on.
-
-    Raises:
-        RequestError: 422, the reply would be larger.
-    """
-    if parameters.mask_format != "array" or parameters.output_uri:
-        return
-    expected = array_bytes(masks, height, width)
-    if expected > limit_bytes:
-        raise RequestError(
-            f"{field}: {masks} mask(s) of {width} x {height} as nested lists are about "
-            f"{expected} bytes, more than this endpoint's {limit_bytes}; "
-            'ask for "mask_format": "rle", fewer masks, or name an output_uri',
-            422,
-        )
 
 
 def compact_logits(logits: NDArray[np.float32]) -> dict[str, Any]:

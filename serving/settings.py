@@ -15,6 +15,9 @@ from serving.sam.images import MAX_PIXELS
 from serving.sam.machine.devices import PRECISIONS, Precision
 
 PREFIX = "SERVING_"
+# What an endpoint adds to a reply, and how it writes it again, is not documented; protobuf's JSON
+# may escape each < and > of an RLE by six characters. UNVERIFIED, so a reply keeps away.
+REPLY_MARGIN = 0.8
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,11 @@ class ServingSettings:
         max_body_bytes: largest request body.
         max_image_bytes: largest image file that the server reads from a bucket.
         max_pixels: largest image, decoded.
+        max_request_pixels: most pixels that all images of a request have together.
         max_instances: most instances in a request.
         max_objects: most prompted objects in an instance.
+        max_output_bytes: most that a request writes to its ``output_uri``, as far as it can be
+            foreseen.
         reply_limit_bytes: largest reply that the endpoint passes on: 1.5 MB shared, 10 MB else.
         timeout_seconds: how long the endpoint waits; the server refuses what takes longer.
         queue_seconds: how much work may wait before the server answers 429.
@@ -44,8 +50,10 @@ class ServingSettings:
     max_body_bytes: int = 10_000_000
     max_image_bytes: int = 100_000_000
     max_pixels: int = MAX_PIXELS
+    max_request_pixels: int = 1_000_000_000
     max_instances: int = 64
     max_objects: int = 256
+    max_output_bytes: int = 200_000_000
     reply_limit_bytes: int = 10_000_000
     timeout_seconds: float = 60.0
     queue_seconds: float = 60.0
@@ -81,6 +89,11 @@ class ServingSettings:
                 f"got {settings.precision!r}"
             )
         return settings
+
+    @property
+    def largest_reply_bytes(self) -> int:
+        """The largest reply that the server sends: the endpoint's limit less a margin."""
+        return int(self.reply_limit_bytes * REPLY_MARGIN)
 
 
 def _convert(text: str, default: object) -> object:

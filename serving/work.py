@@ -12,6 +12,7 @@ from serving.contract import Instance
 from serving.errors import Refusal
 from serving.parameters import Parameters
 from serving.replies import logits_in_format, mask_in_format
+from serving.request_budget import RequestBudget
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.embedding import Embedding
 from serving.sam.images import RgbImage
@@ -25,7 +26,8 @@ class Prepared:
     Attributes:
         instance: as the request gives it.
         digest: SHA-256 of the image file.
-        image: (H, W, 3) uint8 RGB, or ``None`` where the cache holds its embedding.
+        image: (H, W, 3) uint8 RGB, or ``None`` where the cache holds its embedding, and again when
+            the masks are computed.
         embedding: from the cache, where an earlier request embedded the same image.
         settings: for automatic masks.
     """
@@ -56,14 +58,17 @@ class Work:
     Attributes:
         parameters: of the request.
         names: ``file_path`` of every instance.
-        prepared: each instance, or the error that refuses it.
+        budget: pixels and bytes that the request has left.
+        prepared: each instance with its image; as the request gives it where its image is decoded
+            only when its turn comes; or the error that refuses it.
         outcomes: the masks or the error of each; empty before prediction.
         seconds: estimate of how long the computation takes.
     """
 
     parameters: Parameters
     names: list[str]
-    prepared: list[Prepared | Refusal]
+    budget: RequestBudget
+    prepared: list[Prepared | Instance | Refusal]
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
 
@@ -98,15 +103,3 @@ def outcome_as_json(
             [logits_in_format(mask, form) for mask in group] for group in outcome.logits
         ]
     return fields if several else {name: values[0] for name, values in fields.items()}
-
-
-def outcome_extent(outcome: Prompted | list[MaskRecord]) -> tuple[int, int, int]:
-    """Return how many masks an outcome has, and their height and width in pixels."""
-    if isinstance(outcome, Prompted):
-        rles = [rle for group in outcome.masks for rle in group]
-    else:
-        rles = [record["segmentation"] for record in outcome]
-    if not rles:
-        return 0, 0, 0
-    height, width = rles[0]["size"]
-    return len(rles), height, width

@@ -56,6 +56,8 @@ def bucket_errors(uri: str) -> Iterator[None]:
     except GoogleAPICallError as error:
         raise BucketError(f"{uri}: {error.message}", error.code) from error
     except InvalidResponse as error:
-        raise BucketError(f"{uri}: {error}", error.response.status_code) from error
+        status = error.response.status_code
+        # A success that the client refuses lacks something, such as the object's checksum.
+        raise BucketError(f"{uri}: {error}", status if status >= 400 else None) from error
     except (RetryError, GoogleAuthError, RequestException, DataCorruption) as error:
         raise BucketError(f"{uri}: {error}") from error

@@ -12,6 +12,7 @@ from serving.contract import Instance, parse_request
 from serving.embedding_cache import EmbeddingCache
 from serving.errors import RequestError
 from serving.preparation import prepare_instance
+from serving.request_budget import RequestBudget
 from serving.sam.engine import Engine
 from serving.settings import ServingSettings
 from serving.work import Prepared
@@ -29,7 +30,12 @@ def prepare(
     (parsed,) = request.instances
     assert isinstance(parsed, Instance)
     return prepare_instance(
-        parsed, request.parameters, checkpoint=engine.checkpoint, cache=cache, limits=settings
+        parsed,
+        request.parameters,
+        checkpoint=engine.checkpoint,
+        cache=cache,
+        limits=settings,
+        budget=RequestBudget(settings, request.parameters),
     )
 
 
@@ -58,10 +64,15 @@ def test_a_prompted_image_in_the_cache_is_not_decoded_again(engine: Engine) -> N
         ({"input_point": [[[1, 1]], [[1, 99]]]}, {}, r"instances\[0\]\.objects\[1\]: point"),
         ({"mask_input": [[0.0] * 16] * 16}, {}, r"mask_input: expected shape \(1, 128, 128\)"),
         ({}, {"max_pixels": 3071}, r"instances\[0\]\.image: 64 x 48 is 3072 pixels"),
-        ({}, {"reply_limit_bytes": 16_000}, r"1 mask\(s\) of 64 x 48 as nested lists"),
+        ({}, {"reply_limit_bytes": 16_000}, r"1 mask\(s\) of 3072 pixels as nested lists"),
+        (
+            {},
+            {"max_request_pixels": 3000},
+            r"instances\[0\]\.image: with this image of 3072 pixels",
+        ),
         ({"image": base64.b64encode(b"text").decode()}, {}, r"instances\[0\]\.image: .* no image"),
     ],
-    ids=["outside", "second object", "mask input", "pixels", "reply", "no image"],
+    ids=["outside", "second object", "mask input", "pixels", "reply", "budget", "no image"],
 )
 def test_a_wrong_instance_becomes_its_error(
     engine: Engine, changes: dict[str, Any], limits: dict[str, Any], message: str

@@ -32,3 +32,9 @@ def test_settings_are_read_from_their_variables() -> None:
 def test_wrong_settings_are_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ArtifactsError, match=name):
         ServingSettings.from_environ({name: value})
+
+
+def test_a_reply_keeps_away_from_the_endpoints_limit() -> None:
+    """What the endpoint adds, and the escapes that it may write, still fit."""
+    settings = ServingSettings(reply_limit_bytes=1_500_000)
+    assert settings.largest_reply_bytes == 1_200_000

@@ -1,0 +1,44 @@
+"""What the server writes to a bucket, and what the client reads when Cloud Storage is at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import requests
+from google.cloud.storage.exceptions import InvalidResponse
+
+from serving.errors import RequestError, Unavailable
+from serving.object_access import _refusals, read_object, write_object
+from serving.storage import BucketError
+from serving.storage.client import bucket_errors
+
+
+def test_an_object_that_the_client_sends_in_parts_is_written(bucket: Callable[[str], str]) -> None:
+    """Beyond 8 MiB the client asks for a resumable upload and compares checksums at its end."""
+    content = bytes(range(256)) * 40_000
+    write_object(bucket("out/large.json"), content, "instances[0]")
+    assert read_object(bucket("out/large.json"), 20_000_000, "instances[0]") == content
+
+
+def test_a_success_without_checksum_is_not_called_an_answer_of_200() -> None:
+    """The client refuses it; the object may lie there, so asking again is right."""
+    response = requests.Response()
+    response.status_code = 200
+    with pytest.raises(BucketError) as raised, bucket_errors("gs://b/a"):
+        raise InvalidResponse(response, "Response metadata had no ``crc32c`` value")
+    assert raised.value.status is None
+    with (
+        pytest.raises(Unavailable, match="no answer that can be used"),
+        _refusals("gs://b/a", "instances[0]", "written"),
+    ):
+        raise raised.value
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, RequestError), (404, RequestError), (429, Unavailable),
+                         (503, Unavailable)]
+)  # fmt: skip
+def test_a_refusal_says_whose_fault_it_is(status: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=str(status)), _refusals("gs://b/a", "instances[0]", "read"):
+        raise BucketError("gs://b/a: no", status)
