@@ -108,12 +108,11 @@ class SegmentationPredictor(Predictor):
         """
         request: Request = parse_request(prediction_input, self.settings)
         parameters = request.parameters
-        names = [
-            value["file_path"]
-            if isinstance(value, dict) and isinstance(value.get("file_path"), str)
-            else ""
+        given = [
+            value.get("file_path") if isinstance(value, dict) else ""
             for value in prediction_input["instances"]
         ]
+        names = [name if isinstance(name, str) else "" for name in given]
         work = Work(parameters, names, RequestBudget(self.settings, parameters), [])
         pixels = 0
         for instance in request.instances:
@@ -169,14 +168,13 @@ class SegmentationPredictor(Predictor):
         try:
             outcome = self._segment(item, work.parameters)
             if not isinstance(outcome, Prompted) and item.image is not None:
-                more = len(outcome) - 1  # than the one that was counted before
-                height, width = item.image.shape[:2]
-                work.budget.take_masks(item.instance.field, max(more, 0), height * width)
+                more = max(len(outcome) - 1, 0)  # than the one that was counted before
+                work.budget.take_masks(item.instance.field, more, item.image.size // 3)
+            return outcome
         except InputError as error:
             return RequestError(f"{item.instance.field}: {error}")
         except RequestError as error:
             return error
-        return outcome
 
     def _segment(self, item: Prepared, parameters: Parameters) -> Prompted | list[MaskRecord]:
         started = time.monotonic()

@@ -60,19 +60,20 @@ def _prepared(
     settings = parameters.automatic_settings(checkpoint.automatic)
     embedding = cache.get(digest) if instance.prompts else None
     image: RgbImage | None = None
+    masks = len(instance.prompts) * (3 if instance.multimask_output else 1)
+    # How many automatic masks there will be nobody knows yet.
+    side = checkpoint.architecture.mask_input_size if instance.prompts else 0
     if embedding is None:
         pixels = header_pixels(data) or 0
         if pixels <= limits.max_pixels:  # a larger one has an error of its own
             budget.take_pixels(field, pixels)
+            budget.take_masks(instance.field, masks or 1, pixels, side)
         image = decode_image(data, field, max_pixels=limits.max_pixels)
         height, width = image.shape[:2]
     else:
         height, width = embedding.original_size_hw
+        budget.take_masks(instance.field, masks, height * width, side)
     _check_prompts(instance, width, height, checkpoint.architecture.mask_input_size)
-    masks = len(instance.prompts) * (3 if instance.multimask_output else 1)
-    # How many automatic masks there will be nobody knows yet.
-    side = checkpoint.architecture.mask_input_size if instance.prompts else 0
-    budget.take_masks(instance.field, masks or 1, height * width, side)
     return Prepared(
         instance=instance, digest=digest, image=image, embedding=embedding, settings=settings
     )

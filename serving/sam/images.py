@@ -18,6 +18,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 # Pillow's own warning threshold; 8192 x 8192 passes, a decompression bomb does not.
 MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
+# Pillow keeps 4 bytes a pixel of RGB and copies them twice on the way to an array, so colours are
+# converted strip by strip.
+STRIP_PIXELS = 1 << 20
 _SUPPORTED = "supported are JPEG, PNG, WebP, TIFF and BMP"
 
 
@@ -121,37 +124,49 @@ def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Rgb
     with _open(data, name, max_pixels) as image:
         try:
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
         except Exception as error:
             raise ImageError(
                 f"{name}: the {image.format} file is damaged or cut off ({error}); "
                 "copy or export it again"
             ) from error
-        return _to_rgb(upright, name)
+        return _to_rgb(image, name)
 
 
 def _to_rgb(image: Image.Image, name: str) -> RgbImage:
+    width, height = image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // max(width, 1))
     if image.mode.startswith("I"):  # 16 bits a channel, or 32 that hold 16
-        values = np.asarray(image).astype(np.int64)
-        if values.size and (values.min() < 0 or values.max() > 65535):
+        samples = np.asarray(image)
+        if samples.size and (samples.min() < 0 or samples.max() > 65535):
             raise ImageError(
-                f"{name}: 32-bit integer samples from {values.min()} to {values.max()}; expected "
+                f"{name}: 32-bit integer samples from {samples.min()} to {samples.max()}; expected "
                 "at most 16 bits, 0 to 65535; convert it to 8 or 16 bits a channel"
             )
-        grey = (values // 257).astype(np.uint8)
-        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+        for top in range(0, height, rows):
+            rgb[top : top + rows] = (samples[top : top + rows] // 257)[:, :, None]
+        return rgb
     if image.mode == "F":
         raise ImageError(
             f"{name}: floating-point samples have no fixed range; "
             "convert it to 8 or 16 bits a channel"
         )
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, layer)
     try:
-        return np.ascontiguousarray(np.asarray(image.convert("RGB"), dtype=np.uint8))
+        for top in range(0, height, rows):
+            strip = image.crop((0, top, width, min(top + rows, height)))
+            rgb[top : top + rows] = np.asarray(_opaque(strip).convert("RGB"))
     except ValueError as error:
         raise ImageError(
             f"{name}: colour mode {image.mode} cannot be converted to RGB; {_SUPPORTED}"
         ) from error
+    return rgb
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The image on white, where it has transparency."""
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layer)
+    return image

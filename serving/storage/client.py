@@ -54,10 +54,13 @@ def bucket_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except GoogleAPICallError as error:
-        raise BucketError(f"{uri}: {error.message}", error.code) from error
+        raise BucketError(f"{uri}: {error.message}", _failure(error.code)) from error
     except InvalidResponse as error:
-        status = error.response.status_code
-        # A success that the client refuses lacks something, such as the object's checksum.
-        raise BucketError(f"{uri}: {error}", status if status >= 400 else None) from error
+        raise BucketError(f"{uri}: {error}", _failure(error.response.status_code)) from error
     except (RetryError, GoogleAuthError, RequestException, DataCorruption) as error:
         raise BucketError(f"{uri}: {error}") from error
+
+
+def _failure(status: int | None) -> int | None:
+    """The status of a failure; a success that the client refuses lacks something, as a checksum."""
+    return status if status is not None and status >= 400 else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
+from google.api_core.exceptions import from_http_status
 from google.cloud.storage.exceptions import InvalidResponse
 
 from serving.errors import RequestError, Unavailable
@@ -21,12 +22,22 @@ def test_an_object_that_the_client_sends_in_parts_is_written(bucket: Callable[[s
     assert read_object(bucket("out/large.json"), 20_000_000, "instances[0]") == content
 
 
-def test_a_success_without_checksum_is_not_called_an_answer_of_200() -> None:
-    """The client refuses it; the object may lie there, so asking again is right."""
+def _answered_200(by_api: bool) -> Exception:
+    """What the client raises where the answer to an upload has no checksum."""
     response = requests.Response()
     response.status_code = 200
+    message = "Response metadata had no ``crc32c`` value"
+    error: Exception = InvalidResponse(response, message)
+    if by_api:
+        error = from_http_status(200, message)
+    return error
+
+
+@pytest.mark.parametrize("by_api", [True, False], ids=["upload", "download"])
+def test_a_success_without_checksum_is_not_called_an_answer_of_200(by_api: bool) -> None:
+    """The client refuses it; the object may lie there, so asking again is right."""
     with pytest.raises(BucketError) as raised, bucket_errors("gs://b/a"):
-        raise InvalidResponse(response, "Response metadata had no ``crc32c`` value")
+        raise _answered_200(by_api)
     assert raised.value.status is None
     with (
         pytest.raises(Unavailable, match="no answer that can be used"),

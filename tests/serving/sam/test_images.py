@@ -156,3 +156,44 @@ def test_decode_image_any_damage_is_an_image_error(data: st.DataObject) -> None:
         assert decode_image(bytes(cut), "x", max_pixels=1_000_000).ndim == 3
     except ImageError as error:
         assert str(error).startswith("x: ")
+
+
+MODES = {
+    "RGB": "PNG", "L": "PNG", "P": "PNG", "1": "PNG", "RGBA": "PNG", "LA": "PNG", "CMYK": "TIFF",
+    "I;16": "PNG", "I": "TIFF", "YCbCr": "TIFF",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_decode_image_in_strips_is_the_image_as_a_whole(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The strips save memory, whatever the mode, and change no pixel."""
+    image = RAMP.convert("I").point(lambda value: value * 257) if mode == "I" else RAMP
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(RAMP.convert("L")).astype(np.uint16) * 257)
+    elif mode != "I":
+        image = RAMP.convert(mode)
+    data = encoded(image, MODES[mode])
+    whole = decode_image(data, "x")
+    monkeypatch.setattr("serving.sam.images.STRIP_PIXELS", 3 * RAMP.width + 1)
+    assert np.array_equal(decode_image(data, "x"), whole)
+    assert whole.shape == (RAMP.height, RAMP.width, 3) and whole.flags.c_contiguous
+
+
+def test_decode_image_takes_little_more_memory_than_its_pixels() -> None:
+    """Beside the result, 3 bytes a pixel, there is the file's own bitmap, 1 byte here."""
+    import subprocess
+    import sys
+
+    code = (
+        "import io, resource\nfrom PIL import Image\n"
+        "from serving.sam.images import decode_image\n"
+        "packed = io.BytesIO(); Image.new('P', (6000, 6000)).save(packed, 'PNG')\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "decode_image(packed.getvalue(), 'x')\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(done.stdout) * unit < 36_000_000 * 5
