@@ -63,7 +63,7 @@ SECONDS = {
     "tests/scripts/experiment": 20,
     "tests/scripts/rehearsal/google_provider/test_strictness.py": 20,
     "tests/scripts/rehearsal/vertex_ai": 30,
-    "tests/scripts/releases/test_release.py": 110,
+    "tests/scripts/releases/test_release.py": 70,
     "tests/serving/sam/test_limits.py": 25,
     "tests/serving/sam/test_parity.py": 40,
     "tests/serving/test_bad_requests.py": 25,

@@ -194,6 +194,15 @@ def quota_exceeded(error: Exception | str) -> bool:
     return "quota" in text and "exceed" in text
 
 
+def allocation_used_up(error: Exception | str) -> bool:
+    """Whether something that the project holds, such as a GPU, has no quota left.
+
+    A quota of calls per minute is free again a moment later; this one only when somebody frees it.
+    Google's text: GoogleCloudPlatform/vertex-ai-samples, issues 700 and 3479.
+    """
+    return "exceed quota limits" in str(error).lower()
+
+
 def agents_are_provisioned(error: Exception | str) -> bool:
     """Whether the project's service agents are being made, which a first call starts."""
     text = str(error).lower()

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from scripts.cloud.credentials import find_credentials
-from scripts.cloud.google_errors import agents_are_provisioned, explain_google_error, quota_exceeded
+from scripts.cloud.google_errors import (
+    agents_are_provisioned,
+    allocation_used_up,
+    explain_google_error,
+)
 from scripts.terminal.errors import OperatorError
 
 REHEARSAL = "SAM_REHEARSAL_VERTEX"
 RETRY_SECONDS = 120.0  # of patience with one call
 CALL_SECONDS = 120.0  # for one call; an operation that a call starts may take longer
 FIRST_PAUSE_SECONDS = 0.5
-__all__ = ["quota_exceeded"]
 T = TypeVar("T")
 
 
@@ -124,6 +127,8 @@ def is_transient(error: Exception) -> bool:
 
     if isinstance(error, exceptions.FailedPrecondition):
         return agents_are_provisioned(error)
+    if isinstance(error, exceptions.TooManyRequests) and allocation_used_up(error):
+        return False
     if isinstance(error, RefreshError):  # revoked credentials stay revoked
         return bool(error.retryable) or isinstance(error.__cause__, TransportError)
     kinds = (

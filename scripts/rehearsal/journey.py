@@ -170,6 +170,9 @@ class Journey:
 
     def _destroy(self) -> None:
         with self._steps.step("destroy everything"):
+            # As from another shell, which knows neither image nor checkpoint.
+            for name in ("SAM_IMAGE", "SAM_CHECKPOINT"):
+                self._settings.pop(name, None)
             cdktf(self._cloud, "destroy", *STACKS, *FLAGS, settings=self._settings)
         with self._steps.step("prove that nothing is left") as notes:
             left = remains(self._cloud)

@@ -26,6 +26,7 @@ def refresh_without_connection() -> Exception:
 
 TRANSIENT = [
     exceptions.TooManyRequests("429"),
+    exceptions.ResourceExhausted("Quota exceeded for requests per minute per region"),
     exceptions.InternalServerError("500"),
     exceptions.BadGateway("502"),
     exceptions.ServiceUnavailable("503"),
@@ -48,6 +49,7 @@ FINAL = [
     exceptions.Forbidden("403"),
     exceptions.NotFound("404"),
     exceptions.Conflict("409"),
+    exceptions.ResourceExhausted("The following quota metrics exceed quota limits: gpus"),
     RefreshError("invalid_grant"),
     ValueError("not of the network"),
 ]

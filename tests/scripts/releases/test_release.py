@@ -34,7 +34,7 @@ def release(vertex: Vertex, shell: None) -> Iterator[Release]:
         return Releases(dataclasses.replace(request, **changes), lambda _line: None)
 
     yield make
-    make().teardown()
+    make(image="", checkpoint="").teardown()  # as from a shell that knows neither
 
 
 B = {"checkpoint": "gs://p1-bucket/sam-checkpoint/b"}
