@@ -2,13 +2,15 @@
 
 A run claims its output. On this machine the claim is a file lock, which ends with its process. A
 bucket has no locks, but creates an object only if told that there is none (generation 0): whoever
-created ``.run.lock`` owns the claim until the time that stands in it. The owner writes a later time
+created ``.run.lock`` owns the claim for as many seconds as stand in it. The owner writes it anew
 now and then, and removes the object at its end. When a run has died, another takes over its claim
-as soon as that time is over.
+as soon as those seconds are over. They count by the clock of Cloud Storage, which stamps every
+object and is asked what time it is: the clocks of two machines are never compared.
 
 All of a run's processes may renew its claim; the first that finds it a quarter spent does so, since
-Cloud Storage takes one write a second of one object. Nobody writes or removes a claim but the
-generation that he has read, and a claim that cannot be read is never taken for none.
+Cloud Storage takes one write a second of one object (its page "Quotas and limits", "Maximum rate of
+writes to the same object name"). Nobody writes or removes a claim but the generation that he has
+read, and a claim that cannot be read is never taken for none.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import secrets
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -47,15 +49,19 @@ class Claim:
 
     Attributes:
         run: the run that owns it.
-        until: when it ends unless the run renews it, seconds since 1970.
+        seconds: how long after its last write it ends.
     """
 
     run: str
-    until: float
+    seconds: float
 
     def to_json(self) -> bytes:
-        """The content of the claim's object."""
-        return json.dumps({"run": self.run, "until": round(self.until, 3)}).encode()
+        """The content of the claim's object, no two times the same.
+
+        Whoever lost the answer to a write knows by the content whether it was carried out.
+        """
+        content = {"run": self.run, "seconds": self.seconds, "write": secrets.token_hex(6)}
+        return json.dumps(content).encode()
 
 
 def read_claim(output: Folder) -> Claim | None:
@@ -64,28 +70,52 @@ def read_claim(output: Folder) -> Claim | None:
     Raises:
         StorageError: the claim cannot be read, so nobody knows whose it is.
     """
-    return _read_with_generation(output)[1]
+    return _look(output).claim
 
 
-def _read_with_generation(output: Folder) -> tuple[int, Claim | None]:
-    """The claim on an output and the generation of its object; 0 where there is no object."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Look:
+    """The claim on an output as it was read.
+
+    Attributes:
+        claim: ``None`` where there is no object, or one that is no claim.
+        generation: of its object; 0 where there is none.
+        written: when, by the storage's clock.
+    """
+
+    claim: Claim | None = None
+    generation: int = 0
+    written: float = 0.0
+
+    def seconds_left(self, output: Folder) -> float:
+        """How long the claim lasts unless its run renews it; asks the storage for the time."""
+        seconds = self.claim.seconds if self.claim is not None else 0.0
+        return self.written + seconds - output.clock()
+
+
+def _look(output: Folder) -> _Look:
     if output.is_local:  # a file lock guards it, see claimed()
-        return 0, None
+        return _Look()
     # The generation first: who replaces it fails if anybody writes after this look.
     stored = output.stat(LOCK)
     if stored is None:
-        return 0, None
+        return _Look()
     try:
         text = output.read_bytes(LOCK)
     except BucketError as error:
         if error.status != _NOT_FOUND:
             raise
-        return 0, None  # its owner has just removed it
+        return _Look()  # its owner has just removed it
+    return _Look(_parse(text), stored.generation, stored.updated)
+
+
+def _parse(text: bytes) -> Claim | None:
     try:
         content = json.loads(text)
-        return stored.generation, Claim(str(content["run"]), float(content["until"]))
-    except (ValueError, KeyError, TypeError):
-        return stored.generation, None
+        # Before 0.8.0 a claim named the time of its end, by the clock of whoever wrote it.
+        return Claim(str(content["run"]), float(content.get("seconds", JOB_SECONDS)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def acquire_claim(output: Folder, run: str, seconds: float) -> None:
@@ -97,17 +127,18 @@ def acquire_claim(output: Folder, run: str, seconds: float) -> None:
     """
     if output.is_local:
         return
-    claim = Claim(run, time.time() + seconds)
+    claim = Claim(run, seconds)
     if output.create(LOCK, claim.to_json()):
         return
-    generation, current = _read_with_generation(output)
-    if current is not None and current.run != run and current.until > time.time():
-        left = current.until - time.time()
-        raise RunError(
-            f"{output.uri}: another run is writing here ({current.run}); wait for it or choose "
-            f"another output. If it is dead, its claim ends in {left:.0f} s"
-        )
-    if not output.create(LOCK, claim.to_json(), replacing=generation):
+    look = _look(output)
+    if look.claim is not None and look.claim.run != run:
+        left = look.seconds_left(output)
+        if left > 0:
+            raise RunError(
+                f"{output.uri}: another run is writing here ({look.claim.run}); wait for it or "
+                f"choose another output. If it is dead, its claim ends in {left:.0f} s"
+            )
+    if not output.create(LOCK, claim.to_json(), replacing=look.generation):
         raise RunError(f"{output.uri}: another run has just begun to write here")
 
 
@@ -121,17 +152,18 @@ def renew_claim(output: Folder, run: str, seconds: float) -> None:
     if output.is_local:
         return
     for _ in range(_MOST_TRIES):
-        generation, current = _read_with_generation(output)
-        if current is None:
+        look = _look(output)
+        if look.claim is None:
             raise ClaimLostError(
                 f"{output.uri}: this run's claim has gone; another run may have written here since"
             )
-        if current.run != run:
-            raise ClaimLostError(f"{output.uri}: another run has taken over here ({current.run})")
-        now = time.time()
-        if current.until - now > seconds * _FRESH:
+        if look.claim.run != run:
+            raise ClaimLostError(
+                f"{output.uri}: another run has taken over here ({look.claim.run})"
+            )
+        if look.seconds_left(output) > seconds * _FRESH:
             return
-        if output.create(LOCK, Claim(run, now + seconds).to_json(), replacing=generation):
+        if output.create(LOCK, Claim(run, seconds).to_json(), replacing=look.generation):
             return
     raise ClaimLostError(f"{output.uri}: other processes keep writing the claim")
 
@@ -142,9 +174,9 @@ def release_claim(output: Folder, run: str) -> None:
     Raises:
         StorageError: the claim cannot be read or removed.
     """
-    generation, current = _read_with_generation(output)
-    if current is not None and current.run == run:
-        output.delete(LOCK, generation=generation)
+    look = _look(output)
+    if look.claim is not None and look.claim.run == run:
+        output.delete(LOCK, generation=look.generation)
 
 
 @contextlib.contextmanager

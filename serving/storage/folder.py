@@ -28,6 +28,8 @@ class StoredFile:
         digest: as :meth:`Folder.digest`; empty where the storage does not keep it.
         crc32c: checksum of its content, base64; empty where the storage does not keep it.
         generation: a number that changes with every write of the file; 0 in a listing.
+        updated: when it was written, by the storage's own clock, in seconds since 1970; 0 in a
+            listing.
     """
 
     name: str
@@ -35,6 +37,7 @@ class StoredFile:
     digest: str = ""
     crc32c: str = ""
     generation: int = 0
+    updated: float = 0.0
 
 
 class Folder(abc.ABC):
@@ -148,6 +151,10 @@ class Folder(abc.ABC):
 
         Cloud Storage keeps no MD5 of an object that was composed of several.
         """
+
+    @abc.abstractmethod
+    def clock(self) -> float:
+        """The time by the clock that :attr:`StoredFile.updated` is read from."""
 
     @abc.abstractmethod
     def uri_of(self, name: str) -> str:

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -57,7 +58,7 @@ class LocalFolder(Folder):
             return None
         # Every write renames a new file into place, so time and inode differ from the last one's.
         generation = status.st_mtime_ns << 64 | status.st_ino
-        return StoredFile(name, status.st_size, generation=generation)
+        return StoredFile(name, status.st_size, generation=generation, updated=status.st_mtime)
 
     def read_bytes(self, name: str) -> bytes:
         with _local_errors(self._path(name)):
@@ -160,6 +161,9 @@ class LocalFolder(Folder):
     def digest(self, name: str) -> str:
         with _local_errors(self._path(name)):
             return md5_digest(self._path(name))
+
+    def clock(self) -> float:
+        return time.time()
 
     def uri_of(self, name: str) -> str:
         return str(self._path(name))

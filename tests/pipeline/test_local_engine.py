@@ -28,7 +28,7 @@ def test_run_that_loses_its_claim_ends_before_it_reports(
     def take_over() -> None:
         while not output.exists(PLANNED):
             time.sleep(0.05)
-        claim = Claim("other", time.time() + 600)
+        claim = Claim("other", 600)
         output.write_bytes(LOCK, claim.to_json(), "application/json")
 
     other = threading.Thread(target=take_over)
