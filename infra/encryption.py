@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cdktf import ITerraformDependable, TerraformResourceLifecycle
-from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.data_google_storage_project_service_account import (
     DataGoogleStorageProjectServiceAccount,
 )
@@ -12,15 +11,17 @@ from cdktf_cdktf_provider_google.kms_crypto_key_iam_member import KmsCryptoKeyIa
 from cdktf_cdktf_provider_google.kms_key_ring import KmsKeyRing
 from constructs import Construct
 
+from infra.service_agents import ServiceAgents
 from infra.settings import Settings
 
 ROTATION = "7776000s"  # 90 days
-# Workbench disks need both of the last two (Google's page "CMEK" for Workbench).
-AGENTS = {
-    "vertex": "gcp-sa-aiplatform",
-    "registry": "gcp-sa-artifactregistry",
-    "notebooks": "gcp-sa-notebooks",
-    "compute": "compute-system",
+# Workbench disks need both notebooks' and compute's agent (Google's page "CMEK" for Workbench).
+USERS = {
+    "vertex": "aiplatform",
+    "registry": "artifactregistry",
+    "notebooks": "notebooks",
+    "compute": "compute",
+    "storage": "storage",
 }
 
 
@@ -42,7 +43,7 @@ class Encryption(Construct):
         id_: str,
         *,
         settings: Settings,
-        project: DataGoogleProject,
+        agents: ServiceAgents,
         after: list[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
@@ -68,22 +69,18 @@ class Encryption(Construct):
                 if not settings.force_destroy
                 else None,
             ).id
+        # Reading Cloud Storage's agent makes it; the grants only wait for that.
         storage = DataGoogleStorageProjectServiceAccount(
             self, "storage-agent", project=settings.project_id, depends_on=after
         )
-        members = {
-            name: f"serviceAccount:service-{project.number}@{agent}.iam.gserviceaccount.com"
-            for name, agent in AGENTS.items()
-        }
-        members["storage"] = storage.member
         self.ready: list[ITerraformDependable] = [
             KmsCryptoKeyIamMember(
                 self,
                 f"{name}-uses-key",
                 crypto_key_id=self.key_id,
                 role="roles/cloudkms.cryptoKeyEncrypterDecrypter",
-                member=member,
-                depends_on=after,
+                member=agents.member(api),
+                depends_on=[*after, *agents.ready, storage],
             )
-            for name, member in members.items()
+            for name, api in USERS.items()
         ]

@@ -13,6 +13,7 @@ from cdktf_cdktf_provider_google.storage_bucket_iam_member import (
 from constructs import Construct
 
 from infra.registry import Registry
+from infra.service_agents import ServiceAgents
 from infra.settings import Settings, state_prefix
 from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, STARTUP, STATUS, Storage
 
@@ -57,6 +58,7 @@ class Identities(Construct):
         settings: Settings,
         storage: Storage,
         registry: Registry,
+        agents: ServiceAgents,
         after: list[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
@@ -79,7 +81,7 @@ class Identities(Construct):
             self._folder("workbench", STATUS, EDITOR),
         ]
         self._workbench(registry)
-        self._serving()
+        self._serving(agents)
         self._pipeline(registry)
         self._folder("checkpoints", CHECKPOINTS, EDITOR)
         self._plan()
@@ -144,11 +146,22 @@ class Identities(Construct):
                 member=f"user:{email}",
             )
 
-    def _serving(self) -> None:
+    def _serving(self, agents: ServiceAgents) -> None:
         self._project("serving", "roles/logging.logWriter")
         self._folder("serving", CHECKPOINTS, VIEWER)  # where AIP_STORAGE_URI is not a copy
         self._folder("serving", IMAGES, VIEWER)  # requests that name an image_uri
         self._folder("serving", PIPELINE, EDITOR)  # requests that name an output_uri
+        # "If you also plan to use the user-managed service account for predictions, then you must
+        # grant the Service Account Admin role" to Vertex AI's agent, on that account alone
+        # (Google's page "Use a custom service account", 2026).
+        ServiceAccountIamMember(
+            self,
+            "vertex-administers-serving",
+            service_account_id=self.accounts["serving"].name,
+            role="roles/iam.serviceAccountAdmin",
+            member=agents.member("aiplatform"),
+            depends_on=agents.ready,
+        )
 
     def _pipeline(self, registry: Registry) -> None:
         self._project("pipeline", "roles/aiplatform.user", "roles/logging.logWriter")

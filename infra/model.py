@@ -28,12 +28,10 @@ from cdktf_cdktf_provider_google.data_google_storage_bucket_objects import (
 from cdktf_cdktf_provider_google.vertex_ai_endpoint import VertexAiEndpoint
 from constructs import Construct
 
+from infra.operator_command import sam_vertex
 from infra.settings import Settings
 
 RECORDS = "serving"  # folder of the bucket in which releases record themselves
-# The command of the project's own environment, or else whichever is on PATH. A provisioner starts
-# in the stack's folder.
-_COMMAND = 'PATH="$PWD/../../../.venv/bin:$PATH" sam-vertex model'
 
 
 class Model(Construct):
@@ -65,7 +63,7 @@ class Model(Construct):
                 LocalExecProvisioner(
                     type="local-exec",
                     when="destroy",
-                    command=f"{_COMMAND} teardown",
+                    command=sam_vertex("model teardown"),
                     environment={"SAM_VERTEX_RELEASE": TerraformSelf.get_string("input.plan")},
                 )
             ],
@@ -131,7 +129,7 @@ class Model(Construct):
             provisioners=[
                 LocalExecProvisioner(
                     type="local-exec",
-                    command=f"{_COMMAND} release{in_place}",
+                    command=sam_vertex(f"model release{in_place}"),
                     environment={"SAM_VERTEX_RELEASE": text, "SAM_VERTEX_EPOCH": epoch},
                 )
             ],

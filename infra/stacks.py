@@ -14,6 +14,7 @@ from infra.model import Model
 from infra.monitoring import Channels, Monitoring
 from infra.network import Network
 from infra.registry import Registry
+from infra.service_agents import ServiceAgents
 from infra.services import Services
 from infra.settings import STACKS, Settings, state_file, state_prefix
 from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, Storage
@@ -58,11 +59,11 @@ class PlatformStack(_Stack):
         services = Services(self, "services", settings=settings)
         after: list[object] = [*services.enabled]
         ready = after
-        if settings.cmek or settings.budget:
-            project = DataGoogleProject(self, "project", project_id=settings.project_id)
+        project = DataGoogleProject(self, "project", project_id=settings.project_id)
+        agents = ServiceAgents(self, "agents", settings=settings, project=project, after=after)
         if settings.cmek:
             encryption = Encryption(
-                self, "encryption", settings=settings, project=project, after=after
+                self, "encryption", settings=settings, agents=agents, after=after
             )
             ready = [*after, *encryption.ready]
         key = settings.encryption_key
@@ -74,6 +75,7 @@ class PlatformStack(_Stack):
             settings=settings,
             storage=storage,
             registry=registry,
+            agents=agents,
             after=after,
         )
         network = Network(self, "network", settings=settings, after=after)

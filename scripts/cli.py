@@ -18,6 +18,7 @@ from scripts.commands import (
     images,
     model,
     pipeline,
+    platform,
     predict,
     rehearsal,
     rehearse,
@@ -65,6 +66,7 @@ app.add_typer(images.app, name="images")
 app.add_typer(image.app, name="image")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(platform.app, name="platform", hidden=True)
 app.add_typer(rehearsal.app, name="rehearsal")
 app.command("rehearse", epilog=rehearse.EXAMPLE)(rehearse.rehearse)
 

@@ -1,4 +1,4 @@
-"""Questions to the services of a project that have no client here: one GET, JSON, an end."""
+"""Calls of a project's services that have no client here: JSON, and an end."""
 
 from __future__ import annotations
 
@@ -27,9 +27,15 @@ def can_be_asked() -> bool:
 
 
 def fetch(host: str, path: str, project_id: str) -> dict[str, Any]:
-    """Ask a service.
+    """Read something from a service; the arguments and errors are those of :func:`call`."""
+    return call("GET", host, path, project_id)
+
+
+def call(method: str, host: str, path: str, project_id: str) -> dict[str, Any]:
+    """Call a service. It may be called several times, so it must be something that can be repeated.
 
     Args:
+        method: GET, or POST without a body.
         host: such as ``compute.googleapis.com``.
         path: with a slash before it.
         project_id: the project that pays for a user's calls.
@@ -50,7 +56,9 @@ def fetch(host: str, path: str, project_id: str) -> dict[str, Any]:
         if payer:
             headers["X-Goog-User-Project"] = payer
     base = f"{address}/{host}" if address else f"https://{host}"
-    reply = patiently(lambda: requests.get(base + path, headers=headers, timeout=SECONDS))
+    reply = patiently(
+        lambda: requests.request(method, base + path, headers=headers, timeout=SECONDS)
+    )
     content: Any = None
     if reply.headers.get("Content-Type", "").startswith("application/json"):
         content = reply.json()

@@ -144,6 +144,14 @@ def test_key_added_later_replaces_what_it_encrypts_at_birth(deployment: Deploy) 
     }
 
 
+def test_one_more_api_takes_no_grant_away(deployment: Deploy) -> None:
+    """Not even for a moment: without the key's grants nobody reads or writes the bucket."""
+    made = deployment(cmek=True)
+    made.apply(PLATFORM)
+    made.synthesize(budget=300, billing_account="012345-6789AB-CDEF01")
+    assert {tuple(actions) for actions in made.changes().values()} == {("create",)}
+
+
 def test_drift_is_reported(deployment: Deploy) -> None:
     """What somebody deleted is planned anew, what somebody edited is planned back."""
     made = deployment()

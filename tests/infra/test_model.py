@@ -126,7 +126,8 @@ def test_a_replaced_endpoint_is_emptied_first_and_filled_again(
     notes = tmp_path / "notes"
     program = tmp_path / "bin" / "sam-vertex"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$2 $SAM_VERTEX_RELEASE" >> {notes}\n')
+    note = f'echo "$2 $SAM_VERTEX_RELEASE" >> {notes}'
+    program.write_text(f'#!/bin/sh\n[ "$1" != model ] || {note}\n')
     program.chmod(0o755)
     made.environment["PATH"] = f"{program.parent}:{made.environment['PATH']}"
     made.apply(PLATFORM)

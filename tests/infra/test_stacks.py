@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infra.service_agents import AGENTS
+from infra.stacks import PLATFORM
 from scripts.cloud.deployment import Deployment
-from tests.infra.deployment import STACKS, document, synthesize
+from tests.infra.deployment import STACKS, document, plain, synthesize
 
 
 def test_outputs_are_what_the_scripts_read(tmp_path: Path) -> None:
@@ -15,3 +17,21 @@ def test_outputs_are_what_the_scripts_read(tmp_path: Path) -> None:
     for stack in STACKS:
         for output in document(stacks, stack)["output"].values():
             assert not output.get("sensitive")
+
+
+def test_agents_are_made_before_they_are_granted_anything(tmp_path: Path) -> None:
+    """Google refuses a grant to an agent that does not exist yet."""
+    resources = document(synthesize(tmp_path, cmek=True), PLATFORM)["resource"]
+    made = {plain(name) for name in resources["terraform_data"]}
+    assert made == {f"agents_{api}" for api in AGENTS if api != "storage"}
+    grants = {
+        plain(name): grant
+        for kind, entries in resources.items()
+        if kind.endswith("_iam_member")
+        for name, grant in entries.items()
+        if ":service-" in grant["member"]
+    }
+    assert "identities_vertex-administers-serving" in grants
+    for name, grant in grants.items():
+        after = {plain(address) for address in grant["depends_on"]}
+        assert {f"terraform_data.{agent}" for agent in made} <= after, name

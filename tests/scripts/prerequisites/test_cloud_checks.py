@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,64 +9,44 @@ import pytest
 
 from scripts.prerequisites.cloud_checks import APIS, QUOTAS, cloud_findings, quota_value
 from scripts.prerequisites.findings import Finding
+from tests.stand_ins.answers import Answers, answering
 
 PROJECT = "my-project"
 
 
-class Services:
-    """Answers of a project's services by path; what is not there is 404."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, Any]] = {}
-
-    def set(self, path: str, content: Any, status: int = 200) -> None:
-        self.answers[path] = (status, content)
-
-    def quota(self, index: int, value: int, region: str = "us-west1") -> None:
-        quota = QUOTAS[index]
-        entry: dict[str, Any] = {"details": {"value": str(value)}}
-        if quota.regional:
-            entry["dimensions"] = {"region": region}
-        path = f"/v1/projects/{PROJECT}/locations/global/services/{quota.service}/quotaInfos/"
-        self.set(f"/cloudquotas.googleapis.com{path}{quota.quota_id}", {"dimensionsInfos": [entry]})
+def set_quota(services: Answers, index: int, value: int, region: str = "us-west1") -> None:
+    quota = QUOTAS[index]
+    entry: dict[str, Any] = {"details": {"value": str(value)}}
+    if quota.regional:
+        entry["dimensions"] = {"region": region}
+    path = f"/v1/projects/{PROJECT}/locations/global/services/{quota.service}/quotaInfos/"
+    answer = {"dimensionsInfos": [entry]}
+    services.set(f"/cloudquotas.googleapis.com{path}{quota.quota_id}", answer)
 
 
 @pytest.fixture
-def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     """A project in which all is in order."""
-    known = Services()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            missing = (404, {"error": {"code": 404, "message": "not found"}})
-            status, content = known.answers.get(self.path.partition("?")[0], missing)
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_arguments: Any) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("SAM_REHEARSAL_APIS", f"http://127.0.0.1:{server.server_address[1]}")
-    known.set(f"/cloudresourcemanager.googleapis.com/v3/projects/{PROJECT}", {"state": "ACTIVE"})
-    known.set(
-        f"/cloudbilling.googleapis.com/v1/projects/{PROJECT}/billingInfo", {"billingEnabled": True}
-    )
-    enabled = [{"name": f"projects/42/services/{name}.googleapis.com"} for name in APIS]
-    known.set(f"/serviceusage.googleapis.com/v1/projects/{PROJECT}/services", {"services": enabled})
-    for index in range(len(QUOTAS)):
-        known.quota(index, 1)
-    known.set(
-        f"/notebooks.googleapis.com/v2/projects/{PROJECT}/locations/us-west1-b/instances/w",
-        {"state": "ACTIVE"},
-    )
-    yield known
-    server.shutdown()
-    server.server_close()
+    with answering() as known:
+        monkeypatch.setenv("SAM_REHEARSAL_APIS", known.address)
+        known.set(
+            f"/cloudresourcemanager.googleapis.com/v3/projects/{PROJECT}", {"state": "ACTIVE"}
+        )
+        known.set(
+            f"/cloudbilling.googleapis.com/v1/projects/{PROJECT}/billingInfo",
+            {"billingEnabled": True},
+        )
+        enabled = [{"name": f"projects/42/services/{name}.googleapis.com"} for name in APIS]
+        known.set(
+            f"/serviceusage.googleapis.com/v1/projects/{PROJECT}/services", {"services": enabled}
+        )
+        for index in range(len(QUOTAS)):
+            set_quota(known, index, 1)
+        known.set(
+            f"/notebooks.googleapis.com/v2/projects/{PROJECT}/locations/us-west1-b/instances/w",
+            {"state": "ACTIVE"},
+        )
+        yield known
 
 
 def found() -> dict[str, Finding]:
@@ -77,15 +54,15 @@ def found() -> dict[str, Finding]:
     return {finding.check: finding for finding in listed}
 
 
-def test_project_in_order(services: Services) -> None:
+def test_project_in_order(services: Answers) -> None:
     findings = found()
     assert {finding.status for finding in findings.values()} == {"ok"}
     assert {"project", "billing", "APIs", "workbench", *(q.title for q in QUOTAS)} == set(findings)
 
 
-def test_quota_that_is_too_small_names_current_needed_and_the_line(services: Services) -> None:
-    services.quota(1, 0)
-    services.quota(3, 0)
+def test_quota_that_is_too_small_names_current_needed_and_the_line(services: Answers) -> None:
+    set_quota(services, 1, 0)
+    set_quota(services, 3, 0)
     findings = found()
     training = findings["quota training"]
     assert training.status == "wrong"
@@ -99,7 +76,7 @@ def test_quota_that_is_too_small_names_current_needed_and_the_line(services: Ser
     assert "--dimensions" not in findings["quota all regions"].hint
 
 
-def test_every_other_fault_has_its_own_words(services: Services) -> None:
+def test_every_other_fault_has_its_own_words(services: Answers) -> None:
     services.set(f"/cloudbilling.googleapis.com/v1/projects/{PROJECT}/billingInfo", {})
     services.set(f"/serviceusage.googleapis.com/v1/projects/{PROJECT}/services", {})
     denied = {"error": {"code": 403, "message": "Permission 'resourcemanager.projects.get' denied"}}
