@@ -27,14 +27,13 @@ from typing import ClassVar
 from filelock import FileLock, Timeout
 
 from pipeline.run.parameters import RunError
-from serving.storage import BucketError, Folder, StorageError
+from serving.storage import Folder, StorageError
 
 LOCK = ".run.lock"
 PROCESS_SECONDS = 120.0  # a live process renews its claim
 JOB_SECONDS = 3600.0  # steps of a job may wait for their machines
 _FRESH = 0.75  # a claim with more of its time left than this needs no renewal
 _MOST_TRIES = 3  # against other processes of the same run
-_NOT_FOUND = 404
 
 
 class ClaimLostError(RunError):
@@ -102,8 +101,8 @@ def _look(output: Folder) -> _Look:
         return _Look()
     try:
         text = output.read_bytes(LOCK)
-    except BucketError as error:
-        if error.status != _NOT_FOUND:
+    except StorageError as error:
+        if not error.missing:
             raise
         return _Look()  # its owner has just removed it
     return _Look(_parse(text), stored.generation, stored.updated)

@@ -12,7 +12,7 @@ import orjson
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.output_layout import masks_name
-from serving.storage import Folder
+from serving.storage import Folder, StorageError
 
 _JSON = "application/json"
 STAGES = ("read", "decode", "segment", "draw", "write")
@@ -130,11 +130,12 @@ def finished(folder: Folder, planned: Sequence[PlannedImage]) -> set[str]:
 
 def read_done(folder: Folder, image: str, expected: str) -> dict[str, Any] | None:
     """An image's finished masks, or ``None`` where there are none with that fingerprint."""
-    name = masks_name(image)
-    if not folder.exists(name):
-        return None
     try:
-        content = orjson.loads(folder.read_bytes(name))
+        content = orjson.loads(folder.read_bytes(masks_name(image)))
+    except StorageError as error:
+        if not error.missing:
+            raise
+        return None
     except ValueError:  # written by something else: compute it again
         return None
     if not isinstance(content, dict) or content.get("fingerprint") != expected:

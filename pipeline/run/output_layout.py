@@ -6,6 +6,7 @@ from serving.storage import WORK
 
 PLAN = f"{WORK}/plan.json"
 PLANNED = f"{WORK}/planned.json"  # the last file of the plan, so it says that the plan is complete
+PROGRESS = f"{WORK}/progress"
 ERROR = f"{WORK}/error.json"
 LOG = f"{WORK}/log.txt"  # what Kubeflow and the steps of a local run print
 MANIFEST = "manifest.jsonl"
@@ -64,5 +65,5 @@ def shard_note_name(shard: str) -> str:
 
 
 def shard_progress_name(shard: str) -> str:
-    """The file in which a running shard says how far it is."""
-    return f"{WORK}/{shard}.progress.json"
+    """The file in which a running shard says how far it is; alone with its like in a folder."""
+    return f"{PROGRESS}/{shard}.json"

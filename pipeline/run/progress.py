@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 
-from pipeline.run.manifest import ManifestRow, read_json, write_json
-from pipeline.run.output_layout import PLANNED, shard_name, shard_progress_name
+from pipeline.run.manifest import ManifestRow, read_json
+from pipeline.run.output_layout import PLANNED, PROGRESS, shard_progress_name
 from serving.storage import Folder
 
 
@@ -27,7 +28,7 @@ class ShardProgress:
 
     def write(self) -> None:
         """Write the counts now."""
-        write_json(self._output, self._name, self._counts)
+        self._output.write_short_text(self._name, json.dumps(self._counts))
         self._written = time.monotonic()
 
 
@@ -48,22 +49,29 @@ class RunProgress:
     masks: int = 0
 
 
-def read_progress(output: Folder, shards: int) -> RunProgress:
-    """Read how far a run is.
+class ProgressReader:
+    """Reads how far a run is, with one request to a bucket however many shards there are.
 
     Args:
         output: the run's output.
-        shards: how many shards the run has at most.
-
-    Raises:
-        StorageError, ValueError, KeyError: a file cannot be read.
     """
-    if not output.exists(PLANNED):
-        return RunProgress(total=None)
-    counts = {"done": 0, "failed": 0, "masks": 0}
-    for number in range(shards):
-        name = shard_progress_name(shard_name(number))
-        if output.exists(name):
-            for key, value in read_json(output, name).items():
+
+    def __init__(self, output: Folder) -> None:
+        self._output = output
+        self._total: int | None = None
+
+    def read(self) -> RunProgress:
+        """Read it now.
+
+        Raises:
+            StorageError, ValueError, KeyError: a file cannot be read.
+        """
+        if self._total is None:
+            if not self._output.exists(PLANNED):
+                return RunProgress(total=None)
+            self._total = int(read_json(self._output, PLANNED)["todo"])
+        counts = {"done": 0, "failed": 0, "masks": 0}
+        for text in self._output.short_texts(PROGRESS).values():
+            for key, value in json.loads(text).items():
                 counts[key] += value
-    return RunProgress(total=read_json(output, PLANNED)["todo"], **counts)
+        return RunProgress(total=self._total, **counts)

@@ -40,11 +40,14 @@ class RestartPolicy:
         skip: images that it must not try again, each with the reason.
         run_alone: how many images it computes one by one before it works on several at once.
         restarts: how many processes of this shard have died.
+        first: whether no process of this run has taken up the shard before, so that nothing of it
+            can be done that the plan did not know.
     """
 
     skip: dict[str, str] = dataclasses.field(default_factory=dict)
     run_alone: int = 0
     restarts: int = 0
+    first: bool = False
 
 
 class InHand:

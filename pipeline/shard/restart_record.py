@@ -37,6 +37,7 @@ class RestartRecord:
         deaths: for each image, how many processes it ended while it was in hand alone.
         skip: images that were set aside, each with the reason.
         running: whether a process was started whose end nobody has recorded.
+        lives: how many processes were started.
     """
 
     run: str
@@ -45,13 +46,24 @@ class RestartRecord:
     deaths: dict[str, int] = dataclasses.field(default_factory=dict)
     skip: dict[str, str] = dataclasses.field(default_factory=dict)
     running: bool = False
+    lives: int = 0
 
     def policy(self) -> RestartPolicy:
         """How the next process takes up the images."""
         alone = _ALONE_AFTER_A_DEATH if self.in_a_row else 0
         if self.restarts > _DEATHS_BEFORE_ALL_ALONE:
             alone = _ALL
-        return RestartPolicy(skip=dict(self.skip), run_alone=alone, restarts=self.restarts)
+        return RestartPolicy(
+            skip=dict(self.skip),
+            run_alone=alone,
+            restarts=self.restarts,
+            first=self.lives <= 1,
+        )
+
+    def begins(self) -> None:
+        """Record that a process is about to start."""
+        self.running = True
+        self.lives += 1
 
     def died(self, note: LastNote, cause: str) -> None:
         """Record the end of a process.
@@ -84,7 +96,7 @@ class RestartRecord:
 
 
 def stored_record(output: Folder, shard: str, run: str) -> RestartRecord:
-    """Return what an earlier process of this run left; a new record where there is none.
+    """Return what an earlier process of this run left; a new record where that tells nothing.
 
     Raises:
         StorageError: the output cannot be read.
@@ -98,5 +110,5 @@ def stored_record(output: Folder, shard: str, run: str) -> RestartRecord:
     except StorageError:
         raise
     except (ValueError, TypeError):  # cut off, or another version's
-        return RestartRecord(run=run)
+        return RestartRecord(run=run, lives=1)  # somebody has been here
     return record if record.run == run else RestartRecord(run=run)

@@ -20,7 +20,6 @@ from pipeline.run.guarded_output import open_output
 from pipeline.run.manifest import (
     ManifestRow,
     PlannedImage,
-    finished,
     read_done,
     read_plan,
     write_json,
@@ -82,15 +81,8 @@ def segment_images(
     segmentation = _ShardSegmentation(parameters, shard, policy or RestartPolicy(), note_path)
     output = segmentation.output
     images = list(read_plan(output, shard_plan_name(shard)))
-    done = finished(output, images)
-    for image in images:
-        content = read_done(output, image.name, image.fingerprint) if image.name in done else None
-        if content is not None:  # a retried shard meets what its first try finished
-            segmentation.rows.append(done_row(image, content))
-            segmentation.progress.add(segmentation.rows[-1])
-        else:
-            done.discard(image.name)
-    segmentation.run([image for image in images if image.name not in done])
+    left = images if segmentation.policy.first else segmentation.without_finished(images)
+    segmentation.run(left)
     rows = "".join(row.to_line() for row in sorted(segmentation.rows, key=lambda row: row.image))
     output.write_bytes(shard_rows_name(shard), rows.encode(), "application/jsonl")
     write_json(output, shard_summary_name(shard), segmentation.figures.to_json())
@@ -127,6 +119,26 @@ class _ShardSegmentation:
         """Whoever looks at the output must not take an older image's masks for this one's."""
         self.output.delete(masks_name(image.name))
         remove_pictures(self.output, image)
+
+    def without_finished(self, images: Sequence[PlannedImage]) -> list[PlannedImage]:
+        """The images that earlier processes of the shard have not finished; counts the others.
+
+        It asks for each of them, and lists nothing: an output may hold the masks of 1000 shards.
+        """
+
+        def earlier_row(image: PlannedImage) -> ManifestRow | None:
+            content = read_done(self.output, image.name, image.fingerprint)
+            return None if content is None else done_row(image, content)
+
+        left = []
+        rows = ordered_map(earlier_row, images, self.output.readers)
+        for image, row in zip(images, rows, strict=True):
+            if row is None:
+                left.append(image)
+            else:
+                self.rows.append(row)
+                self.progress.add(row)
+        return left
 
     def run(self, images: Sequence[PlannedImage]) -> None:
         if not images:

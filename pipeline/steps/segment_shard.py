@@ -89,7 +89,7 @@ def watch_shard(
         _died(record, shard, read_stored_note(output, shard), "the end of its container")
     while True:
         output.delete(shard_note_name(shard))
-        record.running = True
+        record.begins()
         record.store(output, shard)
         end = run_worker(record.policy())
         record.running = False

@@ -39,7 +39,7 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
     with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
         try:
             with meter("segmenting") as bar:
-                run_meter = RunMeter(output, parameters.shards, bar)
+                run_meter = RunMeter(output, bar)
                 with repeating(run_meter.show, output.progress_seconds):
                     summary = run_locally(parameters, log if show_log else None)
         except StepError as error:

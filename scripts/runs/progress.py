@@ -17,13 +17,14 @@ class RunMeter:
 
     Args:
         output: the run's folder.
-        shards: how many there may be at most.
         meter: the meter that is moved.
         usd_an_hour: what all machines together cost while they run; 0 for nothing.
     """
 
-    def __init__(self, output: Folder, shards: int, meter: Meter, usd_an_hour: float = 0.0) -> None:
-        self._output, self._shards, self._meter = output, shards, meter
+    def __init__(self, output: Folder, meter: Meter, usd_an_hour: float = 0.0) -> None:
+        from pipeline.run.progress import ProgressReader
+
+        self._reader, self._meter = ProgressReader(output), meter
         self._usd_an_hour = usd_an_hour
         self._pace = Pace()
         self._shown: tuple[int, str] | None = None
@@ -35,11 +36,10 @@ class RunMeter:
             phase: what the run does now, shown beside the figures.
             usd_spent: what the run has cost until now.
         """
-        from pipeline.run.progress import read_progress
         from serving.storage import StorageError
 
         try:
-            progress = read_progress(self._output, self._shards)
+            progress = self._reader.read()
         except (StorageError, ValueError, KeyError):
             return
         if not progress.total:

@@ -22,6 +22,7 @@ from serving.storage.folder import SCHEME, WORK, Folder, ProgressCallback, Store
 from serving.storage.patience import Patience
 
 CHUNK_BYTES = 8 << 20  # the client sends each chunk again when a connection breaks
+_SHORT_TEXT = "sam-text"  # of an object's custom metadata
 _LISTED_FIELDS = "items(name,size,md5Hash,crc32c),nextPageToken"
 
 
@@ -129,6 +130,25 @@ class BucketFolder(Folder):
         with self._writing(name):
             blob = self._blob(name)
             blob.upload_from_string(content, content_type=content_type, **self._waiting)
+
+    def write_short_text(self, name: str, text: str) -> None:
+        with self._writing(name):
+            blob = self._blob(name)
+            blob.metadata = {_SHORT_TEXT: text}  # a listing hands it out, and not the content
+            blob.upload_from_string(text, content_type="text/plain; charset=utf-8", **self._waiting)
+
+    def short_texts(self, folder: str) -> dict[str, str]:
+        with bucket_errors(self.uri_of(folder)):
+            listed = self._bucket.list_blobs(
+                prefix=f"{self._object_name(folder)}/",
+                fields="items(name,metadata),nextPageToken",
+                **self._waiting,
+            )
+            return {
+                blob.name.removeprefix(self._prefix): blob.metadata[_SHORT_TEXT]
+                for blob in listed
+                if _SHORT_TEXT in (blob.metadata or {})
+            }
 
     def write_from(self, name: str, path: Path, content_type: str) -> None:
         with self._writing(name):

@@ -105,6 +105,14 @@ class Folder(abc.ABC):
         """Create or replace a file, all or nothing."""
 
     @abc.abstractmethod
+    def write_short_text(self, name: str, text: str) -> None:
+        """Create or replace a file of at most 2 kB that :meth:`short_texts` reads back."""
+
+    @abc.abstractmethod
+    def short_texts(self, folder: str) -> dict[str, str]:
+        """Read all short texts of a subfolder, by file name; of a bucket a thousand a request."""
+
+    @abc.abstractmethod
     def write_from(self, name: str, path: Path, content_type: str) -> None:
         """Move a finished local file into this folder, all or nothing."""
 

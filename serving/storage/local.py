@@ -18,6 +18,7 @@ from serving.storage.errors import StorageError
 from serving.storage.folder import WORK, Folder, ProgressCallback, StoredFile, safe_path
 
 _BINARY = "application/octet-stream"
+_TEXT = "text/plain; charset=utf-8"
 
 
 class LocalFolder(Folder):
@@ -99,6 +100,15 @@ class LocalFolder(Folder):
                 partial.unlink(missing_ok=True)
                 raise
         self.write_from(name, partial, content_type)
+
+    def write_short_text(self, name: str, text: str) -> None:
+        self.write_bytes(name, text.encode(), _TEXT)
+
+    def short_texts(self, folder: str) -> dict[str, str]:
+        texts = {}
+        for file in self.files(f"{folder}/"):
+            texts[file.name] = self.read_bytes(file.name).decode("utf-8", "replace")
+        return texts
 
     def write_from(self, name: str, path: Path, content_type: str) -> None:
         self.before_write()
@@ -196,4 +206,6 @@ def _local_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
+        failure = StorageError(f"{path}: {error.strerror or error}")
+        failure.missing = error.errno in _NO_SUCH_FILE
+        raise failure from error

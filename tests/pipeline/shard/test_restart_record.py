@@ -147,4 +147,7 @@ def test_record_of_another_run_or_a_torn_one_is_not_taken_over(tmp_path: Path) -
     assert stored_record(output, SHARD, "run-1").restarts == 3
     assert stored_record(output, SHARD, "run-2") == RestartRecord(run="run-2")
     output.write_bytes(shard_restarts_name(SHARD), b'{"run": "run-1", "rest', "application/json")
-    assert stored_record(output, SHARD, "run-1") == RestartRecord(run="run-1")
+    torn = stored_record(output, SHARD, "run-1")
+    assert torn == RestartRecord(run="run-1", lives=1)
+    torn.begins()
+    assert not torn.policy().first, "what an earlier process has finished must be looked for"

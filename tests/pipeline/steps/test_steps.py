@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 from pipeline.run.manifest import read_json
 from pipeline.run.parameters import RunParameters
-from pipeline.run.progress import read_progress
+from pipeline.run.progress import ProgressReader
 from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
@@ -42,7 +42,7 @@ def test_steps_leave_everything_the_design_names(run: RunParameters, tmp_path: P
     assert [row["image"] for row in rows] == ["a.png", "b.jpg", "more/c.webp"]
     assert {row["status"] for row in rows} == {"done"}
     assert {row["shard"] for row in rows} == {"shard-0000", "shard-0001"}
-    progress = read_progress(output, run.shards)
+    progress = ProgressReader(output).read()
     assert (progress.total, progress.done, progress.failed) == (3, 3, 0)
     assert progress.masks == summary.masks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def test_rejoined_run_shows_what_it_has_cost_since_its_machines_started(
     output = open_folder(str(tmp_path))
     write_json(output, output_layout.PLANNED, {"todo": 1000})
     progress = output_layout.shard_progress_name(output_layout.shard_name(0))
-    write_json(output, progress, {"done": 600, "failed": 0, "masks": 7})
+    output.write_short_text(progress, json.dumps({"done": 600, "failed": 0, "masks": 7}))
     forecast = {"usd_per_shard_hour": 0.5, "parallel": 4}
     parameters = RunParameters(
         inputs=("gs://b/images",), output=str(tmp_path), run_id="sam-1", shards=4, forecast=forecast
