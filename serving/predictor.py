@@ -26,7 +26,7 @@ from serving.preparation import prepare_instance
 from serving.request_budget import RequestBudget
 from serving.sam.embedding import Embedding
 from serving.sam.engine import Engine
-from serving.sam.errors import InputError
+from serving.sam.errors import InputError, NotFiniteError
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.settings import ServingSettings
 from serving.timing import WorkTimes, grid_points
@@ -173,6 +173,8 @@ class SegmentationPredictor(Predictor):
             return outcome
         except InputError as error:
             return RequestError(f"{item.instance.field}: {error}")
+        except NotFiniteError as error:
+            return Refusal(f"{item.instance.field}: {error}", 500)
         except RequestError as error:
             return error
 

@@ -140,9 +140,13 @@ VIT_TINY = SamArchitecture(
 )
 
 
-def _blocks(weights: Mapping[str, torch.Tensor], pattern: str) -> int:
-    numbers = [int(m.group(1)) for name in weights if (m := re.match(pattern, name))]
-    return max(numbers) + 1 if numbers else 0
+def _blocks(weights: Mapping[str, torch.Tensor], prefix: str) -> int:
+    """How many numbered blocks there are below a prefix: 0, 1, 2 and so on, without a gap."""
+    pattern = re.compile(re.escape(prefix) + r"\.(\d{1,4})\.")
+    numbers = {int(found.group(1)) for name in weights if (found := pattern.match(name))}
+    if not numbers or numbers != set(range(len(numbers))):
+        raise ValueError(f"blocks {prefix}.0, .1, ... without a gap")
+    return len(numbers)
 
 
 def infer_architecture(weights: Mapping[str, torch.Tensor]) -> SamArchitecture:
@@ -162,7 +166,7 @@ def infer_architecture(weights: Mapping[str, torch.Tensor]) -> SamArchitecture:
         patch = weights["image_encoder.patch_embed.proj.weight"]
         grid = weights["image_encoder.pos_embed"].shape[1]
         width, patch_size = patch.shape[0], patch.shape[-1]
-        depth = _blocks(weights, r"image_encoder\.blocks\.(\d+)\.")
+        depth = _blocks(weights, "image_encoder.blocks")
         rows, head_width = zip(
             *(weights[f"image_encoder.blocks.{i}.attn.rel_pos_h"].shape for i in range(depth)),
             strict=True,
@@ -178,7 +182,7 @@ def infer_architecture(weights: Mapping[str, torch.Tensor]) -> SamArchitecture:
             window_size=(local_rows[0] + 1) // 2 if local_rows else 0,
             global_blocks=tuple(i for i, count in enumerate(rows) if count == 2 * grid - 1),
             embedding_channels=channels,
-            decoder_depth=_blocks(weights, r"mask_decoder\.transformer\.layers\.(\d+)\."),
+            decoder_depth=_blocks(weights, "mask_decoder.transformer.layers"),
             decoder_heads=max(channels // 32, 1),
             decoder_mlp=weights["mask_decoder.transformer.layers.0.mlp.lin1.weight"].shape[0],
             mask_channels=weights["prompt_encoder.mask_downscaling.3.weight"].shape[0],

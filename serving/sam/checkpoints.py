@@ -1,19 +1,16 @@
 """How a checkpoint file becomes a network although nobody vouches for the file.
 
 A ``.pth`` file is a pickle: loading one can run code. So this module compares the digest of
-a known file before it opens it, and reads every file with ``weights_only=True``, which refuses
-anything but tensors (https://pytorch.org/docs/stable/generated/torch.load.html).
+a known file before it opens it; how every file is read: ``weights``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serving.sam.architectures import (
     PIXEL_MEAN,
@@ -24,6 +21,7 @@ from serving.sam.architectures import (
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.errors import CheckpointError
 from serving.sam.known_checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
+from serving.sam.weights import check_start, fitting_weights, read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +70,7 @@ def load_checkpoint(path: str | Path, entry: CheckpointEntry | None = None) -> L
 
     Raises:
         CheckpointError: missing, empty, truncated, an HTML page, another digest than published,
-            a pickle with code, not a state dict, not SAM, or of another architecture.
+            a pickle with code, not a state dict, not SAM, of another architecture, or not finite.
     """
     path = _file_of(path)
     entry = entry or find_entry(path.name)
@@ -84,7 +82,7 @@ def load_checkpoint(path: str | Path, entry: CheckpointEntry | None = None) -> L
             "the file is damaged or not what its name says: fetch it again, or rename your own "
             "fine-tuned weights"
         )
-    weights = _read_weights(path)
+    weights = read_weights(path)
     try:
         architecture = infer_architecture(weights)
     except CheckpointError as error:
@@ -117,7 +115,7 @@ def check_file(path: Path, entry: CheckpointEntry | None) -> None:
     """Refuse what is certainly no checkpoint, by its size and first bytes alone.
 
     Raises:
-        CheckpointError: missing, a folder, empty, an HTML page, or shorter than published.
+        CheckpointError: missing, a folder, empty, of another kind, or shorter than published.
     """
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint file")
@@ -126,13 +124,7 @@ def check_file(path: Path, entry: CheckpointEntry | None) -> None:
     size = path.stat().st_size
     if size == 0:
         raise CheckpointError(f"{path}: the checkpoint file is empty (0 bytes); fetch it again")
-    with path.open("rb") as file:
-        start = file.read(512).lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise CheckpointError(
-            f"{path}: an HTML or XML page, not a checkpoint; the download ended at an error page: "
-            "fetch it again"
-        )
+    check_start(path)
     if entry is not None and size < entry.size_bytes:
         raise CheckpointError(
             f"{path}: truncated: {entry.name} has {entry.size_bytes} bytes, this file {size}; "
@@ -140,49 +132,21 @@ def check_file(path: Path, entry: CheckpointEntry | None) -> None:
         )
 
 
-def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
-    import torch
-
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "weights only" in str(error).lower() or "Unsupported" in str(error):
-            raise CheckpointError(
-                f"{path}: the pickle holds more than tensors and could run code when loaded; "
-                "refused. Save the weights alone: torch.save(model.state_dict(), file)"
-            ) from error
-        raise CheckpointError(f"{path}: not a PyTorch file ({error})") from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path}: not a readable PyTorch file ({reason}); it may be truncated: fetch it again"
-        ) from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
-    ):
-        raise CheckpointError(
-            f"{path}: expected a state dict (parameter name to tensor), found "
-            f"{type(content).__name__}; save torch.save(model.state_dict(), file)"
-        )
-    return content
-
-
 def _fill(architecture: SamArchitecture, weights: Mapping[str, torch.Tensor], path: Path) -> Sam:
     import torch
 
-    # "meta" allocates nothing and draws nothing at random; the file's own tensors move in.
-    with torch.device("meta"):
-        sam = architecture.build()
     try:
-        sam.load_state_dict({k: v.float() for k, v in weights.items()}, assign=True)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())[:300]
+        # "meta" allocates nothing and draws nothing at random; the file's own tensors move in.
+        with torch.device("meta"):
+            sam = architecture.build()
+    except (AssertionError, ArithmeticError, RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: the weights do not fit the SAM network that their shapes imply: {detail}"
+            f"{path}: the shapes of the weights imply a network that cannot be built: {error}"
         ) from error
+    try:
+        sam.load_state_dict(fitting_weights(weights, sam.state_dict()), assign=True)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     sam.pixel_mean = torch.tensor(PIXEL_MEAN).view(-1, 1, 1)
     sam.pixel_std = torch.tensor(PIXEL_STD).view(-1, 1, 1)
     return sam.requires_grad_(False).eval()

@@ -191,15 +191,15 @@ class FastDecoder:
         return [updated for updated, _ in steps], torch.cat([gathered for _, gathered in steps])
 
     def bytes_per_prompt(self, image: PreparedImage) -> int:
-        """About how much memory a prompt of a batch needs, until its masks are upscaled.
+        """About how much memory a prompt of a batch needs, its masks included.
 
         The image tokens three times over (as they were, as they are, and their norm), their
-        products with 8 tokens of every head twice, and the upscaled image of 16 times as many
-        positions.
+        products with 8 tokens of every head twice; upscaled in float32, three times at 4 times as
+        many positions with a quarter of the channels, twice at 16 times as many with an eighth.
         """
         positions, channels = image.tokens.shape[1:]
         products = 2 * 8 * self._final.heads * positions
-        upscaled = 2 * 16 * positions * (channels // 8)
+        upscaled = 3 * positions * channels + 2 * 16 * positions * (channels // 8)
         return (3 * positions * channels + products) * image.tokens.element_size() + 4 * upscaled
 
     @staticmethod

@@ -6,6 +6,7 @@
         - PromptError       the prompts: shape, label, outside the image
         - ParameterError    a setting of the automatic masks or of the engine
     - CheckpointError       the weights: missing, damaged, not SAM
+    - NotFiniteError        the network computes NaN or infinity: its weights or the precision
     - DeviceError           the device or precision is not available on this machine
 
 Every error that a user may see has two attributes, here and in the other packages:
@@ -61,3 +62,10 @@ class DeviceError(SamError):
     """The asked device or precision is not available on this machine."""
 
     hint = "leave --precision at auto to take what this machine has"
+
+
+class NotFiniteError(SamError):
+    """The network computes NaN or infinity, so there is no mask; another input changes nothing."""
+
+    callers_fault = False
+    hint = "take an earlier checkpoint of the training, or --precision fp32"

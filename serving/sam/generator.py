@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from serving.sam.automatic_settings import AutomaticSettings
+from serving.sam.batches import in_batches, prompts_at_once
 from serving.sam.candidates.candidate_masks import (
     Box,
     CandidateMask,
@@ -31,9 +32,10 @@ from serving.sam.candidates.upsampling import Region, Upsampling
 from serving.sam.decoder import PreparedImage
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
+from serving.sam.machine.finite import check_finite
 from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
 from serving.sam.masks import MaskRecord, Rle, encode_mask
-from serving.sam.network import Network, in_batches, prompts_at_once
+from serving.sam.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,6 +213,7 @@ def _decode(
 ) -> _ScoredMasks | None:
     sparse, _ = network.sam.prompt_encoder(points=(coords[:, None], labels), boxes=None, masks=None)
     decoded = network.decoder.decode(shared, sparse)
+    check_finite(decoded.scores, "scores")
     scores = decoded.scores[:, 1:]
     passing = scores > settings.pred_iou_thresh
     if settings.pred_iou_thresh <= 0:
@@ -220,6 +223,7 @@ def _decode(
         return None
     selected = selected + selected.new_tensor([0, 1])  # the first mask is the single one
     logits = network.decoder.upscale(decoded, selected, extent)
+    check_finite(logits, "masks")
     values = decoded.scores[selected[:, 0], selected[:, 1]]
     return _ScoredMasks(selected[:, 0].tolist(), values.tolist(), logits)
 
@@ -235,10 +239,7 @@ def _stable_masks(
     offset = settings.stability_score_offset
     for index, region in enumerate(upsampling.regions(scored.logits, threshold - offset)):
         measurement = measure(upsampling, scored.logits[index], region, threshold, offset)
-        # An empty mask's stability is not a number: dropped unless every stability is welcome.
-        if settings.stability_score_thresh <= 0 or (
-            measurement.stability >= settings.stability_score_thresh
-        ):
+        if measurement.stability >= settings.stability_score_thresh:
             yield _StableMask(
                 point=start + scored.numbers[index],
                 score=scored.scores[index],

@@ -34,7 +34,7 @@ class MaskRecord(TypedDict, total=False):
         bbox: [x, y, width, height] in pixels, as the official generator measures it.
         predicted_iou: the model's own estimate of the mask's quality, about 0-1.
         point_coords: [[x, y], ...] in pixels: the points that prompted it.
-        stability_score: IoU of the mask under two cut-offs of the logits, 0-1.
+        stability_score: IoU of the mask under two cut-offs of the logits, 0-1; 0 of an empty mask.
         crop_box: [x, y, width, height] of the crop that it comes from.
         prompt: the whole prompt of a caller; automatic masks have none.
     """

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from serving.sam.batches import in_batches, prompts_at_once
 from serving.sam.candidates.candidate_masks import CandidateMask, draw, measure, to_record
 from serving.sam.candidates.upsampling import Upsampling
 from serving.sam.decoder import PreparedImage
 from serving.sam.embedding import Embedding
+from serving.sam.machine.finite import check_finite
 from serving.sam.masks import MaskRecord, encode_mask
-from serving.sam.network import Network, in_batches, prompts_at_once
+from serving.sam.network import Network
 from serving.sam.prompts import Prompt
 
 MOST_AT_ONCE = 64
@@ -81,7 +83,7 @@ def segment_prompts(
                 segmentation=encode_mask(canvas.T),
                 box_xyxy=measurement.box_xyxy,
                 score=float(decoded.scores[0]),
-                stability=measurement.inner / max(measurement.outer, 1),
+                stability=measurement.stability,
                 point_xy=(0.0, 0.0),
                 crop_xyxy=(0, 0, width, height),
             )
@@ -190,10 +192,12 @@ def _decode(
     sparse = _tokens(network, embedding, [prompts[number] for number in group])
     decoded = network.decoder.decode(prepared, sparse)
     scores = decoded.scores.cpu()
+    check_finite(scores, "scores")
     chosen = [choose(number, scores[index]) for index, number in enumerate(group)]
     selected = [(index, mask) for index, masks in enumerate(chosen) for mask in masks]
     pairs = torch.tensor(selected, device=decoded.scores.device)
     logits = network.decoder.upscale(decoded, pairs, extent)
+    check_finite(logits, "masks")
     of_each = logits.split([len(masks) for masks in chosen])
     return [
         _Decoded(number, scores[index, masks], of_each[index])

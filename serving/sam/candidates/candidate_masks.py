@@ -56,8 +56,11 @@ class Measurement:
 
     @property
     def stability(self) -> float:
-        """IoU of the mask under the two thresholds; not a number where both are empty."""
-        return self.inner / self.outer if self.outer else float("nan")
+        """IoU of the mask under the two thresholds, 0-1; 0 where both are empty.
+
+        There the official code has NaN, which JSON cannot hold.
+        """
+        return self.inner / self.outer if self.outer else 0.0
 
 
 def measure(

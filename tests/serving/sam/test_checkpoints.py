@@ -3,7 +3,9 @@
 import dataclasses
 import os
 import pickle
+import zipfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -70,21 +72,66 @@ def _without(weights: dict[str, torch.Tensor], name: str) -> dict[str, torch.Ten
     return {key: value for key, value in weights.items() if key != name}
 
 
+NORM = "image_encoder.blocks.0.norm1.weight"
+
+
+def _with(weights: dict[str, torch.Tensor], number: float) -> dict[str, torch.Tensor]:
+    changed = weights[NORM].clone()
+    changed[3] = number
+    return {**weights, NORM: changed}
+
+
+def _narrow(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Embedding channels that the mask decoder's heads do not divide."""
+    return {**weights, "image_encoder.neck.0.weight": torch.ones(97, 32, 1, 1)}
+
+
+def _program(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (("constants.pkl", b"\x80\2)."), ("version", b"3\n")):
+            archive.writestr(f"program/{name}", content)
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "missing": (lambda path, w: None, "no such checkpoint file"),
     "folder": (lambda path, w: path.mkdir(), "found a folder"),
     "empty": (lambda path, w: path.write_bytes(b""), "empty"),
     "html": (lambda path, w: path.write_text("\n<!DOCTYPE html><html>Not found"), "HTML"),
-    "text": (lambda path, w: path.write_text("hello there, no weights"), "not a "),
+    "text": (lambda path, w: path.write_text("hello there, no weights"), "not a PyTorch file"),
+    "jpeg": (lambda path, w: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(90)), "a JPEG image"),
+    "safetensors": (
+        lambda path, w: path.write_bytes(b"\2" + bytes(7) + b"{}"),
+        "a safetensors file",
+    ),
+    "torchscript": (lambda path, w: _program(path), "a TorchScript program"),
     "truncated": (_truncated, "may be truncated"),
     "code": (lambda path, w: saved(path, {"a": Malicious()}), "could run code"),
-    "raw-pickle-code": (lambda path, w: path.write_bytes(pickle.dumps(Malicious())), "run code"),
+    "raw-pickle-code": (lambda path, w: path.write_bytes(pickle.dumps(Malicious())), "more than"),
     "not-weights": (lambda path, w: saved(path, [1, 2]), "expected a state dict"),
     "not-sam": (lambda path, w: saved(path, {"a.weight": torch.ones(2)}), "not those of a Segment"),
     "prefixed": (lambda path, w: saved(path, _renamed(w)), "not those of a Segment"),
     "incomplete": (
         lambda path, w: saved(path, _without(w, "mask_decoder.iou_token.weight")),
-        "do not fit",
+        "missing parameter 'mask_decoder.iou_token.weight'",
+    ),
+    "nan": (lambda path, w: saved(path, _with(w, float("nan"))), f"{NORM!r} .*not finite"),
+    "infinite": (lambda path, w: saved(path, _with(w, float("inf"))), f"{NORM!r} .*not finite"),
+    "whole-numbers": (lambda path, w: saved(path, {**w, NORM: w[NORM].long()}), r"found int64"),
+    "sparse": (lambda path, w: saved(path, {**w, NORM: w[NORM].to_sparse()}), "sparse_coo"),
+    "one-for-many": (lambda path, w: saved(path, {**w, NORM: torch.ones(1).expand(32)}), "stands"),
+    "other-shape": (lambda path, w: saved(path, {**w, NORM: torch.ones(8)}), r"shape \(8,\)"),
+    "surplus": (lambda path, w: saved(path, {**w, "extra": torch.ones(1)}), "unknown parameter"),
+    "no-heads": (
+        lambda path, w: saved(path, _narrow(w)),
+        "cannot be built|not those of|do not fit",
+    ),
+    "endless-decoder": (
+        lambda path, w: saved(path, {**w, "mask_decoder.transformer.layers.3000.x": w[NORM]}),
+        "without a gap",
+    ),
+    "endless-encoder": (
+        lambda path, w: saved(path, {**w, f"image_encoder.blocks.{'9' * 5000}.x": w[NORM]}),
+        "unknown parameter",
     ),
 }
 
@@ -133,3 +180,48 @@ def test_load_checkpoint_own_weights_under_a_published_name_are_refused(
 ) -> None:
     with pytest.raises(CheckpointError, match="truncated: vit_b has 375042383 bytes"):
         load_checkpoint(saved(tmp_path / "sam_vit_b_01ec64.pth", weights))
+
+
+def _shuffled(weights: dict[str, torch.Tensor], random: Random) -> dict[str, torch.Tensor]:
+    """The weights with one to five parameters changed in rank, shape, layout, type or name."""
+    changed = dict(weights)
+    for name in random.sample(sorted(weights), random.choice((1, 1, 2, 5))):
+        value = weights[name]
+        shape = [max(1, side + random.choice((-1, 1, 7))) for side in value.shape]
+        kinds = (torch.int8, torch.bool, torch.complex64, torch.float64, torch.bfloat16)
+        changed[name] = random.choice(
+            (
+                torch.zeros(()),
+                torch.zeros(0),
+                torch.zeros(shape),
+                torch.ones([1] * value.dim()),
+                value.flatten(),
+                value.transpose(0, -1) if value.dim() > 1 else value[None],
+                value.to(random.choice(kinds)),
+                value.to_sparse(),
+            )
+        )
+        if random.random() < 0.1:
+            changed[random.choice((f"{name}.more", "", "pixel_mean"))] = changed.pop(name)
+    return changed
+
+
+def test_load_checkpoint_shuffled_weights_load_right_or_are_refused(
+    tmp_path: Path, weights: dict[str, torch.Tensor]
+) -> None:
+    """No other error, and what loads has the architecture's own names, shapes and layout."""
+    random = Random(5)
+    outcomes = {"loaded": 0, "refused": 0}
+    for number in range(150):
+        path = saved(tmp_path / f"{number}.pth", _shuffled(weights, random))
+        try:
+            loaded = load_checkpoint(path)
+        except CheckpointError:
+            outcomes["refused"] += 1
+        else:
+            outcomes["loaded"] += 1
+            assert loaded.architecture == SMALL
+            for value in loaded.sam.state_dict().values():
+                assert value.dtype == torch.float32 and value.is_contiguous()
+        path.unlink()
+    assert outcomes["loaded"] >= 3 and outcomes["refused"] >= 100

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from serving.sam.batches import in_batches, with_memory_freed
 from serving.sam.decoder import DecodedPrompts, FastDecoder, PreparedImage
 from serving.sam.engine import Engine
 from serving.sam.errors import ImageError, ParameterError
@@ -123,6 +125,27 @@ def test_masks_beyond_what_is_held_come_out_the_same(
     assert len(expected) > 4
     monkeypatch.setattr("serving.sam.generator.LOGITS_BYTES", 100_000)  # two masks
     assert engine.generate(scene, values) == expected
+
+
+def test_a_batch_that_did_not_fit_is_freed_before_a_smaller_one_is_tried() -> None:
+    """A traceback keeps a failed batch's tensors alive for as long as it is being handled."""
+
+    class Memory:
+        """Something that a batch allocates."""
+
+    allocated: list[weakref.ref[Memory]] = []
+
+    def work(part: slice) -> int:
+        assert all(reference() is None for reference in allocated), "the failed batch is alive"
+        memory = Memory()
+        allocated.append(weakref.ref(memory))
+        if part.stop - part.start > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return int(part.stop - part.start)
+
+    assert [size for _, size in in_batches(7, 4, work)] == [2, 2, 2, 1]
+    allocated.clear()
+    assert with_memory_freed(lambda: work(slice(0, 2 if allocated else 3))) == 2
 
 
 def test_a_single_prompt_that_does_not_fit_is_an_error(
