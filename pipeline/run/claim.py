@@ -26,10 +26,10 @@ from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
+from pipeline.run.output_layout import LOCK
 from pipeline.run.parameters import RunError
-from serving.storage import Folder, StorageError
+from serving.storage import Folder, StorageError, local_error
 
-LOCK = ".run.lock"
 PROCESS_SECONDS = 120.0  # a live process renews its claim
 JOB_SECONDS = 3600.0  # steps of a job may wait for their machines
 _FRESH = 0.75  # a claim with more of its time left than this needs no renewal
@@ -201,7 +201,7 @@ def _locked(output: Folder) -> Iterator[None]:
             f"{output.uri}: another run is writing here; wait for it or choose another output"
         ) from error
     except OSError as error:
-        raise StorageError(f"{output.uri}: {error.strerror or error}") from error
+        raise local_error(output.uri, error) from error
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.ordered_map import ordered_map
@@ -42,12 +42,18 @@ class InputImage:
     prompts: tuple[Prompt, ...] = ()
 
 
-def find_images(parameters: RunParameters) -> list[InputImage]:
+def find_images(
+    parameters: RunParameters, tell: Callable[[str], object] = lambda _line: None
+) -> list[InputImage]:
     """Return the images of a run with their prompts, by name.
 
     In a folder and its subfolders it takes the files with an image's suffix, except hidden ones and
-    the run's own output. It takes a file that the caller names itself whatever the suffix. It takes
-    a file once, however often and by whatever path the inputs name it.
+    what runs have written. It takes a file that the caller names itself whatever the suffix. It
+    takes a file once, however often and by whatever path the inputs name it.
+
+    Args:
+        parameters: the run.
+        tell: called with a line about each output of another run that was left out.
 
     Raises:
         RunError: an input is missing, holds no image or is the run's own output, or the prompts
@@ -79,6 +85,8 @@ def find_images(parameters: RunParameters) -> list[InputImage]:
                     digest=file.digest,
                 )
             )
+    for uri, count in sorted(own_output.skipped.items()):
+        tell(f"left out {count} pictures that an earlier run wrote to {uri}")
     images.sort(key=lambda image: image.name)
     return _with_prompts(images, parameters.prompts) if parameters.prompts else images
 

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.output_layout import masks_name
+from pipeline.run.parameters import RunError
 from serving.storage import Folder, StorageError
 
 _JSON = "application/json"
@@ -76,6 +77,9 @@ class ManifestRow:
         return json.dumps(dataclasses.asdict(self)) + "\n"
 
 
+Line = TypeVar("Line", PlannedImage, ManifestRow)
+
+
 def write_json(folder: Folder, name: str, content: Any) -> None:
     """Write compact JSON."""
     folder.write_bytes(name, json.dumps(content, separators=(",", ":")).encode(), _JSON)
@@ -92,15 +96,50 @@ def plan_lines(images: Iterable[PlannedImage]) -> bytes:
 
 
 def read_plan(folder: Folder, name: str) -> Iterator[PlannedImage]:
-    """The planned images of a file that :func:`plan_lines` encoded."""
-    for line in folder.read_bytes(name).splitlines():
-        yield PlannedImage(**json.loads(line))
+    """The planned images of a file that :func:`plan_lines` encoded.
+
+    Raises:
+        DamagedFileError: a line is none of it.
+        StorageError: the file cannot be read.
+    """
+    return _read_lines(folder, name, PlannedImage)
 
 
 def read_rows(folder: Folder, name: str) -> Iterator[ManifestRow]:
-    """The rows of a manifest."""
-    for line in folder.read_bytes(name).splitlines():
-        yield ManifestRow(**json.loads(line))
+    """The rows of a manifest.
+
+    Raises:
+        DamagedFileError: a line is none of it.
+        StorageError: the file cannot be read.
+    """
+    return _read_lines(folder, name, ManifestRow)
+
+
+class DamagedFileError(RunError):
+    """Somebody has changed or cut a file that a run wrote for itself."""
+
+    hint: ClassVar[str] = (
+        "remove that file and run again, without --only-failed; finished images are kept"
+    )
+
+
+_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+
+
+def _read_lines(folder: Folder, name: str, kind: type[Line]) -> Iterator[Line]:
+    kinds = {field.name: _KINDS.get(str(field.type), (list,)) for field in dataclasses.fields(kind)}
+    for number, line in enumerate(folder.read_bytes(name).splitlines(), 1):
+        try:
+            # Not orjson: the name of a file need not be text.
+            content = json.loads(line)
+            wrong = [key for key, value in content.items() if not isinstance(value, kinds[key])]
+            if wrong:
+                raise TypeError(f"{', '.join(wrong)}: a value of another type")
+            yield kind(**content)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DamagedFileError(
+                f"{folder.uri_of(name)}: line {number} is none that a run writes ({error})"
+            ) from error
 
 
 _HEAD_BYTES = 64

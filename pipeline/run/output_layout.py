@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from serving.storage import WORK
 
+LOCK = ".run.lock"  # whose claim the output is, see pipeline.run.claim
 PLAN = f"{WORK}/plan.json"
 PLANNED = f"{WORK}/planned.json"  # the last file of the plan, so it says that the plan is complete
 PROGRESS = f"{WORK}/progress"

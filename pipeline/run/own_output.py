@@ -1,4 +1,4 @@
-"""What a run must not segment: the pictures that runs have written to the same output.
+"""What a run must not segment: the pictures that runs have written, to the same output or another.
 
 On this machine a folder has many spellings (``..``, links, another case), but one identity, the
 device and number of its inode. In a bucket a folder is the beginning of its objects' names.
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.run.output_layout import IMAGE_FOLDERS
+from pipeline.run.output_layout import IMAGE_FOLDERS, LOCK, MANIFEST, PLAN
 from pipeline.run.parameters import RunError
 from serving.storage import Folder, StoredFile
 
@@ -22,10 +22,15 @@ class OwnOutput:
 
     Args:
         output: the output, which need not exist yet.
+
+    Attributes:
+        skipped: how many pictures of other runs were left out, by the output that holds them.
     """
 
     def __init__(self, output: Folder) -> None:
         self._output = output
+        self.skipped: dict[str, int] = {}
+        self._outputs: dict[str, bool] = {}
         self._identities: dict[Path, frozenset[Identity]] = {}
         self._real_folders: dict[Path, Path] = {}
         self._whole: frozenset[Identity] = frozenset()
@@ -58,11 +63,35 @@ class OwnOutput:
         self._check(folder, file)
 
     def foreign_files(self, folder: Folder) -> Iterator[StoredFile]:
-        """The files of an input folder without the output, where that lies below the folder."""
+        """The files of an input folder that no run has written.
+
+        It leaves out the output, where that lies below the folder, and the pictures in outputs of
+        other runs. These are told by the files that a run leaves there, hidden ones among them.
+        """
         whole = not self._lies_in(folder, "", whole=True)
         for file in folder.files():
-            if not self._lies_in(folder, file.name, whole=whole):
+            if self._lies_in(folder, file.name, whole=whole):
+                continue
+            other = self._other_output(folder, file.name)
+            if other:
+                self.skipped[other] = self.skipped.get(other, 0) + 1
+            else:
                 yield file
+
+    def _other_output(self, folder: Folder, file: str) -> str:
+        """The output whose pictures a file is one of; empty for a file that no run has written."""
+        parts = file.split("/")
+        for number, part in enumerate(parts[:-1]):
+            if part not in IMAGE_FOLDERS:
+                continue
+            above = "".join(f"{name}/" for name in parts[:number])
+            uri = folder.uri_of(above.rstrip("/")) if above else folder.uri
+            if uri not in self._outputs:
+                traces = (f"{above}{name}" for name in (MANIFEST, PLAN, LOCK))
+                self._outputs[uri] = any(map(folder.exists, traces))
+            if self._outputs[uri]:
+                return uri
+        return ""
 
     def _check(self, folder: Folder, file: str) -> None:
         if self._lies_in(folder, file, whole=False):

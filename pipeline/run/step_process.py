@@ -16,7 +16,7 @@ from pipeline.run.output_layout import ERROR
 from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import SamError
 from serving.sam.machine.allocator import keep_freed_memory
-from serving.storage import StorageError, open_folder
+from serving.storage import FullDiskError, StorageError, local_error, open_folder
 
 # A local run sets these: the process that a step works for; a file of the run's own for the step's
 # error, since a full disk of the output cannot take it; the run's name in its claim on a bucket.
@@ -76,6 +76,9 @@ def _record(run: RunParameters, error: Exception) -> None:
 
 
 def _description(error: Exception) -> dict[str, str | bool]:
+    if isinstance(error, OSError):  # of a working file of this machine; storage has its own errors
+        explained = local_error(error.filename or "working files", error)
+        error = explained if isinstance(explained, FullDiskError) else error
     if isinstance(error, EXPECTED_ERRORS):
         return {
             "message": str(error),

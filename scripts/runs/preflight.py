@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.terminal.errors import OperatorError
+from scripts.terminal.progress import report_line
 
 if TYPE_CHECKING:
     from pipeline.run.input_images import InputImage
@@ -21,13 +22,13 @@ def check_run(parameters: RunParameters) -> list[InputImage]:
 
     Raises:
         RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
-        OperatorError: the output cannot be written.
+        OperatorError, FullDiskError: the output cannot be written.
     """
     from pipeline.run.checkpoint_source import check_checkpoint
     from pipeline.run.input_images import find_images
-    from serving.storage import open_folder
+    from serving.storage import FullDiskError, local_error, open_folder
 
-    images = find_images(parameters)
+    images = find_images(parameters, report_line)
     check_checkpoint(parameters.checkpoint)
     output = open_folder(parameters.output)
     if output.is_local:
@@ -36,6 +37,9 @@ def check_run(parameters: RunParameters) -> list[InputImage]:
             with tempfile.TemporaryFile(dir=output.uri):
                 pass
         except OSError as error:
+            explained = local_error(output.uri, error)
+            if isinstance(explained, FullDiskError):
+                raise explained from error
             raise OperatorError(
                 f"cannot write to {output.uri}: {error.strerror or error}",
                 hint="choose another --output, or make that folder writable",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving.storage.errors import BucketError, StorageError
+from serving.storage.errors import BucketError, FullDiskError, StorageError, local_error
 from serving.storage.folder import SCHEME, WORK, Folder, StoredFile, safe_path
 from serving.storage.local import LocalFolder
 from serving.storage.patience import Patience
@@ -18,10 +18,12 @@ __all__ = [
     "WORK",
     "BucketError",
     "Folder",
+    "FullDiskError",
     "LocalFolder",
     "Patience",
     "StorageError",
     "StoredFile",
+    "local_error",
     "open_folder",
     "open_parent",
     "safe_path",

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 
 from serving.storage.checksums import md5_digest
-from serving.storage.errors import StorageError
+from serving.storage.errors import StorageError, local_error
 from serving.storage.folder import WORK, Folder, ProgressCallback, StoredFile, safe_path
 
 _BINARY = "application/octet-stream"
@@ -34,6 +34,20 @@ class LocalFolder(Folder):
 
     def _path(self, name: str) -> Path:
         return self.path / safe_path(name)
+
+    def _target(self, name: str) -> Path:
+        """The path of a file that is about to be written or removed.
+
+        Raises:
+            StorageError: a link on the way to it leads out of the folder.
+        """
+        target = self._path(name)
+        parent = os.path.realpath(target.parent)
+        if not f"{parent}/".startswith(f"{os.path.realpath(self.path).rstrip('/')}/"):
+            raise StorageError(
+                f"{target}: a link leads to {parent}, outside {self.path}, where nothing is written"
+            )
+        return target
 
     def files(self, prefix: str = "", *, nested: bool = True) -> Iterator[StoredFile]:
         start = self.path / PurePosixPath(prefix).parent if "/" in prefix else self.path
@@ -88,8 +102,8 @@ class LocalFolder(Folder):
 
     def write_bytes(self, name: str, content: bytes, content_type: str) -> None:
         self.before_write()
-        partial = self._partial()
-        with _local_errors(self._path(name)):
+        target, partial = self._target(name), self._partial()
+        with _local_errors(target):
             try:
                 partial.parent.mkdir(parents=True, exist_ok=True)
                 with partial.open("wb") as file:
@@ -112,7 +126,7 @@ class LocalFolder(Folder):
 
     def write_from(self, name: str, path: Path, content_type: str) -> None:
         self.before_write()
-        target = self._path(name)
+        target = self._target(name)
         with _local_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -131,7 +145,7 @@ class LocalFolder(Folder):
         progress: ProgressCallback | None = None,
     ) -> None:
         self.before_write()
-        target, partial = self._path(name), self._partial()
+        target, partial = self._target(name), self._partial()
         with _local_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             partial.parent.mkdir(parents=True, exist_ok=True)
@@ -154,19 +168,20 @@ class LocalFolder(Folder):
 
     def delete(self, name: str, *, generation: int = 0) -> None:
         self.before_write()
-        with _local_errors(self._path(name)):
+        target = self._target(name)
+        with _local_errors(target):
             if not generation:
-                self._path(name).unlink(missing_ok=True)
+                target.unlink(missing_ok=True)
                 return
             with self._generation_lock():
                 stored = self.stat(name)
                 if stored is not None and stored.generation == generation:
-                    self._path(name).unlink(missing_ok=True)
+                    target.unlink(missing_ok=True)
 
     def delete_folder(self, name: str) -> None:
         self.before_write()
         with _local_errors(self._path(name)), contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self._path(name))
+            shutil.rmtree(self._target(name))
 
     def digest(self, name: str) -> str:
         with _local_errors(self._path(name)):
@@ -197,7 +212,7 @@ def _file_status(path: Path) -> os.stat_result | None:
 def _raise_unless_gone(error: OSError) -> None:
     """A folder that cannot be listed ends the listing; one that is not there holds nothing."""
     if error.errno not in _NO_SUCH_FILE:
-        raise StorageError(f"{error.filename}: {error.strerror or error}") from error
+        raise local_error(error.filename, error) from error
 
 
 @contextlib.contextmanager
@@ -206,6 +221,4 @@ def _local_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        failure = StorageError(f"{path}: {error.strerror or error}")
-        failure.missing = error.errno in _NO_SUCH_FILE
-        raise failure from error
+        raise local_error(path, error) from error

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.local_engine import StepError, run_locally
-from pipeline.run.claim import LOCK, Claim, read_claim
-from pipeline.run.output_layout import HTML, MANIFEST, PLANNED
+from pipeline.run.claim import Claim, read_claim
+from pipeline.run.output_layout import HTML, LOCK, MANIFEST, PLANNED
 from pipeline.run.parameters import RunParameters
 from serving.storage import open_folder
 

@@ -12,7 +12,6 @@ import pytest
 
 from pipeline.run import claim as claims
 from pipeline.run.claim import (
-    LOCK,
     Claim,
     acquire_claim,
     claimed,
@@ -20,6 +19,7 @@ from pipeline.run.claim import (
     release_claim,
     renew_claim,
 )
+from pipeline.run.output_layout import LOCK
 from pipeline.run.parameters import RunError, RunParameters
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report

@@ -10,7 +10,6 @@ import pytest
 
 from pipeline.run import claim as claims
 from pipeline.run.claim import (
-    LOCK,
     Claim,
     ClaimLostError,
     acquire_claim,
@@ -19,6 +18,7 @@ from pipeline.run.claim import (
     release_claim,
     renew_claim,
 )
+from pipeline.run.output_layout import LOCK
 from pipeline.run.parameters import RunError
 from serving.storage import Folder, Patience, StorageError, StoredFile, open_folder
 from serving.storage.client import storage_client

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.run import guarded_output
-from pipeline.run.claim import LOCK, ClaimLostError, acquire_claim, read_claim, release_claim
+from pipeline.run.claim import ClaimLostError, acquire_claim, read_claim, release_claim
 from pipeline.run.guarded_output import open_output
+from pipeline.run.output_layout import LOCK
 from pipeline.run.parameters import RunError, RunParameters
 from pipeline.run.step_process import CLAIM_VARIABLE
 from pipeline.steps.plan_shards import plan_shards

@@ -85,3 +85,25 @@ def test_output_of_a_bucket_is_compared_as_an_object_name(bucket: Callable[[str]
     for own in (bucket("photos/out/overlays"), bucket("photos/out/overlays/a.png.png")):
         with pytest.raises(RunError, match="written by a run to this output"):
             names(own, bucket("photos/out"))
+
+
+@pytest.mark.parametrize("where", ["local", "bucket"])
+@pytest.mark.parametrize("trace", ["manifest.jsonl", ".run/plan.json", ".run.lock"])
+def test_pictures_of_another_run_are_left_out_with_a_line(
+    where: str, trace: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Also those of a run that was killed before its report, or before its plan."""
+    uri = request.getfixturevalue("bucket")("") if where == "bucket" else str(tmp_path)
+    folder = open_folder(uri)
+    for name in ("photos/a.png", "photos/overlays/b.png", "photos/old/c.png"):
+        folder.write_bytes(name, b"x", "image/png")
+    for name in ("overlays/a.png.png", "segments/overlays/a.png/00.png"):
+        folder.write_bytes(f"photos/old/{name}", b"x", "image/png")
+    folder.write_bytes(f"photos/old/{trace}", b"x", "text/plain")
+    lines: list[str] = []
+    run = RunParameters(inputs=(f"{uri}/photos",), output=f"{uri}/photos/new")
+    taken = [image.name for image in find_images(run, lines.append)]
+    assert taken == ["a.png", "old/c.png", "overlays/b.png"]
+    assert lines == [f"left out 2 pictures that an earlier run wrote to {uri}/photos/old"]
+    asked_for = RunParameters(inputs=(f"{uri}/photos/old/overlays",), output=f"{uri}/photos/new")
+    assert [image.name for image in find_images(asked_for)] == ["a.png.png"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,14 @@ def test_step_records_every_exception(
     unexpected = message.startswith("unexpected")
     assert detail["traceback"].startswith("Traceback") == unexpected
     assert bool(detail["hint"]) == (not unexpected and callers_fault)
+
+
+def test_full_disk_of_working_files_has_its_own_words(tmp_path: Path) -> None:
+    output = str(tmp_path / "out")
+    fail_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/sam-shard/note"), output)
+    detail = read_json(open_folder(output), ERROR)
+    assert detail["message"] == "/tmp/sam-shard/note: No space left on device"
+    assert "make room" in detail["hint"] and not detail["callers_fault"]
 
 
 @pytest.mark.parametrize("end", [SystemExit(75), KeyboardInterrupt()])

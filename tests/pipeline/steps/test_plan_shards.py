@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.run.manifest import read_plan
+from pipeline.run.manifest import DamagedFileError, read_plan
 from pipeline.run.output_layout import PLAN
 from pipeline.run.parameters import RunError, RunParameters
 from pipeline.steps.plan_shards import plan_shards
@@ -88,6 +88,28 @@ def test_only_failed_takes_up_what_is_in_quarantine(
     Image.fromarray(draw_scene(64, 64)).save(image_folder / "new.png")
     summary = run_steps(changed(local_run, only_failed=True))
     assert (summary.images, summary.failed, summary.computed) == (5, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"image": "a.p',
+        b'["a.png"]',
+        b'{"picture": "a.png"}',
+        b'{"image": 7}',
+        b'{"image": "\xff"}',
+    ],
+    ids=["cut", "a list", "another's", "a number", "not UTF-8"],
+)
+def test_damaged_list_of_failures_is_named_with_its_line(
+    local_run: RunParameters, line: bytes
+) -> None:
+    output = open_folder(local_run.output)
+    row = b'{"image": "bad.png", "status": "failed"}\n'
+    output.write_bytes("failed.jsonl", row + line + b"\n", "application/jsonl")
+    with pytest.raises(DamagedFileError, match=r"failed\.jsonl: line 2 is none") as caught:
+        plan_shards(changed(local_run, only_failed=True))
+    assert "without --only-failed" in caught.value.hint
 
 
 def test_plan_shards_unknown_checkpoint_is_named(local_run: RunParameters) -> None:

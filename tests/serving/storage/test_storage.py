@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from serving.storage import (
     BucketError,
     Folder,
+    FullDiskError,
     LocalFolder,
     Patience,
     StorageError,
@@ -139,21 +141,56 @@ def test_folder_missing_file_is_a_storage_error_that_names_it(folder: Folder) ->
         folder.digest("missing")
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_local_write_that_fails_leaves_the_earlier_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """A full disk in the middle of a write costs nothing that was finished."""
+    """A full disk in the middle of a write costs nothing that was finished; it is nobody's fault.
+
+    A full table of files answers as a full disk does.
+    """
     folder = LocalFolder(tmp_path)
     folder.write_bytes("x", b"old", "text/plain")
 
     def full(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(FullDiskError, match=os.strerror(number)) as caught:
         folder.write_bytes("x", b"new", "text/plain")
+    assert not caught.value.callers_fault
+    assert "df -i" in caught.value.hint
     assert folder.read_bytes("x") == b"old"
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x"]
+
+
+def test_local_folder_writes_and_removes_nothing_through_a_link(tmp_path: Path) -> None:
+    """Neither a link to a folder nor one to a file leads out of it; the folder may be a link."""
+    (tmp_path / "elsewhere" / "sub").mkdir(parents=True)
+    precious = tmp_path / "elsewhere" / "precious"
+    precious.write_text("precious")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    folder = LocalFolder(tmp_path / "out")
+    (tmp_path / "real" / "masks").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "real" / "annotations.json").symlink_to(precious)
+    (tmp_path / "finished").write_text("new")
+    acts: list[Callable[[], object]] = [
+        lambda: folder.write_bytes("masks/precious", b"new", "text/plain"),
+        lambda: folder.write_from("masks/precious", tmp_path / "finished", "text/plain"),
+        lambda: folder.upload("masks/precious", tmp_path / "finished", "text/plain"),
+        lambda: folder.create("masks/new", b"new"),
+        lambda: folder.delete("masks/precious"),
+        lambda: folder.delete_folder("masks/sub"),
+        lambda: folder.delete_folder("masks"),
+    ]
+    for act in acts:
+        with pytest.raises(StorageError, match="link"):
+            act()
+    folder.write_bytes("annotations.json", b"new", "text/plain")
+    assert folder.read_bytes("annotations.json") == b"new"
+    assert precious.read_text() == "precious"
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["precious", "sub"]
 
 
 def in_process_without_privileges(program: str, *arguments: str) -> str:
