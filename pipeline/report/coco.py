@@ -6,10 +6,11 @@ from typing import IO, Any
 
 import orjson
 
+from serving.sam.masks import category_of
+
 _HEADER = {
     "info": {"description": "Segment Anything on Google Cloud", "version": "1.0"},
     "licenses": [],
-    "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
 }
 _KEPT = ("segmentation", "area", "bbox", "predicted_iou", "stability_score", "point_coords")
 
@@ -18,7 +19,8 @@ class AnnotationsWriter:
     """Writes the masks of a run as one COCO data set.
 
     ``pycocotools.coco.COCO`` loads it (https://cocodataset.org/#format-data). Annotations carry
-    SAM's scores beside the keys of the format, and all have the same category, "object".
+    SAM's scores beside the keys of the format. Categories are numbered as they appear; what nobody
+    named is an "object".
 
     Args:
         file: where to write, in binary mode.
@@ -28,6 +30,7 @@ class AnnotationsWriter:
         self._file = file
         self._images = bytearray()  # orjson's own objects keep 4 kB each
         self._count = 0
+        self._category_ids: dict[str, int] = {}
         self.masks = 0
         file.write(orjson.dumps(_HEADER)[:-1] + b', "annotations": [')
 
@@ -44,7 +47,10 @@ class AnnotationsWriter:
             }
         )
         for record in content["masks"]:
-            row = {"id": self.masks + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            row = {"id": self.masks + 1, "image_id": number, "iscrowd": 0}
+            row["category_id"] = self._category_ids.setdefault(
+                category_of(record), len(self._category_ids) + 1
+            )
             row |= {key: record[key] for key in _KEPT}
             if "prompt" in record:
                 row["prompt"] = record["prompt"]
@@ -53,4 +59,9 @@ class AnnotationsWriter:
 
     def close(self) -> None:
         """Write the end; the file stays open."""
-        self._file.write(b'\n], "images": [' + bytes(self._images) + b"]}\n")
+        categories = [
+            {"id": number, "name": name, "supercategory": ""}
+            for name, number in self._category_ids.items()
+        ]
+        self._file.write(b'\n], "categories": ' + orjson.dumps(categories))
+        self._file.write(b', "images": [' + bytes(self._images) + b"]}\n")

@@ -103,7 +103,7 @@ class Gallery:
         masks = content["masks"][: self._max_masks]
         detail = {
             "size": [content["width"], content["height"]],
-            "masks": [[round(mask["predicted_iou"], 3), mask["area"]] for mask in masks],
+            "masks": [_figures(mask) for mask in masks],
             "frame": [outlines["width"], outlines["height"]],
             "paths": outlines["paths"],
         }
@@ -147,6 +147,12 @@ class Gallery:
             details=_inside_script(orjson.dumps(self._details)),
         )
         return page.encode()
+
+
+def _figures(mask: dict[str, Any]) -> list[Any]:
+    """A mask as Detail.masks in data.js; its category only where somebody named it."""
+    figures = [round(mask["predicted_iou"], 3), mask["area"]]
+    return [*figures, mask["category"]] if mask.get("category") else figures
 
 
 def _inside_script(content: bytes) -> str:

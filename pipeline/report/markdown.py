@@ -63,7 +63,7 @@ class MarkdownReport:
         ]
         for number, mask in enumerate(content["masks"][: self._max_masks], 1):
             alt = f"segment {number}"
-            title = f"{alt}: {mask['predicted_iou']:.2f}"
+            title = f"{mask.get('category') or alt}: {mask['predicted_iou']:.2f}"
             cells.append({"title": title, "alt": alt, "file": segment_name(row.image, number)})
         return {
             "name": row.image,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.run.manifest import STAGES, ManifestRow
+from serving.sam.masks import category_of
 
 
 @dataclasses.dataclass(slots=True)
@@ -20,6 +21,7 @@ class RunMetrics:
     failed: int = 0
     masks: int = 0
     prompted: int = 0
+    categories: dict[str, int] = dataclasses.field(default_factory=dict)
     megapixels: float = 0.0
     stage_seconds: dict[str, float] = dataclasses.field(
         default_factory=lambda: dict.fromkeys(STAGES, 0.0)
@@ -36,6 +38,9 @@ class RunMetrics:
             return
         self.masks += row.masks
         self.prompted += content["mode"] == "prompted"
+        for record in content["masks"]:
+            name = category_of(record)
+            self.categories[name] = self.categories.get(name, 0) + 1
         self.megapixels += content["width"] * content["height"] / 1e6
         for stage, seconds in content["seconds"].items():
             self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
@@ -58,6 +63,7 @@ class RunMetrics:
             "failed": self.failed,
             "prompted": self.prompted,
             "masks": self.masks,
+            "masks_per_category": self.categories,
             "megapixels": round(self.megapixels, 3),
             "seconds": round(seconds, 3),
             "images_per_second": round(run.images_per_second, 4),

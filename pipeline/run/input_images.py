@@ -15,7 +15,8 @@ from pipeline.run.own_output import OwnOutput
 from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import ImageError, PromptError
 from serving.sam.images import SUFFIXES, read_size
-from serving.sam.prompts import Prompt, parse_prompts_file
+from serving.sam.prompts import Prompt
+from serving.sam.prompts_file import parse_prompts_file
 from serving.storage import Folder, StorageError, StoredFile, open_folder, open_parent
 
 _HEAD_BYTES = 65536

@@ -39,17 +39,18 @@ def mask_records(prediction: dict[str, Any], prompts: Sequence[Prompt]) -> list[
             "counts": candidates[best]["counts"],
         }
         height, width = rle["size"]
-        records.append(
-            {
-                "segmentation": rle,  # type: ignore[typeddict-item]
-                "area": mask_area(rle),  # type: ignore[arg-type]
-                "bbox": mask_box_xywh(decode_mask(rle)),  # type: ignore[arg-type]
-                "predicted_iou": float(ratings[best]),
-                "point_coords": [list(point) for point in prompt.points],
-                "crop_box": [0.0, 0.0, float(width), float(height)],
-                "prompt": prompt.to_json(),
-            }
-        )
+        record: MaskRecord = {
+            "segmentation": rle,  # type: ignore[typeddict-item]
+            "area": mask_area(rle),  # type: ignore[arg-type]
+            "bbox": mask_box_xywh(decode_mask(rle)),  # type: ignore[arg-type]
+            "predicted_iou": float(ratings[best]),
+            "point_coords": [list(point) for point in prompt.points],
+            "crop_box": [0.0, 0.0, float(width), float(height)],
+            "prompt": prompt.to_json(),
+        }
+        if prompt.category:
+            record["category"] = prompt.category
+        records.append(record)
     return records
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
+UNNAMED = "object"  # the category of a mask that nobody has named
 OUTPUT_MODES: tuple[OutputMode, ...] = ("binary_mask", "uncompressed_rle", "coco_rle")
 
 
@@ -37,6 +38,7 @@ class MaskRecord(TypedDict, total=False):
         stability_score: IoU of the mask under two cut-offs of the logits, 0-1; 0 of an empty mask.
         crop_box: [x, y, width, height] of the crop that it comes from.
         prompt: the whole prompt of a caller; automatic masks have none.
+        category: what the object is, where somebody said so; see :func:`category_of`.
     """
 
     segmentation: Rle
@@ -47,6 +49,12 @@ class MaskRecord(TypedDict, total=False):
     stability_score: float
     crop_box: list[float]
     prompt: dict[str, Any]
+    category: str
+
+
+def category_of(record: Mapping[str, Any]) -> str:
+    """What a mask shows: its category, or ``object`` where nobody has named it."""
+    return str(record.get("category") or UNNAMED)
 
 
 def encode_mask(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Rle:

@@ -91,6 +91,8 @@ def segment_prompts(
         prompt = prompts[decoded.number]
         record["point_coords"] = [list(point) for point in prompt.points]
         record["prompt"] = prompt.to_json()
+        if prompt.category:
+            record["category"] = prompt.category
         records[decoded.number] = record
     return [records[number] for number in range(len(prompts))]
 

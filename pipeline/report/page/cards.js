@@ -148,11 +148,11 @@ function cardPictures(index, detail, open) {
   );
   const pair = make("div", { class: "pair" }, best, all);
   if (!detail.masks.length) return [pair, make("p", {}, "No mask passed the thresholds.")];
-  const segments = detail.masks.map(([iou, area], mask) =>
+  const segments = detail.masks.map(([iou, area, category], mask) =>
     figure(
       mask + 1,
       `Enlarge segment ${mask + 1} of ${name}`,
-      `${iou.toFixed(2)} · ${area.toLocaleString("en")} px`,
+      [category, iou.toFixed(2), `${area.toLocaleString("en")} px`].filter(Boolean).join(" · "),
     ),
   );
   const svg = /** @type {SVGSVGElement} */ (best.querySelector("svg"));
@@ -168,15 +168,16 @@ function cardPictures(index, detail, open) {
  */
 function maskToggles(name, detail, svg) {
   const outlines = [...svg.children].reverse();
-  const buttons = detail.masks.map(([iou, area], mask) => {
+  const buttons = detail.masks.map(([iou, area, category], mask) => {
     const dot = make("i");
     dot.style.background = colourOf(mask);
-    const label = `Mask ${mask + 1}, predicted IoU ${iou.toFixed(2)}, ${counted(area, "pixel")}`;
+    const title = category ? `Mask ${mask + 1} (${category})` : `Mask ${mask + 1}`;
+    const label = `${title}, predicted IoU ${iou.toFixed(2)}, ${counted(area, "pixel")}`;
     const button = make(
       "button",
       { type: "button", "aria-pressed": "true", "aria-label": label },
       dot,
-      iou.toFixed(2),
+      category ? `${category} ${iou.toFixed(2)}` : iou.toFixed(2),
     );
     button.addEventListener("click", () => press(button, outlines[mask]));
     return button;

@@ -15,7 +15,8 @@
  *
  * @typedef {object} Detail
  * @property {[width: number, height: number]} size of the image, in pixels.
- * @property {[predictedIou: number, area: number][]} masks the best ones, areas in pixels.
+ * @property {[predictedIou: number, area: number, category?: string][]} masks the best ones, areas
+ *   in pixels; a category where somebody named it.
  * @property {[width: number, height: number]} frame in which the paths lie.
  * @property {string[]} paths outlines of the masks, as SVG path data.
  * @property {string[]} [pictures] data URLs: overlay, original, then one for each mask.

@@ -73,6 +73,25 @@ def test_steps_annotations_are_a_coco_data_set(local_run: RunParameters) -> None
         assert mask.sum() == annotation["area"]
 
 
+def test_steps_categories_of_prompts_are_in_every_output(local_run: RunParameters) -> None:
+    objects = [{"points": [[50, 60]], "category": "red | apple"}, {"box": [108, 20, 172, 76]}]
+    Path(local_run.prompts).write_text(json.dumps({"a.png": objects}))
+    run_steps(local_run)
+    output = Path(local_run.output)
+    apple, other = json.loads((output / "masks/a.png.json").read_text())["masks"]
+    assert (apple["category"], "category" in other) == ("red | apple", False)
+    data = COCO(str(output / "annotations.json"))
+    names = {number: category["name"] for number, category in data.cats.items()}
+    assert sorted(names.values()) == ["object", "red | apple"]
+    named = [a for a in data.anns.values() if names[a["category_id"]] == "red | apple"]
+    assert [a["segmentation"]["counts"] for a in named] == [apple["segmentation"]["counts"]]
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["masks_per_category"]["red | apple"] == 1
+    assert sum(metrics["masks_per_category"].values()) == metrics["masks"]
+    assert "red \\| apple: " in (output / "report.md").read_text()
+    assert '"red | apple"' in (output / "report.html").read_text()
+
+
 def test_steps_second_run_computes_nothing(local_run: RunParameters) -> None:
     run_steps(local_run)
     masks = sorted(Path(local_run.output, "masks").rglob("*.json"))

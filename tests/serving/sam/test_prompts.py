@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.sam.errors import PromptError
-from serving.sam.prompts import Prompt, parse_prompts_file
+from serving.sam.prompts import Prompt
+from serving.sam.prompts_file import parse_prompts_file
 
 
 def parse(content: Any) -> dict[str, tuple[Prompt, ...]]:
@@ -26,6 +27,10 @@ ONE_POINT = Prompt(points=((3.0, 4.0),), labels=(1,))
         ([[[3, 4]], [1]], (ONE_POINT,)),
         ([{"points": [[3, 4]], "labels": [1]}], (ONE_POINT,)),
         ([{"points": [[3, 4]]}], (ONE_POINT,)),
+        (
+            [{"points": [[3, 4]], "category": "red apple"}],
+            (Prompt(points=((3.0, 4.0),), labels=(1,), category="red apple"),),
+        ),
         (
             {"1": [[3, 4], [5, 6]], "0": [[7, 8]]},
             (Prompt(points=((3.0, 4.0), (5.0, 6.0), (7.0, 8.0)), labels=(1, 1, 0)),),
@@ -50,7 +55,9 @@ def test_parse_prompts_file_each_form_gives_its_prompts(
 
 
 def test_parse_prompts_file_long_form_reads_what_to_json_wrote() -> None:
-    prompt = Prompt(points=((3.0, 4.0),), labels=(0,), box_xyxy=(1.0, 2.0, 3.5, 4.0))
+    prompt = Prompt(
+        points=((3.0, 4.0),), labels=(0,), box_xyxy=(1.0, 2.0, 3.5, 4.0), category="Äpfel"
+    )
     assert parse({"a": [prompt.to_json()]}) == {"a": (prompt,)}
 
 
@@ -78,6 +85,11 @@ def test_parse_prompts_file_long_form_reads_what_to_json_wrote() -> None:
         ([{"box": [5, 5, 1, 9]}], "x0 < x1"),
         ([{"box": [1, 2, 3]}], "expected a box"),
         ([{"points": [[1, 2]] * 1001}], "at most 1000"),
+        ([{"points": [[1, 2]], "category": 7}], "category must be a line of"),
+        ([{"points": [[1, 2]], "category": 0}], "category must be a line of"),
+        ([{"points": [[1, 2]], "category": "two\nlines"}], "category must be a line of"),
+        ([{"points": [[1, 2]], "category": " apple"}], "category must be a line of"),
+        ([{"points": [[1, 2]], "category": "a" * 201}], "category must be a line of"),
     ],
 )
 def test_parse_prompts_file_wrong_prompt_names_image_and_reason(form: Any, reason: str) -> None:
