@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
+from collections.abc import Iterable
 from typing import Any
 
 from serving.sam.errors import ParameterError
@@ -61,10 +63,12 @@ class AutomaticSettings:
             value = getattr(self, name)
             if name == "points_per_side" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not whole or not low <= value <= high:
                 raise ParameterError(
                     f"{name}: expected a whole number from {low} to {high}, got {value!r}"
                 )
+            object.__setattr__(self, name, int(value))
         for name, upper in (
             ("pred_iou_thresh", 1.0),
             ("stability_score_thresh", 1.0),
@@ -74,29 +78,54 @@ class AutomaticSettings:
             ("crop_overlap_ratio", 1.0),
         ):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
+            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or not 0 <= value <= upper:
                 raise ParameterError(
                     f"{name}: expected a number from 0 to {upper:g}, got {value!r}"
                 )
+            object.__setattr__(self, name, float(value))
         self._check_grids()
 
     def _check_grids(self) -> None:
         if (self.points_per_side is None) == (self.point_grids is None):
             raise ParameterError("give exactly one of points_per_side and point_grids")
         if self.point_grids is None:
+            self._check_crop_points()
             return
-        if len(self.point_grids) <= self.crop_n_layers:
+        grids = tuple(_grid(grid, number) for number, grid in enumerate(self.point_grids))
+        if len(grids) <= self.crop_n_layers:
             raise ParameterError(
                 f"point_grids: expected {self.crop_n_layers + 1} grids, one for the image and one "
-                f"for each crop layer, got {len(self.point_grids)}"
+                f"for each crop layer, got {len(grids)}"
             )
-        for number, grid in enumerate(self.point_grids):
-            if not grid or any(len(p) != 2 or not all(0 <= v <= 1 for v in p) for p in grid):
+        object.__setattr__(self, "point_grids", grids)
+
+    def _check_crop_points(self) -> None:
+        """The official generator divides by zero where a crop layer is left without points."""
+        side = self.points_per_side or 0
+        for layer in range(1, self.crop_n_layers + 1):
+            factor = self.crop_n_points_downscale_factor**layer
+            if side < factor:
                 raise ParameterError(
-                    f"point_grids[{number}]: expected points (x, y) from 0 to 1, at least one"
+                    f"crop_n_points_downscale_factor: {self.crop_n_points_downscale_factor} leaves "
+                    f"crop layer {layer} no points: {side} a side divided by {factor}; expected at "
+                    f"least one, so take a smaller factor, fewer crop_n_layers or more "
+                    "points_per_side"
                 )
 
     def to_json(self) -> dict[str, Any]:
         """Every setting by name, as plain JSON."""
         return dataclasses.asdict(self)
+
+
+def _grid(points: Iterable[Any], number: int) -> Grid:
+    """The points of a crop layer as plain floats; lists and arrays, as the official code takes."""
+    try:
+        grid = tuple((float(x), float(y)) for x, y in points)
+    except (TypeError, ValueError):
+        grid = ()
+    if not grid or not all(0 <= value <= 1 for point in grid for value in point):
+        raise ParameterError(
+            f"point_grids[{number}]: expected points (x, y) from 0 to 1, at least one"
+        )
+    return grid

@@ -36,7 +36,8 @@ class FastEncoder:
     """Calls an official encoder's weights in a faster order.
 
     Args:
-        encoder: the loaded module; the fast encoder shares its weights.
+        encoder: the loaded module; the fast encoder shares its weights, and of those of its
+            matrix products it has copies where they are not float32.
         dtype: of the matrix products; float32 is exact.
     """
 

@@ -142,12 +142,7 @@ class Engine:
         from serving.sam.prompted_masks import predict_prompts
 
         self._check_prompts(embedding, prompts)
-        side = self.checkpoint.architecture.mask_input_size
-        for mask in mask_inputs:
-            if mask is not None and mask.shape != (1, side, side):
-                raise ParameterError(
-                    f"mask_input: expected shape (1, {side}, {side}), got {mask.shape}"
-                )
+        self._check_mask_inputs(prompts, mask_inputs)
 
         def decoded() -> Iterator[tuple[int, Prediction]]:
             predictions = predict_prompts(
@@ -212,6 +207,9 @@ class Engine:
     ) -> list[Any]:
         """Return the masks of everything in the image, best first.
 
+        The official generator leaves them in the order of its last suppression of duplicates,
+        which is another one with ``min_mask_region_area`` or crops; the masks are the same.
+
         Args:
             image: (H, W, 3) uint8 RGB.
             settings: by default those that suit the checkpoint.
@@ -233,6 +231,25 @@ class Engine:
         with torch.inference_mode():
             records = generate(self._network, _checked(image), settings)
         return in_output_mode(records, output_mode)
+
+    def _check_mask_inputs(
+        self, prompts: Sequence[Prompt], mask_inputs: Sequence[NDArray[np.float32] | None]
+    ) -> None:
+        if len(mask_inputs) not in (0, len(prompts)):
+            raise ParameterError(
+                f"mask_inputs: expected one (or None) for each of the {len(prompts)} prompts, or "
+                f"nothing at all, got {len(mask_inputs)}"
+            )
+        side = self.checkpoint.architecture.mask_input_size
+        for mask in mask_inputs:
+            if mask is None:
+                continue
+            if mask.shape != (1, side, side):
+                raise ParameterError(
+                    f"mask_input: expected shape (1, {side}, {side}), got {mask.shape}"
+                )
+            if not np.isfinite(mask).all():
+                raise ParameterError("mask_input: expected finite numbers, got NaN or infinity")
 
     @staticmethod
     def _check_prompts(embedding: Embedding, prompts: Sequence[Prompt]) -> None:

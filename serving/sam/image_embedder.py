@@ -23,7 +23,7 @@ class ImageEmbedder:
     """Runs the image encoder.
 
     Args:
-        sam: the loaded network on its device; the embedder shares its weights.
+        sam: the loaded network on its device.
         dtype: of the encoder's matrix products; float32 is exact.
     """
 

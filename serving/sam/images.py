@@ -22,15 +22,16 @@ MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 # converted strip by strip.
 STRIP_PIXELS = 1 << 20
 _SUPPORTED = "supported are JPEG, PNG, WebP, TIFF and BMP"
+# The limit is MAX_PIXELS, here, by name. Once for the process: several threads read images, and
+# ``warnings.catch_warnings`` restores what another thread has set.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     if not data:
         raise ImageError(f"{name}: the file is empty (0 bytes); {_SUPPORTED}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         start = data[:16].lstrip().lower()
         kind = "an HTML page" if start.startswith((b"<!doctype", b"<html")) else "no image"
@@ -96,10 +97,8 @@ def header_pixels(head: bytes) -> int | None:
     For planning: it refuses nothing and decodes nothing.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(head), formats=FORMATS) as image:
-                return image.size[0] * image.size[1]
+        with Image.open(io.BytesIO(head), formats=FORMATS) as image:
+            return image.size[0] * image.size[1]
     except Exception:  # Pillow's readers raise SyntaxError, ValueError, struct.error...
         return None
 

@@ -10,7 +10,7 @@ import torch
 from serving.sam.checkpoints import LoadedCheckpoint
 from serving.sam.decoder import FastDecoder
 from serving.sam.image_embedder import ImageEmbedder
-from serving.sam.machine.devices import Precision
+from serving.sam.machine.devices import Precision, keep_digits
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -45,6 +45,8 @@ def build_network(
         device: where to compute.
         precision: ``fp32``, ``bf16`` or ``fp16``, of the large products.
     """
+    if device.type == "cuda":
+        keep_digits()
     sam, shape, dtype = checkpoint.sam.to(device), checkpoint.architecture, DTYPES[precision]
     small = shape.grid**2 * shape.embedding_channels < SMALL_EMBEDDING_VALUES
     with torch.inference_mode():

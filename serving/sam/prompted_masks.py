@@ -176,7 +176,9 @@ def _decoded(
         for _, batch in in_batches(len(kind), most, decode):
             yield from batch
     for number, mask in with_masks.items():
-        mask_input = torch.as_tensor(mask, device=embedding.features.device)[None]
+        mask_input = torch.as_tensor(mask, dtype=torch.float32, device=embedding.features.device)[
+            None
+        ]
         dense = network.sam.prompt_encoder(points=None, boxes=None, masks=mask_input)[1]
         own_image = network.decoder.prepare(embedding.features, dense)
         yield from _decode(network, embedding, own_image, prompts, [number], choose, extent)

@@ -35,7 +35,7 @@ def gflops(work: Callable[[], object], operations: int) -> float:
 def main() -> None:
     """Measure; write a dated file."""
     keep_freed_memory()
-    result: dict[str, Any] = {**about(), "onednn": has_onednn(), "gflop_per_s": {}}
+    result: dict[str, Any] = {**about(), "onednn": has_onednn(torch.float32), "gflop_per_s": {}}
     with torch.inference_mode():
         for rows, read, written in SIZES:
             for dtype in (torch.float32, torch.bfloat16):

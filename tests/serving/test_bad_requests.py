@@ -57,6 +57,10 @@ TABLE: dict[str, tuple[Any, str]] = {
     "a number": (5, "instances"),
     "null": (None, "instances"),
     "nothing in it": ({}, "instances"),
+    "crops without points": (
+        parameters(crop_n_layers=1, crop_n_points_downscale_factor=64),
+        "crop layer 1 no points",
+    ),
     "instances is null": ({"instances": None}, "instances"),
     "instances is an object": ({"instances": {"image": IMAGE}}, "instances"),
     "no instances": ({"instances": []}, "at least one"),

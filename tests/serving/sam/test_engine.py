@@ -70,6 +70,27 @@ def test_predict_with_a_mask_input_equals_the_official_predictor(
     np.testing.assert_allclose(prediction.scores, scores, atol=1e-4)
 
 
+def test_mask_inputs_of_other_types_are_taken_and_of_other_number_or_nan_refused(
+    engine: Engine, scene: RgbImage
+) -> None:
+    embedding = engine.embed(scene)
+    logits = engine.predict(embedding, POINT, multimask_output=False).logits
+    expected = engine.predict(embedding, POINT, multimask_output=False, mask_input=logits)
+    for dtype in (np.float64, np.float16):
+        other: Any = logits.astype(dtype)
+        found = engine.predict(embedding, POINT, multimask_output=False, mask_input=other)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    for number in (1, 3):
+        with pytest.raises(ParameterError, match=f"each of the 2 prompts.*got {number}"):
+            engine.predictions(
+                embedding, [POINT, BOX], multimask_output=False, mask_inputs=[logits] * number
+            )
+    with pytest.raises(ParameterError, match="finite"):
+        engine.predict(
+            embedding, POINT, multimask_output=False, mask_input=np.full_like(logits, np.nan)
+        )
+
+
 def test_segment_gives_one_record_a_prompt_in_order(engine: Engine, scene: RgbImage) -> None:
     records = engine.segment(engine.embed(scene), [POINT, BOX])
     assert [record["prompt"] for record in records] == [POINT.to_json(), BOX.to_json()]
