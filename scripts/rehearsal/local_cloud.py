@@ -23,7 +23,15 @@ DEFAULT_HOME = Path(".rehearsal")
 STOP_SECONDS = 60  # containers finish what they compute
 FOLDERS = ("storage", "mirror", "state", "bin", "images", "logs", "pipelines", "tmp")
 FILES = (
-    *("storage.log", "vertex.log", "vertex.pem", "vertex.key", "terraform.rc"),
+    *(
+        "storage.log",
+        "storage-front.log",
+        "versions.json",
+        "vertex.log",
+        "vertex.pem",
+        "vertex.key",
+        "terraform.rc",
+    ),
     *("world.json", "world.lock"),
 )
 
@@ -100,25 +108,27 @@ def start(home: Path) -> Cloud:
         (home / name).mkdir(parents=True, exist_ok=True)
     write_mirror(home)
     stand_ins.write_docker(home)
-    storage_url, vertex_url = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    storage_url, backend_url, vertex_url = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        storage = stand_ins.launch_storage(home, storage_url)
+        storage = stand_ins.launch_storage(home, backend_url, storage_url)
         processes.append(storage)
+        front = stand_ins.launch_front(home, storage_url, backend_url)
+        processes.append(front)
         vertex = stand_ins.launch_vertex(home, vertex_url, storage_url)
         processes.append(vertex)
-        stand_ins.wait_until_up(
-            stand_ins.storage_health(storage_url), storage, home / stand_ins.STORAGE_LOG
-        )
-        stand_ins.wait_until_up(
-            stand_ins.vertex_health(vertex_url), vertex, home / stand_ins.VERTEX_LOG
-        )
+        for url, process, log in (
+            (stand_ins.storage_health(backend_url), storage, stand_ins.STORAGE_LOG),
+            (stand_ins.storage_health(storage_url), front, stand_ins.FRONT_LOG),
+            (stand_ins.vertex_health(vertex_url), vertex, stand_ins.VERTEX_LOG),
+        ):
+            stand_ins.wait_until_up(url, process, home / log)
     except BaseException:
         for process in processes:
             process.kill()
             process.wait()
         raise
-    pids = (vertex.pid, storage.pid)
+    pids = (vertex.pid, front.pid, storage.pid)
     state = {"storage_url": storage_url, "vertex_url": vertex_url, "pids": pids}
     _state_path(home).write_text(json.dumps(state, indent=1) + "\n", "utf-8")
     return Cloud(home, storage_url, vertex_url, pids)

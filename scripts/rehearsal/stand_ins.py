@@ -17,10 +17,11 @@ from scripts.terminal.errors import OperatorError
 
 START_SECONDS = 30
 VERTEX_MODULE = "scripts.rehearsal.vertex_ai"
+FRONT_MODULE = "scripts.rehearsal.cloud_storage"
 DOCKER_MODULE = "scripts.rehearsal.container_engine.command"
 # What the command line of one of our processes contains.
-PROGRAMS = ("fake-gcs-server", VERTEX_MODULE)
-STORAGE_LOG, VERTEX_LOG = "storage.log", "vertex.log"
+PROGRAMS = ("fake-gcs-server", VERTEX_MODULE, FRONT_MODULE)
+STORAGE_LOG, VERTEX_LOG, FRONT_LOG = "storage.log", "vertex.log", "storage-front.log"
 
 
 def storage_health(url: str) -> str:
@@ -33,15 +34,30 @@ def vertex_health(url: str) -> str:
     return f"{url}/rehearsal/health"
 
 
-def launch_storage(home: Path, url: str) -> subprocess.Popen[bytes]:
-    """Start the storage stand-in at an address, with its files in ``home/storage``."""
+def launch_storage(home: Path, url: str, front_url: str) -> subprocess.Popen[bytes]:
+    """Start fake-gcs-server at an address, with its files in ``home/storage``.
+
+    Args:
+        home: folder of the local cloud.
+        url: where it listens.
+        front_url: what its replies call it: clients know only the front.
+    """
     command = [
         str(_storage_program()),
         *("-scheme", "http", "-host", "127.0.0.1", "-port", url.rpartition(":")[2]),
-        *("-external-url", url, "-backend", "filesystem"),
+        *("-external-url", front_url, "-backend", "filesystem"),
         *("-filesystem-root", str(home / "storage")),
     ]
     return launch_with_log(command, ROOT, os.environ, home / STORAGE_LOG, new_session=True)
+
+
+def launch_front(home: Path, url: str, backend: str) -> subprocess.Popen[bytes]:
+    """Start the front of the storage stand-in, which knows callers and what they may do."""
+    command = [
+        *(sys.executable, "-m", FRONT_MODULE, "--home", str(home)),
+        *("--port", url.rpartition(":")[2], "--backend", backend),
+    ]
+    return launch_with_log(command, ROOT, os.environ, home / FRONT_LOG, new_session=True)
 
 
 def launch_vertex(home: Path, url: str, storage_url: str) -> subprocess.Popen[bytes]:

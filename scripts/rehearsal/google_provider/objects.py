@@ -48,18 +48,21 @@ class Objects:
         self._call("POST", f"/storage/v1/b?{query}", json.dumps({"name": bucket}).encode())
 
     def delete_bucket(self, bucket: str) -> None:
-        """Delete a bucket with everything in it."""
+        """Delete a bucket with everything in it, earlier versions too."""
         for name in self.names(bucket, ""):
             self.delete(bucket, name)
+        for item in self.listed(bucket, "", versions=True):
+            self.delete(bucket, str(item["name"]), str(item["generation"]))
         self._call("DELETE", f"/storage/v1/b/{bucket}")
 
     def has_bucket(self, bucket: str) -> bool:
         """Whether a bucket exists."""
         return self._call("GET", f"/storage/v1/b/{bucket}") is not None
 
-    def listed(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
-        """The objects under a prefix, as the API shows them."""
-        query = urllib.parse.urlencode({"prefix": prefix})
+    def listed(self, bucket: str, prefix: str, *, versions: bool = False) -> list[dict[str, Any]]:
+        """The objects under a prefix, as the API shows them; earlier versions where asked for."""
+        asked = {"prefix": prefix, **({"versions": "true"} if versions else {})}
+        query = urllib.parse.urlencode(asked)
         listing = self._call("GET", f"/storage/v1/b/{bucket}/o?{query}") or {}
         return list(listing.get("items", []))
 
@@ -77,7 +80,8 @@ class Objects:
         quoted = urllib.parse.quote(name, safe="")
         return self._call("GET", f"/storage/v1/b/{bucket}/o/{quoted}") is not None
 
-    def delete(self, bucket: str, name: str) -> None:
-        """Delete an object; one that is gone already is no error."""
+    def delete(self, bucket: str, name: str, generation: str = "") -> None:
+        """Delete an object, or one version of it; one that is gone already is no error."""
         quoted = urllib.parse.quote(name, safe="")
-        self._call("DELETE", f"/storage/v1/b/{bucket}/o/{quoted}")
+        query = f"?generation={generation}" if generation else ""
+        self._call("DELETE", f"/storage/v1/b/{bucket}/o/{quoted}{query}")

@@ -7,10 +7,10 @@ import hashlib
 import re
 from typing import Any
 
+from scripts.rehearsal.cloud_storage.access import MANAGED_COPIES
 from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.state import Json, State
 
-COPIES = "vertex-managed-copies"
 IMAGE = re.compile(
     r"(?P<region>[a-z0-9-]+)-docker\.pkg\.dev/(?P<project>[^/]+)/(?P<repository>[^/]+)/"
     r"(?P<image>[^@:]+)(@(?P<digest>sha256:[0-9a-f]{64})|:(?P<tag>[\w.-]+))?"
@@ -77,14 +77,14 @@ class Artifacts:
         from google.api_core.exceptions import Conflict
 
         with contextlib.suppress(Conflict):
-            self._client.create_bucket(COPIES)
-        target = self._client.bucket(COPIES)
+            self._client.create_bucket(MANAGED_COPIES)
+        target = self._client.bucket(MANAGED_COPIES)
         folder = hashlib.sha256(name.encode()).hexdigest()[:16]
         prefix = uri.removeprefix("gs://").partition("/")[2].rstrip("/") + "/"
         for blob in self._blobs(uri):
             copy = target.blob(f"{folder}/{blob.name.removeprefix(prefix)}")
             copy.upload_from_string(blob.download_as_bytes())
-        return f"gs://{COPIES}/{folder}"
+        return f"gs://{MANAGED_COPIES}/{folder}"
 
     def remove_copy(self, uri: str) -> None:
         """Delete a copy; the bucket goes with the last."""
@@ -92,5 +92,5 @@ class Artifacts:
             return
         for blob in self._blobs(uri):
             blob.delete()
-        if not list(self._client.list_blobs(COPIES, max_results=1)):
-            self._client.bucket(COPIES).delete()
+        if not list(self._client.list_blobs(MANAGED_COPIES, max_results=1)):
+            self._client.bucket(MANAGED_COPIES).delete()

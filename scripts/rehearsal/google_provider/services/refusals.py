@@ -169,15 +169,16 @@ def refuse_deletion(
     """Raise ``ServiceError`` where a resource cannot be deleted: it holds data, or is in use."""
     resources = world["resources"]
     if type_name == "google_storage_bucket" and not v["force_destroy"]:
-        inside = objects.names(v["name"], "") if objects else []
+        # The provider lists with versions (resource_storage_bucket.go, 6.50.0, Delete).
+        inside = objects.listed(v["name"], "", versions=True) if objects else []
         if inside:
             raise ServiceError(
                 f"Error trying to delete bucket {v['name']} containing objects without "
                 "`force_destroy` set to true"
             )
     if type_name == "google_storage_managed_folder" and not v["force_destroy"]:
-        inside = objects.names(v["bucket"], v["name"]) if objects else []
-        if [name for name in inside if not name.endswith(PLACEHOLDER)]:
+        names = objects.names(v["bucket"], v["name"]) if objects else []
+        if [name for name in names if not name.endswith(PLACEHOLDER)]:
             raise ServiceError(
                 f"googleapi: Error 409: The managed folder {v['name']} you tried to delete "
                 "is not empty., conflict"
