@@ -41,7 +41,8 @@ class RunParameters:
         only_failed: compute only the images that failed in an earlier run over the same output.
         run_id: the run's name in its claim on the output; empty for a local run.
         forecast: the estimate of its time and cost, for the report: ``seconds``, ``usd``,
-            ``usd_per_shard_hour``, ``usd_per_run``, ``basis``; empty where nobody asked for one.
+            ``usd_per_shard_hour``, ``usd_per_run``, ``basis``, ``most_shard_seconds``; empty where
+            nobody asked for one.
 
     Raises:
         ParameterError: a value outside its range.

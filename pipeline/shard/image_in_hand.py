@@ -42,12 +42,14 @@ class RestartPolicy:
         restarts: how many processes of this shard have died.
         first: whether no process of this run has taken up the shard before, so that nothing of it
             can be done that the plan did not know.
+        spent_seconds: how long earlier processes of this shard took.
     """
 
     skip: dict[str, str] = dataclasses.field(default_factory=dict)
     run_alone: int = 0
     restarts: int = 0
     first: bool = False
+    spent_seconds: float = 0.0
 
 
 class InHand:

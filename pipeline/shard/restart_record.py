@@ -38,6 +38,7 @@ class RestartRecord:
         skip: images that were set aside, each with the reason.
         running: whether a process was started whose end nobody has recorded.
         lives: how many processes were started.
+        seconds: how long those ran whose end somebody has recorded.
     """
 
     run: str
@@ -47,6 +48,7 @@ class RestartRecord:
     skip: dict[str, str] = dataclasses.field(default_factory=dict)
     running: bool = False
     lives: int = 0
+    seconds: float = 0.0
 
     def policy(self) -> RestartPolicy:
         """How the next process takes up the images."""
@@ -58,6 +60,7 @@ class RestartRecord:
             run_alone=alone,
             restarts=self.restarts,
             first=self.lives <= 1,
+            spent_seconds=self.seconds,
         )
 
     def begins(self) -> None:
@@ -65,12 +68,18 @@ class RestartRecord:
         self.running = True
         self.lives += 1
 
-    def died(self, note: LastNote, cause: str) -> None:
+    def ended(self, seconds: float) -> None:
+        """Record that a process has ended, whatever by, after so many seconds."""
+        self.running = False
+        self.seconds += seconds
+
+    def died(self, note: LastNote, cause: str, way_out: str) -> None:
         """Record the end of a process.
 
         Args:
             note: the last that the process noted.
             cause: what ended it, for the reason of an image that is set aside.
+            way_out: what its owner should look at.
         """
         self.running = False
         self.restarts += 1
@@ -81,14 +90,9 @@ class RestartRecord:
         if self.deaths[note.image] >= MOST_DEATHS_OF_AN_IMAGE:
             self.skip[note.image] = (
                 f"{note.image}: whenever it was computed its process was ended by {cause}; "
-                "is it too large for this machine's memory?"
+                f"{way_out}"
             )
             self.in_a_row = 1  # one cause less
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether another process would only die as well."""
-        return self.in_a_row >= MOST_DEATHS
 
     def store(self, output: Folder, shard: str) -> None:
         """Write the record into the run's output."""

@@ -2,19 +2,22 @@
 
 Not every runner of Kubeflow retries a step inside a loop, and a retry takes a new machine. This
 step survives what kills a process (memory, a driver's fault): the next process goes on where the
-last one ended, and the step sets aside an image that has killed its process alone. What it knows of
-deaths it keeps in the output, for the step that takes over if it dies as well.
+last one ended, and the step sets aside an image that has killed its process alone. It ends a
+process that hangs. What it knows of deaths it keeps in the output, for the step that takes over if
+it dies as well.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.run.guarded_output import open_output
@@ -28,8 +31,12 @@ from pipeline.shard.image_in_hand import (
     read_stored_note,
 )
 from pipeline.shard.lost_device import EXIT_CODE
-from pipeline.shard.restart_record import RestartRecord, stored_record
+from pipeline.shard.restart_record import MOST_DEATHS, RestartRecord, stored_record
+from pipeline.shard.watchdog import WorkerLimits, wait_for_worker
 from serving.storage import Folder
+
+_LACKS_MEMORY = "does this machine lack memory for it?"
+MOST_HANGS = 3  # one after another, each of half an hour
 
 
 def segment_shard(parameters: RunParameters, shard: str) -> str:
@@ -48,8 +55,17 @@ def segment_shard(parameters: RunParameters, shard: str) -> str:
 
         def run_worker(policy: RestartPolicy) -> WorkerEnd:
             note_path.unlink(missing_ok=True)
-            code = _run_worker(parameters, shard, policy, note_path, result)
-            return WorkerEnd(code, read_last_note(note_path))
+            started = time.monotonic()
+            limits = WorkerLimits.of_run(parameters.forecast, policy.spent_seconds)
+            with _started_worker(parameters, shard, policy, note_path, result) as worker:
+                ended_by, overdue = wait_for_worker(worker, note_path, limits)
+            return WorkerEnd(
+                worker.returncode,
+                read_last_note(note_path),
+                ended_by,
+                overdue,
+                time.monotonic() - started,
+            )
 
         watch_shard(open_output(parameters), shard, parameters.run_id, run_worker)
         return result.read_text("utf-8")
@@ -62,10 +78,23 @@ class WorkerEnd:
     Attributes:
         code: its exit code, negative for a signal.
         note: what it noted last.
+        ended_by: the limit by which it was ended; empty where it ended by itself.
+        overdue: whether the shard has used up all its time.
+        seconds: how long it ran.
     """
 
     code: int
     note: LastNote
+    ended_by: str = ""
+    overdue: bool = False
+    seconds: float = 0.0
+
+    @property
+    def cause(self) -> str:
+        """What ended it."""
+        if self.code == EXIT_CODE:
+            return "a lasting error of its GPU"
+        return self.ended_by or _signal_name(-self.code)
 
 
 def watch_shard(
@@ -92,33 +121,42 @@ def watch_shard(
         record.begins()
         record.store(output, shard)
         end = run_worker(record.policy())
-        record.running = False
+        record.ended(end.seconds)
         if end.code == 0:
             record.store(output, shard)
             return
         if end.code > 0 and end.code != EXIT_CODE:
             record.store(output, shard)
             raise SystemExit(end.code)
-        lost_device = end.code == EXIT_CODE
-        cause = "a lasting error of its GPU" if lost_device else _signal_name(-end.code)
-        _died(record, shard, end.note, cause)
+        if end.overdue:
+            record.store(output, shard)
+            raise ShardError(
+                f"{shard}: not finished after {record.seconds:.0f} s, many times its estimate; "
+                f"ended with {end.note.image or 'no image'} in hand. Run again for the rest, with "
+                "more --shards if the estimate was too low"
+            )
+        _died(record, shard, end.note, end.cause, hung=bool(end.ended_by))
 
 
-def _died(record: RestartRecord, shard: str, note: LastNote, cause: str) -> None:
+def _died(
+    record: RestartRecord, shard: str, note: LastNote, cause: str, *, hung: bool = False
+) -> None:
     image = note.image or "no image"
-    record.died(note, cause)
+    way_out = "does its GPU or the storage hang?" if hung else _LACKS_MEMORY
+    record.died(note, cause, way_out)
     print(f"{shard}: process ended by {cause} with {image} in hand", flush=True)
-    if record.hopeless:
+    if record.in_a_row >= (MOST_HANGS if hung else MOST_DEATHS):
         raise ShardError(
             f"{shard}: its process was ended by {cause} {record.in_a_row} times in a row, with "
-            f"{image} in hand; the machine may lack memory for this checkpoint"
+            f"{image} in hand; {way_out}"
         )
 
 
-def _run_worker(
+@contextlib.contextmanager
+def _started_worker(
     parameters: RunParameters, shard: str, policy: RestartPolicy, note_path: Path, result: Path
-) -> int:
-    """Run the worker to its end and return its exit code, negative for a signal."""
+) -> Iterator[subprocess.Popen[str]]:
+    """Start the worker; it has ended when the block has, however that ends."""
     order = {
         "parameters": parameters.to_json(),
         "shard": shard,
@@ -126,13 +164,17 @@ def _run_worker(
         "note": str(note_path),
         "result": str(result),
     }
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.shard.worker"],
-        input=json.dumps(order),
-        env=environment_of_a_step(),
-        text=True,
-        check=False,
-    ).returncode
+    command = [sys.executable, "-m", "pipeline.shard.worker"]
+    with subprocess.Popen(  # noqa: S603  (our own module, by our own interpreter)
+        command, stdin=subprocess.PIPE, env=environment_of_a_step(), text=True
+    ) as worker:
+        try:
+            assert worker.stdin is not None  # noqa: S101  (asked for above)
+            with contextlib.suppress(BrokenPipeError), worker.stdin as order_pipe:
+                json.dump(order, order_pipe)
+            yield worker
+        finally:
+            worker.kill()
 
 
 def _signal_name(number: int) -> str:

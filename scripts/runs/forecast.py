@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pipeline.run.input_images import InputImage
 
 _REHEARSED_START_SECONDS = 5.0
+_LEAST_LIMIT_SECONDS = 3600.0
+_PATIENCE = 10.0  # times the estimate
 
 
 def measured_as(machine: Machine) -> str:
@@ -63,6 +66,18 @@ def forecast(
         note = f"no price is known of {machine.cpu} CPUs with {machine.accelerator}: the fee alone"
         return dataclasses.replace(estimated, basis=f"{estimated.basis}; {note}")
     return estimated
+
+
+def most_shard_seconds(estimated: Estimate, shards: int, parallel: int) -> float:
+    """Return after how long a shard must have gone wrong, in seconds of computing.
+
+    Args:
+        estimated: the run's time and cost.
+        shards: pieces the images are split into.
+        parallel: shards that run at once.
+    """
+    rounds = math.ceil(shards / max(parallel, 1))
+    return max(_LEAST_LIMIT_SECONDS, _PATIENCE * estimated.seconds / rounds)
 
 
 def describe(estimated: Estimate, machines: int) -> str:

@@ -78,6 +78,7 @@ def submit_run(
         **estimated.to_json(),
         "machine": forecast.measured_as(machine),
         "parallel": at_once,
+        "most_shard_seconds": forecast.most_shard_seconds(estimated, parameters.shards, at_once),
     }
     parameters = dataclasses.replace(parameters, forecast=content)
 

@@ -40,9 +40,8 @@ def supervised(
     (hook / "sitecustomize.py").write_text(killer)
     code = (
         "import sys; from pipeline.run.parameters import RunParameters\n"
-        "from pipeline.shard import restart_record\n"
         "from pipeline.steps import segment_shard as step\n"
-        f"restart_record.MOST_DEATHS = {most_deaths}\n"
+        f"step.MOST_DEATHS = {most_deaths}\n"
         "run = RunParameters.from_json(sys.argv[1])\n"
         "print('ROWS', step.segment_shard(run, sys.argv[2]))"
     )

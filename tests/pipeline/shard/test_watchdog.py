@@ -1,0 +1,97 @@
+"""A process that gets no further is ended, and what it did until then counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.run.step_process import ShardError
+from pipeline.shard.image_in_hand import LastNote, RestartPolicy
+from pipeline.shard.restart_record import stored_record
+from pipeline.shard.watchdog import SILENT_SECONDS, WorkerLimits, wait_for_worker
+from pipeline.steps.segment_shard import MOST_HANGS, WorkerEnd, watch_shard
+from serving.storage import open_folder
+
+SHARD = "shard-0000"
+
+
+def started(code: str, note: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", code, str(note)], text=True)
+
+
+def test_process_without_an_end_to_an_image_is_ended(tmp_path: Path) -> None:
+    worker = started("import time; time.sleep(600)", tmp_path / "note")
+    reason, overdue = wait_for_worker(worker, tmp_path / "note", WorkerLimits(silent_seconds=0.2))
+    assert reason == "the limit of 0 s for one image" and not overdue
+    assert worker.returncode == -9
+
+
+def test_process_that_takes_one_image_after_the_other_goes_on(tmp_path: Path) -> None:
+    code = """if True:
+        import pathlib, sys, time
+        for number in range(20):
+            pathlib.Path(sys.argv[1]).write_text(str(number))
+            time.sleep(0.15)
+    """
+    limits = WorkerLimits(silent_seconds=2.0)
+    worker = started(code, tmp_path / "note")
+    assert wait_for_worker(worker, tmp_path / "note", limits) == ("", False)
+    assert worker.returncode == 0
+    worker = started(code, tmp_path / "note")
+    limits = dataclasses.replace(limits, total_seconds=1.0)
+    assert wait_for_worker(worker, tmp_path / "note", limits) == (
+        "the limit of 1 s for this shard",
+        True,
+    )
+
+
+def test_limits_come_from_the_forecast_less_what_was_spent() -> None:
+    assert WorkerLimits.of_run({}, 1e6).total_seconds == float("inf")
+    limits = WorkerLimits.of_run({"most_shard_seconds": 3600.0}, 3000.0)
+    assert (limits.total_seconds, limits.silent_seconds) == (600.0, SILENT_SECONDS)
+    assert WorkerLimits.of_run({"most_shard_seconds": 3600.0}, 4000.0).total_seconds == 0.0
+
+
+def test_image_that_hangs_twice_is_set_aside(tmp_path: Path) -> None:
+    output = open_folder(str(tmp_path))
+
+    def run_worker(policy: RestartPolicy) -> WorkerEnd:
+        if "slow.png" in policy.skip:
+            return WorkerEnd(0, LastNote())
+        return WorkerEnd(-9, LastNote("slow.png", 0, True), "the limit of 1800 s for one image")
+
+    watch_shard(output, SHARD, "run-1", run_worker)
+    reason = stored_record(output, SHARD, "run-1").skip["slow.png"]
+    assert "ended by the limit of 1800 s for one image" in reason
+
+
+def test_process_that_hangs_before_its_first_image_ends_the_shard_soon(tmp_path: Path) -> None:
+    lives: list[RestartPolicy] = []
+
+    def run_worker(policy: RestartPolicy) -> WorkerEnd:
+        lives.append(policy)
+        return WorkerEnd(-9, LastNote(), "the limit of 1800 s for one image")
+
+    with pytest.raises(ShardError, match="limit of 1800 s for one image 3 times in a row"):
+        watch_shard(open_folder(str(tmp_path)), SHARD, "run-1", run_worker)
+    assert len(lives) == MOST_HANGS
+
+
+def test_shard_that_has_used_up_its_time_ends_and_stays_ended(tmp_path: Path) -> None:
+    """Kubeflow tries the step again, on a new machine, which must not begin anew."""
+    output = open_folder(str(tmp_path))
+    spent: list[float] = []
+
+    def run_worker(policy: RestartPolicy) -> WorkerEnd:
+        spent.append(policy.spent_seconds)
+        note = LastNote("a.png", 7)
+        return WorkerEnd(-9, note, "the limit", overdue=True, seconds=3600.0)
+
+    for _ in range(2):
+        with pytest.raises(ShardError, match=r"not finished after \d+ s.*a\.png in hand"):
+            watch_shard(output, SHARD, "run-1", run_worker)
+    assert spent == [0.0, 3600.0]
