@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 from PIL import Image
 
+from pipeline.report.demo_network import demo_warning, real_work_commands
 from pipeline.report.templates import duration, render_html
 from pipeline.run.manifest import ManifestRow
 from pipeline.run.output_layout import overlay_name, segment_name
@@ -137,6 +138,12 @@ class Gallery:
         page = render_html(
             "page/report.html.j2",
             metrics=metrics,
+            warning=demo_warning(
+                metrics["model"].get("name", ""),
+                done=metrics["done"],
+                without_mask=metrics["without_mask"],
+            ),
+            real_work=real_work_commands(metrics["engine"]),
             tiles=_tiles(metrics),
             stages=_stages(metrics["seconds_per_stage"]),
             policy=_content_security_policy(style, script, self._inline),
@@ -187,6 +194,7 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     tiles: list[dict[str, Any]] = [
         {"name": "images done", "value": f"{done:,}"},
         {"name": "masks", "value": f"{metrics['masks']:,}"},
+        {"name": "without mask", "value": f"{metrics['without_mask']:,}"},
         {"name": "failed", "value": f"{metrics['failed']:,}", "bad": metrics["failed"] > 0},
     ]
     if run["computed"] < done:  # the others were there before

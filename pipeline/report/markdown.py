@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from pipeline.report.demo_network import demo_warning, real_work_commands
 from pipeline.report.templates import render_markdown
 from pipeline.run.manifest import ManifestRow
 from pipeline.run.output_layout import FAILED, MANIFEST, overlay_name, segment_name
@@ -84,6 +85,12 @@ class MarkdownReport:
         return render_markdown(
             "report.md.j2",
             metrics=metrics,
+            warning=demo_warning(
+                metrics["model"].get("name", ""),
+                done=metrics["done"],
+                without_mask=metrics["without_mask"],
+            ),
+            real_work=real_work_commands(metrics["engine"]),
             images=self._shown,
             more_images=self._images - self._failed - len(self._shown),
             failures=self._failures,

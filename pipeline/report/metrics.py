@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.report.demo_network import is_demo_network
 from pipeline.run.manifest import STAGES, ManifestRow
 from serving.sam.masks import category_of
 
@@ -20,6 +21,7 @@ class RunMetrics:
     images: int = 0
     failed: int = 0
     masks: int = 0
+    without_mask: int = 0
     prompted: int = 0
     categories: dict[str, int] = dataclasses.field(default_factory=dict)
     megapixels: float = 0.0
@@ -37,6 +39,7 @@ class RunMetrics:
             self.failed += 1
             return
         self.masks += row.masks
+        self.without_mask += row.masks == 0
         self.prompted += content["mode"] == "prompted"
         for record in content["masks"]:
             name = category_of(record)
@@ -64,11 +67,13 @@ class RunMetrics:
             "prompted": self.prompted,
             "masks": self.masks,
             "masks_per_category": self.categories,
+            "without_mask": self.without_mask,
             "megapixels": round(self.megapixels, 3),
             "seconds": round(seconds, 3),
             "images_per_second": round(run.images_per_second, 4),
             "seconds_per_stage": {k: round(v, 3) for k, v in self.stage_seconds.items()},
             "model": self.model,
+            "demo_network": is_demo_network(self.model.get("name", "")),
             "precision": self.precision,
             "device": self.device,
             "engine": engine,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.checkpoints.choice import DEMO_NETWORK, best_checkpoint
 from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
@@ -32,7 +33,7 @@ def experiment(
     ] = "",
     seed: Annotated[int, typer.Option(help="Chooses which half has prompts.")] = 0,
     engine: options.Engine = "local",
-    checkpoint: options.Checkpoint = "vit_tiny",
+    checkpoint: options.Checkpoint = "",
     shards: options.Shards = 1,
     points_per_side: options.PointsPerSide = None,
     outputs: options.Outputs = deployment.DEFAULT_PATH,
@@ -54,7 +55,7 @@ def experiment(
         study = Study(inputs, output, prompts, seed)
         runner = BatchRunner(
             engine=engine,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint or (best_checkpoint() if engine == "local" else DEMO_NETWORK),
             shards=shards,
             points_per_side=points_per_side,
             outputs=outputs,

@@ -27,7 +27,11 @@ Engine = Annotated[
     EngineName, typer.Option(help="Where it runs: on this machine, or on Vertex AI Pipelines.")
 ]
 Checkpoint = Annotated[
-    str, typer.Option(help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI.")
+    str,
+    typer.Option(
+        help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI; default: the best that is "
+        "on this machine, on Vertex AI vit_tiny."
+    ),
 ]
 Shards = Annotated[
     int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.checkpoints.cache import resolve_checkpoint
+from scripts.checkpoints.choice import DEMO_NETWORK, best_checkpoint, choose_checkpoint
 from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
@@ -34,7 +36,7 @@ def run(
     output: options.Output = "",
     prompts: options.Prompts = "",
     engine: options.Engine = "local",
-    checkpoint: options.Checkpoint = "vit_tiny",
+    checkpoint: options.Checkpoint = "",
     shards: options.Shards = 1,
     max_masks: options.MaxMasks = 10,
     precision: options.PrecisionName = "auto",
@@ -104,7 +106,7 @@ def run(
             inputs=tuple(inputs),
             output=output,
             prompts=prompts,
-            checkpoint=checkpoint if engine == "vertex" else resolve_checkpoint(checkpoint),
+            checkpoint=_checkpoint(checkpoint, engine),
             shards=shards,
             max_masks=max_masks,
             precision=precision,
@@ -116,7 +118,7 @@ def run(
         )
         if engine == "local":
             options.refuse("these are for --engine vertex", vertex_options, "run")
-            _print(_run_here(parameters, debug), as_json)
+            _print(_run_here(parameters, debug, ask=not (checkpoint or as_json)), as_json)
             return
         from scripts.runs.following import follow
         from scripts.runs.submission import submit_run
@@ -135,11 +137,21 @@ def run(
         _print(follow(submitted), as_json)
 
 
-def _run_here(parameters: RunParameters, debug: bool) -> Summary:
+def _checkpoint(name: str, engine: options.EngineName) -> str:
+    """What a run computes with, before anybody is asked."""
+    if engine == "vertex":
+        return name or DEMO_NETWORK
+    return resolve_checkpoint(name or best_checkpoint())
+
+
+def _run_here(parameters: RunParameters, debug: bool, *, ask: bool) -> Summary:
     from scripts.runs.local import run_here
     from scripts.runs.preflight import check_run
 
     check_run(parameters)
+    if ask:
+        checkpoint = resolve_checkpoint(choose_checkpoint())
+        parameters = dataclasses.replace(parameters, checkpoint=checkpoint)
     return run_here(parameters, show_log=debug)
 
 

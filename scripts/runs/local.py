@@ -48,6 +48,7 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
             if show_log:
                 log.seek(0)
                 report_line(log.read())
+    summary["engine"] = "local"
     summary["wall_seconds"] = round(time.monotonic() - started, 2)
     metrics = read_json(output, METRICS)
     remember(metrics, THIS_MACHINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from scripts.terminal.amounts import count
 from scripts.terminal.errors import CLOUD, OperatorError
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def summary_of_output(
         "failed": metrics["failed"],
         "computed": metrics["run"]["computed"],
         "masks": metrics["masks"],
+        "without_mask": metrics["without_mask"],
+        "checkpoint": metrics["model"].get("name", ""),
+        "demo_network": metrics["demo_network"],
+        "engine": metrics["engine"],
         "report": output.uri_of(HTML),
         "too_many_failed": parameters.too_many_failed(metrics["failed"], metrics["images"]),
         "wall_seconds": metrics["run"]["wall_seconds"],
@@ -40,13 +45,16 @@ def summary_of_output(
 
 def describe(summary: Summary) -> str:
     """Return the lines that an operator reads."""
+    from pipeline.report.demo_network import demo_warning, real_work_commands
+
     done = summary["images"] - summary["failed"]
-    earlier = done - summary["computed"]
+    earlier, empty = done - summary["computed"], summary["without_mask"]
     lines = [
-        f"{summary['images']} images: {done} done"
+        f"{count(summary['images'], 'image')}: {done} done"
         + (f" ({earlier} by an earlier run)" if earlier else "")
-        + f", {summary['failed']} failed, {summary['masks']} masks, "
-        f"{summary['wall_seconds']:.1f} s"
+        + f", {summary['failed']} failed, {count(summary['masks'], 'mask')}"
+        + (f", {empty} without a mask" if empty else "")
+        + f", {summary['wall_seconds']:.1f} s"
     ]
     cost = summary.get("cost_usd")
     if cost:
@@ -55,6 +63,10 @@ def describe(summary: Summary) -> str:
         output = summary["report"].removesuffix("report.html")
         lines.append(f"failed images and reasons: {output}failed.jsonl (--only-failed retries)")
     lines.append(f"report: {summary['report']}")
+    warning = demo_warning(summary["checkpoint"], done=done, without_mask=empty)
+    if warning:
+        lines.append(f"note: {warning}. For real work:")
+        lines += [f"  {command}" for command in real_work_commands(summary["engine"])]
     return "\n".join(lines)
 
 

@@ -40,6 +40,11 @@ class CheckpointEntry:
         """Path of the file in this package; ``None`` unless it lies there."""
         return _ASSETS / self.file_name if self.url is None else None
 
+    @property
+    def is_demo(self) -> bool:
+        """Whether it is a demonstration network, which finds nothing in many photographs."""
+        return self.url is None
+
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 

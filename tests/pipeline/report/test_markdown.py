@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -74,3 +75,13 @@ def test_markdown_of_a_run_that_computed_nothing_names_no_pace() -> None:
     assert "| none computed |" in report([done("a.png")])
     assert "| 0.00 |" not in report([done("a.png")])
     assert "none computed" not in report([done("a.png")], computed=1)
+
+
+def test_markdown_of_the_demo_network_warns_and_one_for_real_work_does_not() -> None:
+    row, content = done("a.png")
+    content |= {"checkpoint": {"name": "vit_tiny"}, "masks": []}
+    text = report([(dataclasses.replace(row, masks=0), content), done("b.png")])
+    assert "demo network" not in text  # the last image's network: the others were computed with it
+    text = report([done("b.png"), (dataclasses.replace(row, masks=0), content)])
+    assert "**vit\\_tiny is a demo network; 1 of 2 images have no mask.**" in text
+    assert "\n    sam-vertex checkpoint fetch vit_b\n" in text

@@ -13,7 +13,8 @@ from scripts.terminal.errors import OperatorError
 def summary(**changes: Any) -> dict[str, Any]:
     return {
         "images": 5, "failed": 0, "computed": 5, "masks": 40, "wall_seconds": 12.34,
-        "report": "out/report.html", "too_many_failed": False, **changes,
+        "report": "out/report.html", "too_many_failed": False, "without_mask": 0,
+        "checkpoint": "vit_b", "demo_network": False, "engine": "local", **changes,
     }  # fmt: skip
 
 
@@ -33,6 +34,25 @@ def test_summary_names_earlier_images_failures_and_cost() -> None:
         "failed images and reasons: gs://b/run/failed.jsonl (--only-failed retries)",
         "report: gs://b/run/report.html",
     ]
+
+
+def test_summary_of_the_demo_network_says_so_and_names_the_commands_for_real_work() -> None:
+    lines = describe(
+        summary(checkpoint="vit_tiny", failed=1, computed=4, without_mask=2)
+    ).splitlines()
+    assert lines[0] == "5 images: 4 done, 1 failed, 40 masks, 2 without a mask, 12.3 s"
+    assert lines[-3:] == [
+        "note: vit_tiny is a demo network; 2 of 4 images have no mask. For real work:",
+        "  sam-vertex checkpoint fetch vit_b",
+        "  sam-vertex run INPUT --checkpoint vit_b --output OUTPUT",
+    ]
+    on_vertex = describe(summary(checkpoint="vit_tiny", engine="vertex"))
+    assert "sam-vertex checkpoint upload vit_b" in on_vertex
+
+
+def test_summary_counts_one_image_in_the_singular() -> None:
+    text = describe(summary(images=1, computed=1, masks=1))
+    assert text.startswith("1 image: 1 done, 0 failed, 1 mask, 12.3 s\n")
 
 
 def test_too_many_failures_are_the_clouds_fault_and_few_are_none() -> None:
