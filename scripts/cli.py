@@ -9,6 +9,7 @@ import typer
 
 from scripts.cloud.google_errors import explain_google_error
 from scripts.commands import (
+    annotate,
     batch_predict,
     checkpoint,
     cost,
@@ -55,6 +56,7 @@ def _program(
 
 
 app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("annotate", epilog=annotate.EXAMPLES)(annotate.annotate)
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("batch-predict", epilog=batch_predict.EXAMPLE)(batch_predict.batch_predict)

@@ -1,0 +1,253 @@
+"""What annotating leaves in OUT: masks files as a run's, prompts, verdicts, and COCO.
+
+``masks/<image>.json`` is the truth and is written first; ``prompts.json`` and ``reviewed.jsonl``
+follow from it at every save, and a note names the image in between, so that the next start makes up
+for a process that was killed there. ``annotations.json`` reads every masks file, so it follows
+shortly after, and at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.report.coco import AnnotationsWriter
+from pipeline.run.manifest import read_json, write_json
+from pipeline.run.output_layout import ANNOTATIONS, masks_name
+from pipeline.shard.pictures import outline_paths
+from scripts.annotate.errors import AnnotateError
+from scripts.annotate.objects import Record, prompt_form
+from scripts.annotate.shelf import OpenImage
+from serving.storage import WORK, Folder
+
+PROMPTS = "prompts.json"
+REVIEWED = "reviewed.jsonl"
+_NOTE = f"{WORK}/annotating.json"
+_SHOWN_OUTLINES = 100
+_REST = 5.0  # of the time that COCO takes, before it is written again
+
+
+class AnnotationStore:
+    """The annotations in one output; several threads may use it.
+
+    Args:
+        output: the folder; the caller has claimed it.
+        about: what made the masks, for new masks files: ``checkpoint``, ``precision``, ``device``.
+    """
+
+    def __init__(self, output: Folder, about: dict[str, Any]) -> None:
+        self.output = output
+        self._about = about
+        self._lock = threading.RLock()
+        self._prompts: dict[str, list[dict[str, Any]]] = {}
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._stale = False  # whether annotations.json is older than a masks file
+        self._wake = threading.Event()
+        self._ended = threading.Event()
+        self._load()
+        self._writer = threading.Thread(target=self._keep_coco, name="coco", daemon=True)
+        self._writer.start()
+
+    def _load(self) -> None:
+        if self.output.exists(PROMPTS):
+            stored = read_json(self.output, PROMPTS)
+            if not isinstance(stored, dict):
+                raise AnnotateError(f"{self.output.uri_of(PROMPTS)}: expected one JSON object")
+            self._prompts = stored
+        if self.output.exists(REVIEWED):
+            for line in self.output.read_bytes(REVIEWED).splitlines():
+                row = orjson.loads(line)
+                self._rows.setdefault(row["image"], []).append(row)
+        if self.output.exists(_NOTE):
+            name = read_json(self.output, _NOTE)["image"]
+            content = self._content(name)
+            if content is not None:
+                self._derive(name, content)
+            self.output.delete(_NOTE)
+
+    @property
+    def has_masks(self) -> set[str]:
+        """The names of the images that have a masks file."""
+        return {
+            file.name.removeprefix("masks/").removesuffix(".json")
+            for file in self.output.files("masks/")
+        }
+
+    def accepted(self, image: str) -> int:
+        """How many objects of an image are accepted."""
+        return sum(row["verdict"] == "accept" for row in self._rows.get(image, []))
+
+    def categories(self) -> list[str]:
+        """The categories so far, the most frequent first."""
+        counts: dict[str, int] = {}
+        with self._lock:
+            for rows in self._rows.values():
+                for row in rows:
+                    if row.get("category"):
+                        counts[row["category"]] = counts.get(row["category"], 0) + 1
+        return sorted(counts, key=lambda name: (-counts[name], name))
+
+    def objects(self, image: str) -> list[Record]:
+        """The objects of an image, each with an ``id``."""
+        with self._lock:
+            content = self._content(image)
+        return _with_ids(content["masks"]) if content is not None else []
+
+    def put(self, image: OpenImage, record: Record) -> None:
+        """Add an object, or replace the one of the same id."""
+        with self._lock:
+            content = self._content(image.name) or self._new_content(image)
+            masks = _with_ids(content["masks"])
+            numbers = {mask["id"]: number for number, mask in enumerate(masks)}
+            if record["id"] in numbers:
+                masks[numbers[record["id"]]] = record
+            else:
+                masks.append(record)
+            self._save(image, content, masks)
+
+    def change(self, image: OpenImage, identifier: str, changes: Record) -> Record:
+        """Give an object another category or verdict, and return it.
+
+        Raises:
+            AnnotateError: there is no such object.
+        """
+        with self._lock:
+            content = self._content(image.name)
+            masks = _with_ids(content["masks"]) if content is not None else []
+            for record in masks:
+                if content is not None and record["id"] == identifier:
+                    record |= {key: value for key, value in changes.items() if value}
+                    for key in [key for key, value in changes.items() if not value]:
+                        record.pop(key, None)
+                    self._save(image, content, masks)
+                    return record
+        raise AnnotateError(f"{image.name} has no object {identifier}", 404)
+
+    def remove(self, image: OpenImage, identifier: str) -> None:
+        """Remove an object; a missing one is no error."""
+        with self._lock:
+            content = self._content(image.name)
+            if content is None:
+                return
+            masks = _with_ids(content["masks"])
+            kept = [record for record in masks if record["id"] != identifier]
+            if len(kept) != len(masks):
+                self._save(image, content, kept)
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._ended.set()
+        self._wake.set()
+        self._writer.join()
+
+    def _content(self, image: str) -> dict[str, Any] | None:
+        name = masks_name(image)
+        if not self.output.exists(name):
+            return None
+        content: dict[str, Any] = orjson.loads(self.output.read_bytes(name))
+        return content
+
+    def _new_content(self, image: OpenImage) -> dict[str, Any]:
+        source = image.source
+        height, width = image.size_hw
+        return {
+            "fingerprint": uuid.uuid4().hex,  # no run's: nobody can compute these masks again
+            "image": image.name,
+            "source": source.folder.uri_of(source.file),
+            "digest": source.digest or source.folder.digest(source.file),
+            "width": width,
+            "height": height,
+            "mode": "prompted",
+            "settings": {},
+            **self._about,
+            "shard": "",
+            "seconds": {},
+            "masks": [],
+        }
+
+    def _save(self, image: OpenImage, content: dict[str, Any], masks: list[Record]) -> None:
+        (width, height), paths = outline_paths(image.pixels, masks, _SHOWN_OUTLINES)  # type: ignore[arg-type]
+        content["masks"] = masks
+        content["outlines"] = {"width": width, "height": height, "paths": paths}
+        write_json(self.output, _NOTE, {"image": image.name})
+        write_json(self.output, masks_name(image.name), content)
+        self._derive(image.name, content)
+        self.output.delete(_NOTE)
+        self._stale = True
+        self._wake.set()
+
+    def _derive(self, image: str, content: dict[str, Any]) -> None:
+        """Write the prompts and the verdicts of an image anew, beside those of the others."""
+        judged = [(number, mask) for number, mask in enumerate(content["masks"])
+                  if "verdict" in mask]  # fmt: skip
+        self._rows[image] = [
+            {"image": image, "mask": number, "verdict": mask["verdict"]}
+            | ({"category": mask["category"]} if mask.get("category") else {})
+            for number, mask in judged
+        ]
+        self._prompts[image] = [
+            prompt_form(mask, content["width"], content["height"])
+            for _, mask in judged
+            if mask["verdict"] == "accept"
+        ]
+        prompts = {name: forms for name, forms in sorted(self._prompts.items()) if forms}
+        text = ",\n".join(f"{json.dumps(name)}: {json.dumps(forms)}"
+                          for name, forms in prompts.items())  # fmt: skip
+        self.output.write_bytes(PROMPTS, f"{{\n{text}\n}}\n".encode(), "application/json")
+        lines = b"".join(
+            orjson.dumps(row) + b"\n" for _, rows in sorted(self._rows.items()) for row in rows
+        )
+        self.output.write_bytes(REVIEWED, lines, "application/jsonl")
+
+    def _keep_coco(self) -> None:
+        while not self._ended.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            started = time.monotonic()
+            self._write_coco()
+            self._ended.wait((time.monotonic() - started) * _REST)
+        self._write_coco()
+
+    def _write_coco(self) -> None:
+        if not self._stale:
+            return
+        self._stale = False
+        with tempfile.TemporaryDirectory(prefix="sam-annotate-") as scratch:
+            path = Path(scratch, ANNOTATIONS)
+            with path.open("wb") as file:
+                writer = AnnotationsWriter(file)
+                for content in self._kept_contents():
+                    writer.add(content)
+                writer.close()
+            self.output.write_from(ANNOTATIONS, path, "application/json")
+
+    def _kept_contents(self) -> Iterator[dict[str, Any]]:
+        """The masks of all images without the rejected ones."""
+        for name in sorted(self.has_masks):
+            with self._lock:
+                content = self._content(name)
+            if content is not None:
+                content["masks"] = [m for m in content["masks"] if m.get("verdict") != "reject"]
+                yield content
+
+
+def _with_ids(masks: list[Record]) -> list[Record]:
+    """The records of a masks file, each with an id: its own, or its number in a run's file."""
+    return [{"id": f"run-{number}", **mask} for number, mask in enumerate(masks)]
+
+
+def shown(record: Record) -> Record:
+    """An object as the page sees it."""
+    kept = ("id", "segmentation", "area", "bbox", "predicted_iou", "stability_score", "prompt",
+            "candidate", "strokes", "verdict")  # fmt: skip
+    return {key: record[key] for key in kept if key in record} | {
+        "category": record.get("category", ""),
+    }

@@ -1,0 +1,114 @@
+"""``sam-vertex annotate``: a local page to click masks, name them and judge a run's."""
+
+from __future__ import annotations
+
+import secrets
+import webbrowser
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts.checkpoints.cache import resolve_checkpoint
+from scripts.commands import options
+from scripts.terminal.errors import OperatorError, reporting_errors
+
+if TYPE_CHECKING:
+    from scripts.annotate.segmenters import Segmenter
+    from serving.sam.machine.devices import Precision
+
+EXAMPLES = (
+    "sam-vertex annotate photos/ --output annotated/\n"
+    "sam-vertex run photos/ --prompts annotated/prompts.json --output out/"
+)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_DEMO = (
+    "vit_tiny is a demonstration network; for real work: sam-vertex checkpoint fetch vit_b, "
+    "then --checkpoint vit_b"
+)
+
+
+def annotate(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT", help="Images and folders, local or gs://."),
+    ] = None,
+    output: options.Output = "",
+    checkpoint: options.Checkpoint = "vit_tiny",
+    precision: options.PrecisionName = "auto",
+    port: Annotated[int, typer.Option(help="Port of the page.", min=0, max=65535)] = 8765,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on; another than this machine's needs the token."),
+    ] = "127.0.0.1",
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+    ] = True,
+    debug: options.Debug = False,
+) -> None:
+    """Click, box, correct and name masks in a local page, or judge those of a run.
+
+    Every accepted object is saved at once: OUTPUT/prompts.json for 'sam-vertex run --prompts',
+    OUTPUT/masks as a run leaves them, OUTPUT/annotations.json in COCO form, OUTPUT/reviewed.jsonl
+    with the verdicts. Where OUTPUT is a run's, the page shows its masks to accept, reject, name
+    and correct. Ctrl-C ends the command.
+    """
+    with reporting_errors(debug):
+        if not inputs or not output:
+            raise OperatorError(
+                f"missing {'INPUT' if not inputs else '--output'}",
+                hint="sam-vertex annotate --help",
+            )
+        from pipeline.run.claim import claimed
+        from pipeline.run.input_images import find_images
+        from pipeline.run.parameters import RunParameters
+        from scripts.annotate.app import AnnotationServer
+        from scripts.annotate.guard import Access
+        from scripts.annotate.server import Server, bind
+        from scripts.annotate.shelf import ImageShelf
+        from scripts.annotate.store import AnnotationStore
+        from serving.storage import open_folder
+
+        source = resolve_checkpoint(checkpoint)
+        images = find_images(RunParameters(inputs=tuple(inputs), output=output, checkpoint=source))
+        listener = bind(host, port)
+        port = listener.getsockname()[1]
+        folder = open_folder(output)
+        with listener, claimed(folder, f"annotate-{secrets.token_hex(4)}"):
+            segmenter, about = _local(source, precision)
+            store = AnnotationStore(folder, about)
+            warning = _DEMO if segmenter.name == "vit_tiny" else ""
+            server = AnnotationServer(ImageShelf(images), store, segmenter, warning=warning)
+            token = "" if host in LOOPBACK else secrets.token_urlsafe(24)
+            name = f"[{host}]" if ":" in host else host
+            address = f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+            def started() -> None:
+                typer.echo(f"{len(images)} images at {address} (Ctrl-C ends)", err=True)
+                if open_page:
+                    webbrowser.open(address)
+
+            try:
+                Server(server.app(Access(port=port, token=token)), started).run([listener])
+            except KeyboardInterrupt:
+                pass
+            finally:
+                store.close()
+            typer.echo(f"saved in {output}", err=True)
+
+
+def _local(source: str, precision: Precision) -> tuple[Segmenter, dict[str, Any]]:
+    """The engine of this machine, and what masks files say of it."""
+    from pipeline.run.checkpoint_source import local_checkpoint
+    from scripts.annotate.segmenters import LocalSegmenter
+    from serving.sam.engine import Engine
+    from serving.sam.machine.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    with local_checkpoint(source) as (path, entry):
+        engine = Engine.load(path, entry, precision=precision)
+    about = {
+        "checkpoint": {"name": engine.checkpoint.name, "sha256": engine.checkpoint.sha256},
+        "precision": engine.precision,
+        "device": str(engine.device),
+    }
+    return LocalSegmenter(engine), about
