@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts.checkpoints.cache import resolve_checkpoint
+from scripts.checkpoints.choice import DEMO_NETWORK, choose_checkpoint
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 
@@ -33,7 +34,7 @@ def annotate(
         typer.Argument(metavar="INPUT", help="Images and folders, local or gs://."),
     ] = None,
     output: options.Output = "",
-    checkpoint: options.Checkpoint = "vit_tiny",
+    checkpoint: options.Checkpoint = "",
     precision: options.PrecisionName = "auto",
     port: Annotated[int, typer.Option(help="Port of the page.", min=0, max=65535)] = 8765,
     host: Annotated[
@@ -68,7 +69,7 @@ def annotate(
         from scripts.annotate.store import AnnotationStore
         from serving.storage import open_folder
 
-        source = resolve_checkpoint(checkpoint)
+        source = resolve_checkpoint(checkpoint or choose_checkpoint())
         images = find_images(RunParameters(inputs=tuple(inputs), output=output, checkpoint=source))
         listener = bind(host, port)
         port = listener.getsockname()[1]
@@ -76,7 +77,7 @@ def annotate(
         with listener, claimed(folder, f"annotate-{secrets.token_hex(4)}"):
             segmenter, about = _local(source, precision)
             store = AnnotationStore(folder, about)
-            warning = _DEMO if segmenter.name == "vit_tiny" else ""
+            warning = _DEMO if segmenter.name == DEMO_NETWORK else ""
             server = AnnotationServer(ImageShelf(images), store, segmenter, warning=warning)
             token = "" if host in LOOPBACK else secrets.token_urlsafe(24)
             name = f"[{host}]" if ":" in host else host
