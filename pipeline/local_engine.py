@@ -6,15 +6,13 @@ import contextlib
 import json
 import os
 import re
-import secrets
-import socket
 import tempfile
 import warnings
 from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline.definition import define_pipeline
-from pipeline.run.claim import PROCESS_SECONDS, claimed
+from pipeline.run.claim import PROCESS_SECONDS, claimed, name_of_process
 from pipeline.run.guarded_output import guarded
 from pipeline.run.parameters import RunParameters
 from pipeline.run.run_log import RunLog
@@ -54,7 +52,7 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
     """
     from kfp import local
 
-    run = f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(3)}"
+    run = name_of_process()
     with (
         claimed(open_folder(parameters.output), run),
         tempfile.TemporaryDirectory(prefix="sam-kfp-") as scratch,

@@ -18,7 +18,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +63,11 @@ class Claim:
         """
         content = {"run": self.run, "seconds": self.seconds, "write": secrets.token_hex(6)}
         return json.dumps(content).encode()
+
+
+def name_of_process() -> str:
+    """A name for what this process does, for its claim: unique, and telling to a person."""
+    return f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(3)}"
 
 
 def read_claim(output: Folder) -> Claim | None:

@@ -81,7 +81,12 @@ class RunSummary:
 
 
 def write_report(
-    parameters: RunParameters, row_files: Sequence[str], engine: str, artifact: str = ""
+    parameters: RunParameters,
+    row_files: Sequence[str],
+    engine: str,
+    artifact: str = "",
+    *,
+    output: Folder | None = None,
 ) -> RunSummary:
     """Gather what the shards left and write everything that describes the whole run.
 
@@ -91,12 +96,13 @@ def write_report(
         engine: where it ran, ``local`` or ``vertex``.
         artifact: file that receives the Markdown report for the pipeline's console, with links
             that work there; empty for none.
+        output: the output, opened by whoever has claimed it; ``None`` in a step of the graph.
 
     Raises:
         ClaimLostError: another run has taken over the output.
         StorageError: the output cannot be read or written.
     """
-    output = open_output(parameters)
+    output = output or open_output(parameters)
     failures, computed = _rows(output, row_files)
     metrics = RunMetrics()
     output.delete_folder(DATA)

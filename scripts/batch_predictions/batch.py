@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.run.input_images import find_images
-from pipeline.run.manifest import PlannedImage, finished, plan_lines
+from pipeline.run.claim import PROCESS_SECONDS, claimed, name_of_process
+from pipeline.run.guarded_output import guarded
+from pipeline.run.input_images import InputImage, find_images
+from pipeline.run.manifest import ManifestRow, PlannedImage, finished, plan_lines
 from pipeline.run.output_layout import PLAN
 from pipeline.run.parameters import RunParameters, fingerprint
-from pipeline.shard.image_outputs import failed_row
 from pipeline.steps.plan_shards import planned_image
 from pipeline.steps.write_report import RunSummary, write_report
-from scripts.batch_predictions.input_lines import write_input
-from scripts.batch_predictions.jobs import BatchJobs
-from scripts.batch_predictions.results import SHARD, write_images
+from scripts.batch_predictions.collection import ImageWriter, write_images
+from scripts.batch_predictions.input_lines import (
+    IMAGES,
+    Line,
+    input_lines,
+    upload_images,
+    write_lines,
+)
+from scripts.batch_predictions.jobs import BatchJobs, failure, job_state
+from scripts.batch_predictions.limits import check_batch_size
+from scripts.batch_predictions.results import error_statistics, read_results
+from scripts.batch_predictions.submission import Submission, forget, remembered
 from scripts.cloud.deployment import Deployment
 from scripts.cloud.vertex_sdk import connect
+from scripts.costs.throughput import vertex_machine
 from scripts.releases.registry import LIVE, VersionRegistry, content_alias, description_of
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import report_line
-from serving.storage import WORK, open_folder
+from serving.storage import WORK, Folder, open_folder
 
 ROWS = f"{WORK}/batch.rows.jsonl"
 
@@ -48,57 +60,97 @@ class BatchPrediction:
         """Predict the images that have no masks yet, and write the report of all.
 
         Raises:
-            OperatorError: no version is released, or the job failed.
-            RunError: an input is missing or holds no image.
+            OperatorError: no version is released, a request would take too long, or the job failed.
+            RunError: an input is missing or holds no image, or another run uses the output.
             StorageError: the output or the bucket cannot be read or written.
         """
-        parameters = self.parameters
-        output = open_folder(parameters.output)
         sdk = connect(self.request.project_id, self.request.region)
-        images = find_images(parameters)
+        images = find_images(self.parameters)
         version = self._live_version(sdk)
+        self._check_batch_size(images, version)
+        run = name_of_process()
+        with claimed(open_folder(self.parameters.output), run):
+            output = guarded(self.parameters.output, run, PROCESS_SECONDS)
+            return self._run_claimed(BatchJobs(sdk), version, images, output)
+
+    def _run_claimed(
+        self, jobs: BatchJobs, version: Any, images: list[InputImage], output: Folder
+    ) -> RunSummary:
         model = _model_of(version)
-        automatic = parameters.automatic_overrides()
+        automatic = self.parameters.automatic_overrides()
         settings = {"model": model["sha256"], "automatic": automatic}
         planned = [planned_image(image, settings) for image in images]
         done = finished(output, planned)
         todo = [image for image in planned if image.name not in done]
-        jobs = BatchJobs(sdk, output)
-        rows: list[str] = []
+        rows: list[ManifestRow] = []
         if todo:
-            identity = fingerprint({"todo": sorted(image.fingerprint for image in todo)})
-            folder = open_folder(f"{self.deployment.pipeline_uri}/batch-{identity[:16]}")
-            lines, unreadable = write_input(
-                [image for image in images if image.name not in done],
-                folder,
-                [f"{self.deployment.images_uri}/", f"{self.deployment.pipeline_uri}/"],
+            left = [image for image in images if image.name not in done]
+            writer = ImageWriter(
+                output=output,
+                model=model,
+                max_masks=self.parameters.max_masks,
+                automatic=automatic,
             )
-            rows = _unreadable_rows(todo, unreadable)
-            if lines:
-                job = jobs.find(identity) or jobs.submit(
-                    identity,
-                    version,
-                    self.request,
-                    folder,
-                    automatic=automatic,
-                    batch_size=self.batch_size,
-                    replicas=self.replicas,
-                )
-                predictions = jobs.wait(job, len(lines))
-                rows += write_images(
-                    output,
-                    todo,
-                    lines,
-                    predictions,
-                    model=model,
-                    max_masks=parameters.max_masks,
-                    automatic=automatic,
-                )
-            folder.delete_folder("images")
-        jobs.forget()
+            rows = self._predict(jobs, version, left, todo, writer)
         output.write_bytes(PLAN, plan_lines(planned), "application/jsonl")
-        output.write_bytes(ROWS, "".join(rows).encode(), "application/jsonl")
-        return write_report(parameters, [ROWS], "vertex-batch")
+        text = "".join(row.to_line() for row in rows)
+        output.write_bytes(ROWS, text.encode(), "application/jsonl")
+        return write_report(self.parameters, [ROWS], "vertex-batch", output=output)
+
+    def _predict(
+        self,
+        jobs: BatchJobs,
+        version: Any,
+        images: Sequence[InputImage],
+        planned: Sequence[PlannedImage],
+        writer: ImageWriter,
+    ) -> list[ManifestRow]:
+        """Predict images by the job that an earlier command submitted for them, or by a new one.
+
+        Returns:
+            Their manifest rows.
+        """
+        # With names: the lines name the images, and a renamed one has no result in an old job.
+        identity = fingerprint({"todo": [[image.name, image.fingerprint] for image in planned]})
+        submission = self._submission(jobs, writer.output, identity)
+        folder = open_folder(f"{self.deployment.pipeline_uri}/batch-{submission.token}")
+        readable = [f"{self.deployment.images_uri}/", f"{self.deployment.pipeline_uri}/"]
+        lines = [line for image in images for line in input_lines(image, folder, readable)]
+        if submission.unreadable is None:
+            digests = {image.name: image.digest for image in planned}
+            unreadable = upload_images(images, digests, folder, readable)
+            write_lines(lines, folder, unreadable)
+            submission = submission.with_input(unreadable)
+            submission.remember(writer.output)
+        reasons = submission.unreadable or {}
+        lines = [line for line in lines if line.image not in reasons]
+        if lines:
+            job = jobs.find_with_results(submission.token) or jobs.submit(
+                submission.token,
+                version,
+                self.request,
+                folder,
+                automatic=writer.automatic,
+                batch_size=self.batch_size,
+                replicas=self.replicas,
+            )
+            rows = _collect(jobs, job, planned, lines, writer, reasons)
+        else:
+            rows = write_images(writer, planned, lines, (), reasons)
+        forget(writer.output)
+        folder.delete_folder(IMAGES)
+        return rows
+
+    def _submission(self, jobs: BatchJobs, output: Folder, identity: str) -> Submission:
+        """The submission that the output remembers, or a new one for other images."""
+        submission = remembered(output)
+        if submission is not None and submission.identity == identity:
+            return submission
+        if submission is not None:
+            job = jobs.find(submission.token)
+            if job is not None:
+                report_line(f"another job, for other images, is left alone: {job.resource_name}")
+        return Submission.begin(output, identity)
 
     def _live_version(self, sdk: Any) -> Any:
         version = VersionRegistry(sdk, self.request, report_line).find(LIVE)
@@ -108,6 +160,38 @@ class BatchPrediction:
             )
         return version
 
+    def _check_batch_size(self, images: Sequence[InputImage], version: Any) -> None:
+        cpus = self.request.machine.rpartition("-")[2]
+        check_batch_size(
+            self.batch_size,
+            vertex_machine(cpus, self.request.accelerator),
+            description_of(version)["checkpoint"],
+            "prompted" if all(image.prompts for image in images) else "automatic",
+        )
+
+
+def _collect(
+    jobs: BatchJobs,
+    job: Any,
+    planned: Sequence[PlannedImage],
+    lines: Sequence[Line],
+    writer: ImageWriter,
+    reasons: Mapping[str, str],
+) -> list[ManifestRow]:
+    """Wait for a job and write what it has computed; return the manifest rows of all images.
+
+    Raises:
+        OperatorError: it failed and has computed nothing.
+    """
+    results = open_folder(jobs.wait(job, len(lines)))
+    rows = write_images(writer, planned, lines, read_results(results), reasons)
+    for text in error_statistics(results):
+        report_line(f"failed requests: {text}")
+    state = job_state(job)
+    if state != "SUCCEEDED" and all(row.status == "failed" for row in rows):
+        raise failure(job, state)
+    return rows
+
 
 def _model_of(version: Any) -> dict[str, str]:
     """What the masks' files say of the model that made them."""
@@ -115,12 +199,3 @@ def _model_of(version: Any) -> dict[str, str]:
         "name": description_of(version)["checkpoint"] or version.display_name,
         "sha256": content_alias(version) or f"version {version.version_id}",
     }
-
-
-def _unreadable_rows(images: list[PlannedImage], reasons: dict[str, str]) -> list[str]:
-    """Manifest rows of the images that could not even be read."""
-    return [
-        failed_row(image, reasons[image.name], SHARD).to_line()
-        for image in images
-        if image.name in reasons
-    ]

@@ -1,14 +1,15 @@
-"""The input of a Vertex batch prediction: JSON lines in the bucket, each with one image."""
+"""The input of a Vertex batch prediction: JSON lines in the bucket, each naming an image there."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.ordered_map import ordered_map
 from pipeline.run.input_images import InputImage
 from scripts.online_predictions.requests import make_instance
 from scripts.terminal.progress import meter
@@ -18,7 +19,7 @@ from serving.sam.prompts import Prompt
 from serving.storage import SCHEME, Folder, StorageError
 
 INSTANCES = "instances.jsonl"
-INLINE_BYTES = 1_000_000  # of an image file; a larger one is uploaded and named by its URI
+IMAGES = "images"  # what was uploaded for the job, below its folder
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Line:
     Attributes:
         image: the image's name.
         objects: numbers of the image's prompts that this line holds; none for automatic masks.
-        instance: the JSON, without the image's content once it is in the bucket.
+        instance: the JSON.
     """
 
     image: str
@@ -41,8 +42,19 @@ def is_click(prompt: Prompt) -> bool:
     return len(prompt.points) == 1 and prompt.box_xyxy is None
 
 
+def is_readable(image: InputImage, readable: Sequence[str]) -> bool:
+    """Whether the container may read an image where it lies.
+
+    Args:
+        image: the image.
+        readable: ``gs://`` folders that the container may read.
+    """
+    uri = image.folder.uri_of(image.file)
+    return uri.startswith(SCHEME) and uri.startswith(tuple(readable))
+
+
 def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list[Line]:
-    """The lines of one image; uploads a large local image beside the input.
+    """The lines of one image: always the same, so a later command knows them without the image.
 
     Clicks get lines of their own, because an instance asks for three candidates for all of its
     prompts or for none, and only a click needs them.
@@ -51,20 +63,10 @@ def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list
         image: the image with its prompts.
         job: the job's folder in the bucket.
         readable: ``gs://`` folders that the container may read.
-
-    Raises:
-        StorageError: the image cannot be read, or cannot be uploaded.
-        ImageError: a file outside these folders is no image.
     """
-    data: bytes | None = None
     uri = image.folder.uri_of(image.file)
-    if not uri.startswith(tuple(readable)) or not uri.startswith(SCHEME):
-        data = image.folder.read_bytes(image.file)
-        read_size(data, image.name)  # refuses what is no image before a machine bills for it
-        if len(data) > INLINE_BYTES:
-            name = f"images/{image.name}"
-            job.write_bytes(name, data, "application/octet-stream")
-            data, uri = None, job.uri_of(name)
+    if not is_readable(image, readable):
+        uri = job.uri_of(_uploaded_name(image))
     numbers = range(len(image.prompts))
     clicks = tuple(n for n in numbers if is_click(image.prompts[n]))
     others = tuple(n for n in numbers if n not in clicks)
@@ -73,11 +75,15 @@ def input_lines(image: InputImage, job: Folder, readable: Sequence[str]) -> list
         if objects:
             for group in _same_kind(objects, image.prompts):
                 chosen = [image.prompts[n] for n in group]
-                instance = make_instance(image.name, data, uri, chosen, multimask=objects is clicks)
+                instance = make_instance(image.name, None, uri, chosen, multimask=objects is clicks)
                 lines.append(Line(image.name, group, instance))
     if not image.prompts:
-        lines.append(Line(image.name, (), make_instance(image.name, data, uri, ())))
+        lines.append(Line(image.name, (), make_instance(image.name, None, uri, ())))
     return lines
+
+
+def _uploaded_name(image: InputImage) -> str:
+    return f"{IMAGES}/{image.name}"
 
 
 def _same_kind(objects: Sequence[int], prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
@@ -90,9 +96,8 @@ def _same_kind(objects: Sequence[int], prompts: Sequence[Prompt]) -> list[tuple[
 
 
 def line_key(instance: dict[str, Any]) -> str:
-    """A line's key among the results: its instance without the image's content."""
-    rest = {name: value for name, value in instance.items() if name != "image"}
-    return json.dumps(_plain(rest), sort_keys=True)
+    """A line's key among the results."""
+    return json.dumps(_plain(instance), sort_keys=True)
 
 
 def _plain(value: Any) -> Any:
@@ -104,39 +109,67 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def write_input(
-    images: Sequence[InputImage], job: Folder, readable: Sequence[str]
-) -> tuple[list[Line], dict[str, str]]:
-    """Write the job's input to the bucket.
+def upload_images(
+    images: Sequence[InputImage],
+    digests: Mapping[str, str],
+    job: Folder,
+    readable: Sequence[str],
+) -> dict[str, str]:
+    """Upload what the container could not read otherwise; what an earlier try sent stays.
 
     Args:
-        images: the images with their prompts.
+        images: the images.
+        digests: of their content, by name.
         job: the job's folder in the bucket.
         readable: ``gs://`` folders that the container may read.
 
     Returns:
-        The lines that were written, and the reason for each image, by name, that has none.
+        The reason for each image, by name, that cannot be read or is none.
+
+    Raises:
+        StorageError: the bucket cannot be listed or written.
+    """
+    ours = [image for image in images if not is_readable(image, readable)]
+    if not ours:
+        return {}
+    sent = {file.name: file.digest for file in job.files(f"{IMAGES}/")}
+
+    def upload(image: InputImage) -> tuple[str, str]:
+        name = _uploaded_name(image)
+        if name in sent and sent[name] == digests[image.name]:
+            return image.name, ""
+        try:
+            data = image.folder.read_bytes(image.file)
+            read_size(data, image.name)  # refuses what is no image before a machine bills for it
+        except (StorageError, ImageError) as error:
+            return image.name, str(error)
+        job.write_bytes(name, data, "application/octet-stream")
+        return image.name, ""
+
+    unreadable: dict[str, str] = {}
+    with meter("uploading") as bar:
+        for number, (name, reason) in enumerate(ordered_map(upload, ours, job.readers)):
+            if reason:
+                unreadable[name] = reason
+            bar.update(number + 1, len(ours))
+    return unreadable
+
+
+def write_lines(lines: Sequence[Line], job: Folder, without: Collection[str]) -> None:
+    """Write the job's input to the bucket.
+
+    Args:
+        lines: of all images.
+        job: the job's folder in the bucket.
+        without: names of the images that get no line.
 
     Raises:
         StorageError: the input cannot be written.
     """
-    lines: list[Line] = []
-    unreadable: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="sam-batch-") as folder:
         path = Path(folder, INSTANCES)
-        with path.open("w", encoding="utf-8") as file, meter("preparing") as bar:
-            for number, image in enumerate(images):
-                try:
-                    image_lines = input_lines(image, job, readable)
-                except (StorageError, ImageError) as error:
-                    unreadable[image.name] = str(error)
-                    continue
-                for line in image_lines:
+        with path.open("w", encoding="utf-8") as file:
+            for line in lines:
+                if line.image not in without:
                     file.write(json.dumps(line.instance) + "\n")
-                    # The content is in the file now and need not stay in memory.
-                    rest = {key: value for key, value in line.instance.items() if key != "image"}
-                    lines.append(dataclasses.replace(line, instance=rest))
-                bar.update(number + 1, len(images))
-        if lines:
-            job.write_from(INSTANCES, path, "application/jsonl")
-    return lines, unreadable
+        job.write_from(INSTANCES, path, "application/jsonl")

@@ -1,63 +1,69 @@
-"""The Vertex job that computes an output: submit it, find it again, wait for it."""
+"""The Vertex jobs of batch predictions: submit one, find it again, wait for its end."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import time
 from typing import Any
 
-from pipeline.run.manifest import write_json
 from scripts.batch_predictions.input_lines import INSTANCES
-from scripts.batch_predictions.results import read_results
-from scripts.cloud.vertex_sdk import patiently, poll_seconds
+from scripts.cloud.vertex_sdk import is_transient, patiently, poll_seconds
+from scripts.releases.errors import release_error
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.terminal.interruptions import INTERRUPTED
 from scripts.terminal.progress import meter, report_line
-from serving.storage import WORK, Folder, open_folder
+from serving.storage import Folder
 
-JOB = f"{WORK}/batch.json"
+TOKEN_LABEL = "submission"  # noqa: S105, the name of a label
 _PREFIX = "JOB_STATE_"
 _WITH_RESULTS = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED"})
 _WITHOUT_RESULTS = frozenset({"FAILED", "CANCELLED", "EXPIRED", "PAUSED"})  # submitted anew
 _ENDED = _WITH_RESULTS | _WITHOUT_RESULTS
+_AGAIN = "the same command again finds it"
 
 
 class BatchJobs:
-    """The job of an output, remembered in it, so that an interrupted command finds it again.
+    """The jobs of a project, each known by the token of its submission.
 
     Args:
         sdk: the initialised ``google.cloud.aiplatform``.
-        output: the run's output.
     """
 
-    def __init__(self, sdk: Any, output: Folder) -> None:
-        self._sdk, self._output = sdk, output
+    def __init__(self, sdk: Any) -> None:
+        self._sdk = sdk
 
-    def find(self, identity: str) -> Any | None:
-        """The remembered job, or ``None`` where it has other images or ended without results.
+    def find(self, token: str) -> Any | None:
+        """The newest job of a submission; ``None`` where none was submitted.
 
         Args:
-            identity: digest of the images that the job computes.
+            token: of the submission.
         """
-        from google.api_core.exceptions import NotFound
+        # The filter's form: ListBatchPredictionJobsRequest.filter (aiplatform_v1/types/
+        # job_service.py, 2.7.0). That a job is listed as soon as it exists is UNVERIFIED.
+        query = f"labels.{TOKEN_LABEL}={token}"
+        jobs = patiently(lambda: self._sdk.BatchPredictionJob.list(filter=query))
+        return max(jobs, key=lambda job: job.create_time, default=None)
 
-        if not self._output.exists(JOB):
+    def find_with_results(self, token: str) -> Any | None:
+        """The job of a submission that has results, or will have some.
+
+        Args:
+            token: of the submission.
+        """
+        job = self.find(token)
+        if job is None:
             return None
-        record = json.loads(self._output.read_bytes(JOB))
-        if record.get("identity") != identity:
-            return None
-        try:
-            job = patiently(lambda: self._sdk.BatchPredictionJob(record["job"]))
-        except NotFound:
-            return None
-        if _state(job) in _WITHOUT_RESULTS:
+        state = job_state(job)
+        if state in _WITHOUT_RESULTS:
+            report_line(f"job {job.resource_name} ended {state}: {_reason(job) or 'no reason'}")
             return None
         report_line(f"found job {job.resource_name} again")
         return job
 
     def submit(
         self,
-        identity: str,
+        token: str,
         version: Any,
         request: ReleaseRequest,
         folder: Folder,
@@ -66,76 +72,126 @@ class BatchJobs:
         batch_size: int,
         replicas: int,
     ) -> Any:
-        """Submit a job and remember it.
+        """Submit a job, once, though the answer be lost.
 
         Args:
-            identity: digest of the images that the job computes.
+            token: of the submission, which the job will carry.
             version: of the model.
             request: names the machine.
             folder: the job's folder in the bucket, which holds the input.
             automatic: settings of the images without prompts.
             batch_size: instances in a request.
             replicas: machines.
+
+        Raises:
+            OperatorError: Vertex AI refuses it.
         """
-        job = self._sdk.BatchPredictionJob.submit(
-            job_display_name=f"{request.model_id}-{identity[:8]}",
-            model_name=version.versioned_resource_name,
-            instances_format="jsonl",
-            predictions_format="jsonl",
-            gcs_source=[folder.uri_of(INSTANCES)],
-            gcs_destination_prefix=folder.uri_of("results"),
-            model_parameters={"mask_format": "rle", "return_logits": False, **automatic},
-            machine_type=request.machine,
-            accelerator_type=request.accelerator or None,
-            accelerator_count=request.accelerator_count if request.accelerator else None,
-            starting_replica_count=replicas,
-            max_replica_count=replicas,
-            batch_size=batch_size,
-            service_account=request.service_account or None,
-            encryption_spec_key_name=request.kms_key or None,
-            labels={"app": "sam-vertex"},
-        )
-        write_json(self._output, JOB, {"identity": identity, "job": job.resource_name})
+        before = self.find(token)  # which has ended without results
+        tries = 0
+
+        def submit() -> Any:
+            nonlocal tries
+            tries += 1
+            if tries > 1:
+                made = self.find(token)  # by an earlier try, whose answer was lost
+                if made is not None and not _same(made, before):
+                    return made
+            return self._sdk.BatchPredictionJob.submit(
+                job_display_name=f"{request.model_id}-{token}",
+                model_name=version.versioned_resource_name,
+                instances_format="jsonl",
+                predictions_format="jsonl",
+                gcs_source=[folder.uri_of(INSTANCES)],
+                gcs_destination_prefix=folder.uri_of("results"),
+                model_parameters={"mask_format": "rle", "return_logits": False, **automatic},
+                machine_type=request.machine,
+                accelerator_type=request.accelerator or None,
+                accelerator_count=request.accelerator_count if request.accelerator else None,
+                starting_replica_count=replicas,
+                max_replica_count=replicas,
+                batch_size=batch_size,
+                service_account=request.service_account or None,
+                encryption_spec_key_name=request.kms_key or None,
+                labels={"app": "sam-vertex", TOKEN_LABEL: token},
+            )
+
+        try:
+            job = patiently(submit)
+        except Exception as error:
+            raise release_error("the batch prediction cannot be submitted", error) from error
         report_line(f"submitted {job.resource_name}")
         return job
 
-    def forget(self) -> None:
-        """Forget the job: the next command submits a new one."""
-        self._output.delete(JOB)
-
-    def wait(self, job: Any, total: int) -> dict[str, dict[str, Any]]:
-        """Wait for the end of a job; every line's prediction by the line's key.
+    def wait(self, job: Any, total: int) -> str:
+        """Wait for the end of a job; return the URI of the folder of its results.
 
         Args:
             job: an ``aiplatform.BatchPredictionJob``.
             total: lines of its input.
 
         Raises:
-            OperatorError: the job ended without any result.
+            OperatorError: the operator left the job, or the connection broke, and the job goes on;
+                or it ended without anything written.
         """
-        with meter("predicting", unit="lines") as bar:
-            while True:
-                state = _state(job)
-                statistics = job.completion_stats
-                done = statistics.successful_count + statistics.failed_count if statistics else 0
-                bar.update(done, total, state.lower())
-                if state in _ENDED:
-                    break
-                time.sleep(poll_seconds())
-        info = job.output_info
-        uri = str(info.gcs_output_directory) if info else ""
-        predictions = dict(read_results(open_folder(uri))) if uri else {}
-        if state != "SUCCEEDED" and not predictions:
-            self.forget()
-            reason = job.error.message if job.error else ""  # a job may have an empty error
+        try:
+            state = _wait(job, total)
+        except KeyboardInterrupt as error:
             raise OperatorError(
-                f"the batch prediction failed: {reason or _PREFIX + state}",
-                hint="its log in the Google Cloud console has more; run again to submit anew",
+                f"left {job.resource_name}, which goes on and bills",
+                hint=f"{_AGAIN}; end it in the console: {_console(job)}",
+                exit_code=INTERRUPTED,
+            ) from error
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise OperatorError(
+                f"lost the connection to {job.resource_name}, which goes on: {error}",
+                hint=_AGAIN,
                 exit_code=CLOUD,
-            )
-        return predictions
+            ) from error
+        uri = str(job.output_info.gcs_output_directory) if job.output_info else ""
+        if not uri:
+            raise failure(job, state)
+        return uri
 
 
-def _state(job: Any) -> str:
+def failure(job: Any, state: str) -> OperatorError:
+    """Why a job has no results."""
+    return OperatorError(
+        f"the batch prediction failed: {_reason(job) or _PREFIX + state}",
+        hint=f"its log: {_console(job)}; run again to submit anew",
+        exit_code=CLOUD,
+    )
+
+
+def _wait(job: Any, total: int) -> str:
+    with meter("predicting", unit="lines") as bar:
+        while True:
+            state = job_state(job)
+            statistics = job.completion_stats
+            done = statistics.successful_count + statistics.failed_count if statistics else 0
+            bar.update(done, total, state.lower())
+            if state in _ENDED:
+                return state
+            time.sleep(poll_seconds())
+
+
+def job_state(job: Any) -> str:
+    """A job's state now, without the prefix that all states have."""
     name: str = patiently(lambda: job.state).name
     return name.removeprefix(_PREFIX)
+
+
+def _same(one: Any, other: Any | None) -> bool:
+    return other is not None and one.resource_name == other.resource_name
+
+
+def _reason(job: Any) -> str:
+    """Google's own words; a job may have an empty error."""
+    return str(job.error.message) if job.error else ""
+
+
+def _console(job: Any) -> str:
+    with contextlib.suppress(Exception):  # no part of the SDK's promises
+        return str(job._dashboard_uri())
+    return str(job.resource_name)

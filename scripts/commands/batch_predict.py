@@ -42,7 +42,7 @@ def batch_predict(
     """Segment every image of INPUT with the released model, without an endpoint's limits.
 
     OUTPUT looks like that of 'sam-vertex run': masks, overlays, manifest with failures, reports. A
-    second run does only what is left; one that was interrupted while waiting finds its job again.
+    second run does only what is left; after an interruption it finds its job again.
     """
     with reporting_errors(debug):
         from scripts.batch_predictions.batch import BatchPrediction  # loads the report's libraries

@@ -25,6 +25,10 @@ if os.environ.get("SERVING_PRECISION") == "exit":
     print("cannot start", flush=True); sys.exit(3)
 if os.environ.get("SERVING_PRECISION") == "slow":
     time.sleep(60)
+MASK = {"size": [8, 8], "counts": "0P2"}  # every pixel
+RECORD = {"segmentation": MASK, "area": 64, "bbox": [0, 0, 7, 7], "predicted_iou": 0.9,
+          "point_coords": [[4, 4]], "stability_score": 0.9, "crop_box": [0, 0, 8, 8]}
+ALL = {"masks": [RECORD]}
 class Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, status, content):
         body = json.dumps(content).encode()
@@ -44,6 +48,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self._answer(200, {"predictions": [{"masks": []}]})
             side = 64 if os.environ.get("SERVING_PRECISION") != "mask" else 1
             return self._answer(200, {"predictions": [{"masks": [{"size": [side, side], "counts": "x"}]}]})
+        if isinstance(first, dict) and "image_uri" in first:  # an image of eight by eight pixels
+            time.sleep(3 if "slow" in first["file_path"] else 0)
+            if "refused" in first["file_path"]:
+                return self._answer(400, {"error": {"code": 400, "message": "refused"}})
+            if "strange" in first["file_path"]:
+                return self._answer(200, {"predictions": [{"echo": 1} for _ in request["instances"]]})
+            return self._answer(200, {"predictions": [ALL for _ in request["instances"]]})
         if first == "large":
             return self._answer(200, {"predictions": ["x" * 11_000_000]})
         names = request.get("parameters", {}).get("tell", [])

@@ -6,7 +6,7 @@ from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.state import Json, State
 
 OPERATION = "operation"
-CALL_KINDS = ("429", "503", "slow", "drop")
+CALL_KINDS = ("429", "503", "slow", "drop", "late")
 KINDS = (*CALL_KINDS, OPERATION)
 
 

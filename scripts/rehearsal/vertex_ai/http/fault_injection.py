@@ -6,7 +6,7 @@ import asyncio
 
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.faults import Faults
@@ -14,6 +14,8 @@ from scripts.rehearsal.vertex_ai.faults import Faults
 
 class FaultInjection:
     """Answers 429 or 503, waits, or closes the connection, before the application is asked.
+
+    Or the application does what it is asked, and its answer is lost.
 
     It lies around the whole application: what is inside FastAPI answers every exception, and gets a
     ``send`` that is no longer the server's.
@@ -35,7 +37,9 @@ class FaultInjection:
         call = f"{scope['method']} {scope['path']}"
         fault = await run_in_threadpool(self._faults.take_for_call, call)
         kind = fault["kind"] if fault else ""
-        if kind == "drop":
+        if kind == "late":
+            await self._app(scope, receive, _to_nobody)
+        if kind in ("drop", "late"):
             # ASGI has no message that closes a connection: a server answers 500 for an application
             # that raises or says nothing. uvicorn's own ``send`` belongs to the request's cycle,
             # which has the connection.
@@ -48,3 +52,7 @@ class FaultInjection:
             await JSONResponse(error.body(), error.code)(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+async def _to_nobody(_message: Message) -> None:
+    """Takes an answer that nobody receives."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, n
 
 DEFAULT_BATCH = 64
 REQUEST_SECONDS = 600.0
+RETRIES = 3  # of a request that was not answered with 200, whatever the status
+_LABEL_FILTER = re.compile(r"labels\.([a-z][a-z0-9_-]*)=\"?([a-z0-9_-]+)\"?")
 
 
 class BatchJobs(Jobs):
@@ -51,9 +54,19 @@ class BatchJobs(Jobs):
         name = f"{parent}/batchPredictionJobs/{new_id()}"
         return self.start(name, body, modelVersionId=version)
 
-    def list_jobs(self, parent: str) -> Json:
-        """All jobs of a region, newest first."""
-        return {"batchPredictionJobs": self.newest_first(parent)}
+    def list_jobs(self, parent: str, query: str = "") -> Json:
+        """The jobs of a region that have a label, or all; newest first.
+
+        Raises:
+            ApiError: another filter than ``labels.KEY=VALUE``.
+        """
+        jobs = self.newest_first(parent)
+        if query:
+            match = _LABEL_FILTER.fullmatch(query)
+            if match is None:
+                raise ApiError(400, f"filter {query!r} is not supported here.")
+            jobs = [job for job in jobs if job.get("labels", {}).get(match[1]) == match[2]]
+        return {"batchPredictionJobs": jobs}
 
     def cancel(self, name: str) -> Json:
         """Ask a job to end."""
@@ -121,7 +134,7 @@ class BatchJobs(Jobs):
         instances = self._instances(job)
         size = int((job.get("manualBatchTuningParameters") or {}).get("batchSize", DEFAULT_BATCH))
         results: list[str] = []
-        errors: list[str] = []
+        errors: dict[str, int] = {}
         for start in range(0, len(instances), size):
             if self.get(name).get("cancelling"):
                 self.update(name, state="JOB_STATE_CANCELLED", endTime=now())
@@ -130,7 +143,7 @@ class BatchJobs(Jobs):
             body = {"instances": [sent for _, sent in batch]}
             if job.get("modelParameters"):
                 body["parameters"] = job["modelParameters"]
-            status, content = replica.predict(json.dumps(body).encode(), REQUEST_SECONDS)
+            status, content = _answer(replica, json.dumps(body).encode())
             predictions = json.loads(content)["predictions"] if status == 200 else []
             if status == 200 and len(predictions) == len(batch):
                 results += [
@@ -139,9 +152,13 @@ class BatchJobs(Jobs):
                 ]
             else:
                 message = content.decode("utf-8", errors="replace")[:1000]
-                error = {"code": 3 if 400 <= status < 500 else 13, "message": message}
-                errors += [json.dumps({"instance": echoed, "error": error}) for echoed, _ in batch]
-            statistics = {"successfulCount": str(len(results)), "failedCount": str(len(errors))}
+                error = (
+                    "Post request fails. Cannot get predictions. Error: Exceeded retries: Non-OK "
+                    f"result {status} ({message}) from server, retry={RETRIES}, elapsed=0.00s."
+                )
+                errors[error] = errors.get(error, 0) + len(batch)
+            failed = sum(errors.values())
+            statistics = {"successfulCount": str(len(results)), "failedCount": str(failed)}
             self.update(name, completionStats=statistics)
         folder = self._write(job, display_name, results, errors)
         failed = not results
@@ -153,7 +170,9 @@ class BatchJobs(Jobs):
             **({"error": ApiError(400, "All instances failed.").rpc()} if failed else {}),
         )
 
-    def _write(self, job: Json, display_name: str, results: list[str], errors: list[str]) -> str:
+    def _write(
+        self, job: Json, display_name: str, results: list[str], errors: dict[str, int]
+    ) -> str:
         """Write the results in two files, named in one of the two ways that the service uses."""
         prefix = job["outputConfig"]["gcsDestination"]["outputUriPrefix"].rstrip("/")
         time = datetime.datetime.now(datetime.UTC).strftime("%Y_%m_%dT%H_%M_%S_%fZ")
@@ -166,9 +185,22 @@ class BatchJobs(Jobs):
             plain = f"prediction.results-{number:05d}-of-{len(halves):05d}"
             files[f"predictions_{number + 1:04d}.jsonl" if proto_names else plain] = lines
         if errors:
+            # Python's tuples, a message with its count, and no instance: googleapis/
+            # python-aiplatform issue 2666, and Google's page on troubleshooting batch predictions.
             plain = "prediction.errors_stats-00000-of-00001"
-            files["errors_0001.jsonl" if proto_names else plain] = errors
+            tuples = [repr(item) for item in errors.items()]
+            files["errors_0001.jsonl" if proto_names else plain] = tuples
         for name, lines in files.items():
             text = "".join(line + "\n" for line in lines)
             self._client.bucket(bucket).blob(f"{path}/{name}").upload_from_string(text)
         return folder
+
+
+def _answer(replica: Replica, body: bytes) -> tuple[int, bytes]:
+    """A container's answer to a request, which is sent again until it succeeds or is given up."""
+    status, content = replica.predict(body, REQUEST_SECONDS)
+    for _ in range(RETRIES):
+        if status == 200:
+            break
+        status, content = replica.predict(body, REQUEST_SECONDS)
+    return status, content

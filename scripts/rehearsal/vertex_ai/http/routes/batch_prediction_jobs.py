@@ -25,9 +25,9 @@ def create(service: ServiceOf, parent: Parent, body: JsonBody) -> Json:
 
 
 @router.get(COLLECTION)
-def list_jobs(service: ServiceOf, parent: Parent) -> Json:
-    """All jobs."""
-    return service.batch_jobs.list_jobs(parent)
+def list_jobs(service: ServiceOf, parent: Parent, filter: str = "") -> Json:
+    """The jobs that a filter lets through."""
+    return service.batch_jobs.list_jobs(parent, filter)
 
 
 @router.get(JOB)

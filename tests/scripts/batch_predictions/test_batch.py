@@ -1,0 +1,163 @@
+"""A folder through a batch prediction by the real SDK: what is left, killed, refused or held."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.run.claim import claimed
+from pipeline.run.parameters import RunError, RunParameters
+from scripts.batch_predictions.batch import BatchPrediction
+from scripts.batch_predictions.submission import remembered
+from scripts.cloud.deployment import Deployment
+from scripts.releases.request import ReleaseRequest
+from scripts.terminal.errors import OperatorError
+from scripts.terminal.interruptions import INTERRUPTED
+from serving.storage import open_folder
+from tests.stand_ins.outputs import platform_outputs
+from tests.stand_ins.vertex import Vertex
+
+
+class Command:
+    """One command over a folder of images, as often as it is run."""
+
+    def __init__(self, vertex: Vertex, folder: Path) -> None:
+        self.vertex, self.folder = vertex, folder
+        self.out = folder / "out"
+        (folder / "in").mkdir()
+        vertex.uploaded(versionAliases=["live"])
+        self._deployment = Deployment(
+            **{**platform_outputs("p1"), "pipeline_uri": "gs://p1-bucket/pipeline"}
+        )
+        self._model_id = vertex.ok("GET", "projects/p1/locations/us-west1/models")["models"][0][
+            "name"
+        ].rpartition("/")[2]
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(self.folder / "in" / name)
+
+    def run(self, machine: str = "n1-standard-4") -> dict[str, str]:
+        """Reasons of the images that failed, by name."""
+        BatchPrediction(
+            request=ReleaseRequest(
+                project_id="p1", region="us-west1", bucket_name="p1-bucket", endpoint_id="sam",
+                model_id=self._model_id, image=self.vertex.image, checkpoint="gs://p1-bucket/model",
+                machine=machine,
+            ),
+            deployment=self._deployment,
+            parameters=RunParameters(inputs=(str(self.folder / "in"),), output=str(self.out)),
+            batch_size=1,
+            replicas=1,
+        ).run()  # fmt: skip
+        rows = map(json.loads, (self.out / "manifest.jsonl").read_text().splitlines())
+        return {row["image"]: row["reason"] for row in rows if row["status"] == "failed"}
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """This test's jobs: their input lies in the bucket below the test's own token."""
+        jobs = self.vertex.world.read()["vertex"].get("jobs", {}).values()
+        return [job for job in jobs if job["model"].rpartition("/")[2].startswith(self._model_id)]
+
+
+@pytest.fixture
+def command(vertex: Vertex, shell: None, tmp_path: Path) -> Iterator[Command]:
+    command = Command(vertex, tmp_path)
+    yield command
+    for job in command.jobs():
+        vertex.call("POST", f"{job['name']}:cancel", {})
+
+
+def test_each_bad_image_is_one_failed_row_and_is_tried_again(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One is no image, one is refused alone in its request, one is answered strangely."""
+    command.add("good.png", "refused.png", "strange.png")
+    (command.folder / "in" / "broken.png").write_bytes(b"no image")
+    failed = command.run()
+    assert set(failed) == {"broken.png", "refused.png", "strange.png"}
+    assert "has no result" in failed["refused.png"]
+    assert "not of our server's form" in failed["strange.png"]
+    assert "failed requests: ('Post request fails." in capsys.readouterr().err
+    assert (command.out / "masks" / "good.png.json").exists()
+    assert remembered(open_folder(str(command.out))) is None
+    (token,) = {job["labels"]["submission"] for job in command.jobs()}
+    assert command.vertex.objects.names("p1-bucket", f"pipeline/batch-{token}/images/") == []
+
+    written = (command.out / "masks" / "good.png.json").stat().st_mtime_ns
+    assert set(command.run()) == set(failed)
+    assert written == (command.out / "masks" / "good.png.json").stat().st_mtime_ns
+    assert len(command.jobs()) == 2
+
+
+def test_interrupted_wait_says_what_goes_on_and_finds_it_again(command: Command) -> None:
+    command.add("slow.png")
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(OperatorError, match="which goes on and bills") as caught:
+        command.run()
+    timer.join()
+    assert caught.value.exit_code == INTERRUPTED
+    assert "the same command again finds it" in caught.value.hint
+    assert "console.cloud.google.com" in caught.value.hint
+    assert command.run() == {}
+    assert len(command.jobs()) == 1
+
+
+def test_what_was_uploaded_before_a_kill_is_not_uploaded_again(command: Command) -> None:
+    """Vertex AI refuses the machine, so nothing is submitted."""
+    command.add("a.png", "b.png")
+    with pytest.raises(OperatorError, match="does not support"):
+        command.run(machine="e2-standard-4")
+    output = open_folder(str(command.out))
+    submission = remembered(output)
+    assert submission is not None
+    folder = open_folder(f"gs://p1-bucket/pipeline/batch-{submission.token}")
+    sent = folder.stat("images/a.png")
+    assert sent is not None
+
+    # As a kill in the middle of the upload would have left it.
+    dataclasses.replace(submission, unreadable=None).remember(output)
+    folder.delete("images/b.png")
+    with pytest.raises(OperatorError, match="does not support"):
+        command.run(machine="e2-standard-4")
+    assert folder.stat("images/a.png") == sent
+    assert folder.exists("images/b.png")
+    assert remembered(output) == submission
+    assert command.run() == {}
+    assert [job["labels"]["submission"] for job in command.jobs()] == [submission.token]
+
+
+def test_second_command_over_the_output_is_refused(command: Command) -> None:
+    command.add("a.png")
+    with (
+        claimed(open_folder(str(command.out)), "somebody"),
+        pytest.raises(RunError, match="another run is writing here"),
+    ):
+        command.run()
+    assert command.jobs() == []
+
+
+def test_job_for_other_images_is_named_and_left_alone(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.add("slow.png")
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(OperatorError, match="which goes on"):
+        command.run()
+    timer.join()
+    (command.folder / "in" / "slow.png").unlink()
+    command.add("a.png")
+    assert command.run() == {}
+    (first, _second) = command.jobs()
+    assert f"left alone: {first['name']}" in capsys.readouterr().err
