@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_google.project_service import ProjectService
 from constructs import Construct
 
@@ -28,7 +29,14 @@ class Services(Construct):
         enabled: what every other resource depends on.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, settings: Settings) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        after: list[ITerraformDependable],
+    ) -> None:
         super().__init__(scope, id_)
         names = [*ALWAYS]
         if settings.cmek:
@@ -44,6 +52,7 @@ class Services(Construct):
                 project=settings.project_id,
                 service=f"{name}.googleapis.com",
                 disable_on_destroy=False,
+                depends_on=after,
             )
             for name in names
         ]

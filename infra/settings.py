@@ -43,7 +43,7 @@ class Settings(BaseModel):
     state_folder: str = Field("", description="folder of a local state; empty: the project's")
 
     force_destroy: bool = Field(
-        False, description="let destroy delete a bucket that holds data, and a key of its own"
+        False, description="at destroy: take a bucket's data along, and a key of its own"
     )
     run_retention_days: int = Field(90, ge=0, description="age at which run outputs go; 0: never")
     noncurrent_days: int = Field(30, ge=1, description="age at which overwritten objects go")

@@ -7,6 +7,7 @@ from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.provider import GoogleProvider
 
 from infra.budget import Budget
+from infra.destroy import DestroyGuard, DestroyReport
 from infra.encryption import Encryption
 from infra.endpoint import REPLY_LIMIT_BYTES, TIMEOUT_SECONDS, Endpoint
 from infra.identity import PURPOSES, Identities
@@ -56,7 +57,8 @@ class PlatformStack(_Stack):
 
     def __init__(self, scope: App, settings: Settings) -> None:
         super().__init__(scope, PLATFORM, settings)
-        services = Services(self, "services", settings=settings)
+        report = DestroyReport(self, "destroy-report", settings=settings)
+        services = Services(self, "services", settings=settings, after=[report.resource])
         after: list[object] = [*services.enabled]
         ready = after
         project = DataGoogleProject(self, "project", project_id=settings.project_id)
@@ -79,6 +81,8 @@ class PlatformStack(_Stack):
             after=after,
         )
         network = Network(self, "network", settings=settings, after=after)
+        # Of the two guards the first is there even where the Workbench finds no quota or no stock.
+        DestroyGuard(self, "destroy-guard", settings=settings, bucket=storage.bucket)
         workbench = Workbench(
             self,
             "workbench",
@@ -101,6 +105,7 @@ class PlatformStack(_Stack):
                 channels=channels,
                 after=after,
             )
+        DestroyGuard(self, "destroy-guard-of-all", settings=settings, bucket=storage.bucket)
         bucket = f"gs://{settings.bucket_name}"
         self.publish(
             {

@@ -72,18 +72,19 @@ class Storage(Construct):
             encryption=StorageBucketEncryption(default_kms_key_name=kms_key) if kms_key else None,
             depends_on=after,
         )
-        self.folders = {
-            name: StorageManagedFolder(
+        self.folders: dict[str, StorageManagedFolder] = {}
+        for name in FOLDERS:
+            outer = self.folders.get(name.rpartition("/")[0])
+            self.folders[name] = StorageManagedFolder(
                 self,
                 name.replace("/", "-"),
                 bucket=self.bucket.id,
                 name=f"{name}/",
-                force_destroy=settings.force_destroy,
+                # What is in the platform's own folders is not the user's.
+                force_destroy=settings.force_destroy or name in (STARTUP, STATUS),
+                # Terraform deletes the inner folder before the outer one.
+                depends_on=[outer] if outer else None,
             )
-            for name in FOLDERS
-        }
-        # Terraform has to delete the inner folder before the outer one.
-        self.folders[STATUS].node.add_dependency(self.folders[STARTUP])
 
     @staticmethod
     def _lifecycle(settings: Settings) -> list[StorageBucketLifecycleRule]:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from scripts.commands import options
+from scripts.terminal.amounts import amount
 from scripts.terminal.command_line import CommandGroup
-from scripts.terminal.errors import reporting_errors
+from scripts.terminal.errors import OperatorError, reporting_errors
 
 app = CommandGroup(help="What Terraform calls while it deploys and destroys.")
 Project = Annotated[str, typer.Option(help="Google Cloud project.")]
@@ -34,3 +35,64 @@ def make_agent(
 
         email = service_agents.make_agent(service, project)
         typer.echo(f"agent of {service}: {email or 'none in a local cloud'}")
+
+
+@app.command(
+    "clear-bucket", epilog="sam-vertex platform clear-bucket my-project-sam --project my-project"
+)
+def clear_bucket(
+    bucket: Annotated[str, typer.Argument(help="Name of the bucket.")],
+    project: Project,
+    ours: Annotated[
+        str, typer.Option(help="Folder whose objects nobody would miss, such as startup/.")
+    ] = "startup/",
+    force: Annotated[bool, typer.Option("--force", help="Delete the user's data as well.")] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Empty the bucket before Terraform destroys it, or refuse where it holds the user's data."""
+    with reporting_errors(debug):
+        from scripts.cloud import bucket_contents
+
+        folders = {} if force else bucket_contents.user_data(bucket, ours)
+        if folders:
+            held = ", ".join(
+                f"{name or 'no folder'}: {folder.objects} object{'s' if folder.objects > 1 else ''}, "
+                f"{amount(folder.size_bytes, 'bytes')}"
+                for name, folder in sorted(folders.items())
+            )
+            raise OperatorError(
+                f"gs://{bucket} of {project} holds your data ({held}); nothing of the platform is "
+                "destroyed",
+                hint=f"copy what you want to keep (gcloud storage cp -r gs://{bucket} FOLDER), "
+                "then destroy again with SAM_FORCE_DESTROY=true",
+            )
+        count = bucket_contents.clear(bucket)
+        typer.echo(f"gs://{bucket} is empty: {count} objects and earlier versions deleted")
+
+
+@app.command(epilog="sam-vertex platform remains --project my-project --region us-west1")
+def remains(
+    project: Project,
+    region: Annotated[str, typer.Option(help="Region whose jobs and endpoints are looked for.")],
+    soft_delete_days: Annotated[int, typer.Option(help="Days that deleted objects bill.")] = 0,
+    state_bucket: Annotated[str, typer.Option(help="Bucket with Terraform's state.")] = "",
+    log_bucket: Annotated[str, typer.Option(help="Bucket with access logs.")] = "",
+    kms_key: Annotated[str, typer.Option(help="Key that encrypted everything.")] = "",
+    request_log: Annotated[str, typer.Option(help="Table with logged requests.")] = "",
+    debug: options.Debug = False,
+) -> None:
+    """Print what still bills after the platform is destroyed."""
+    with reporting_errors(debug):
+        from scripts.bills.left_after_destroy import Leftovers, what_is_left
+
+        leftovers = Leftovers(
+            soft_delete_days=soft_delete_days,
+            state_bucket=state_bucket,
+            log_bucket=log_bucket,
+            kms_key=kms_key,
+            request_log=request_log,
+        )
+        lines = what_is_left(project, region, leftovers)
+        typer.echo("still billing:" if lines else "nothing of this platform bills any more")
+        for line in lines:
+            typer.echo(f"- {line}")

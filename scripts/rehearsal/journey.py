@@ -45,7 +45,7 @@ class Journey:
     def __init__(self, output: Path) -> None:
         self._output = output
         self._steps = StepList(list(STEPS))
-        self._settings = {"SAM_FORCE_DESTROY": "true"}  # the bucket will hold data
+        self._settings: dict[str, str] = {}
         self._summary: dict[str, Any] = {}
         self._cloud: local_cloud.Cloud
         self._platform: dict[str, Any]  # outputs of that stack
@@ -173,6 +173,7 @@ class Journey:
             # As from another shell, which knows neither image nor checkpoint.
             for name in ("SAM_IMAGE", "SAM_CHECKPOINT"):
                 self._settings.pop(name, None)
+            self._settings["SAM_FORCE_DESTROY"] = "true"  # the bucket holds data
             cdktf(self._cloud, "destroy", *STACKS, *FLAGS, settings=self._settings)
         with self._steps.step("prove that nothing is left") as notes:
             left = remains(self._cloud)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,11 @@ class Deployment:
         with self.world.open() as contents:
             contents["existing"] = list(EXISTING)
         self.synthesize()
+
+    def use_the_real_command(self) -> None:
+        """Let Terraform call this project's own ``sam-vertex``, as an operator's would."""
+        path = os.pathsep.join(self.environment["PATH"].split(os.pathsep)[1:])
+        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{path}"
 
     def synthesize(self, **changed: Any) -> None:
         """Synthesize again, with some settings changed for good."""

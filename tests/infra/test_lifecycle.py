@@ -180,7 +180,10 @@ def test_apply_that_fails_half_way_is_mended_by_the_next(deployment: Deploy) -> 
     with pytest.raises(tftest.TerraformTestError) as failed:
         made.apply(PLATFORM)
     assert "operation failed (injected)" in error_of(failed)
-    assert made.changes() == {"google_workbench_instance.workbench_instance": ["delete", "create"]}
+    assert made.changes() == {
+        "google_workbench_instance.workbench_instance": ["delete", "create"],
+        "terraform_data.destroy-guard-of-all_guard": ["create"],
+    }
     made.apply(PLATFORM)
     assert made.changes() == {}
 
@@ -213,19 +216,34 @@ def test_conflicts_and_slowness_are_waited_for(deployment: Deploy) -> None:
     assert left == [0, 1, 0]
 
 
-def test_destroy_refuses_to_lose_data(deployment: Deploy) -> None:
-    """A folder with a checkpoint stays; with the setting, it goes."""
+def test_destroy_of_a_platform_without_data_takes_one_command(deployment: Deploy) -> None:
+    """Not even what the Workbench reported and earlier versions of the script keep the bucket."""
     made = deployment()
+    made.use_the_real_command()
     made.apply(PLATFORM)
-    objects = Objects(made.storage_url)
-    bucket = f"{made.project}-sam"
+    objects, bucket = Objects(made.storage_url), f"{made.project}-sam"
+    objects.put(bucket, "startup/status/sam-workbench.json", b"{}")
+    objects.put(bucket, "sam-checkpoint/folder-of-a-console/", b"")
+    report = made.terraform(PLATFORM).destroy()
+    assert made.resources() == {}
+    assert not objects.has_bucket(bucket)
+    assert "deleted objects, for 7 more days" in report
+
+
+def test_destroy_refuses_to_lose_data_before_anything_is_gone(deployment: Deploy) -> None:
+    """What counts is the setting at that time, not that of the last deployment."""
+    made = deployment()
+    made.use_the_real_command()
+    made.apply(PLATFORM)
+    objects, bucket = Objects(made.storage_url), f"{made.project}-sam"
+    before = made.resources()
     objects.put(bucket, "sam-checkpoint/sam_vit_b_01ec64.pth", b"weights")
     with pytest.raises(tftest.TerraformTestError) as failed:
         made.destroy(PLATFORM)
-    assert "not empty" in error_of(failed)
+    assert "sam-checkpoint: 1 object," in error_of(failed)
+    assert made.resources() == before
     assert objects.has(bucket, "sam-checkpoint/sam_vit_b_01ec64.pth")
     made.synthesize(force_destroy=True)
-    made.apply(PLATFORM)
     made.destroy(PLATFORM)
     assert made.resources() == {}
     assert not objects.has_bucket(bucket)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 from infra.service_agents import AGENTS
 from infra.stacks import PLATFORM
 from scripts.cloud.deployment import Deployment
-from tests.infra.deployment import STACKS, document, plain, synthesize
+from tests.infra.deployment import STACKS, VARIANTS, document, plain, synthesize
 
 
 def test_outputs_are_what_the_scripts_read(tmp_path: Path) -> None:
@@ -35,3 +37,33 @@ def test_agents_are_made_before_they_are_granted_anything(tmp_path: Path) -> Non
     for name, grant in grants.items():
         after = {plain(address) for address in grant["depends_on"]}
         assert {f"terraform_data.{agent}" for agent in made} <= after, name
+
+
+def test_destroy_begins_with_the_guard_and_ends_with_the_report(tmp_path: Path) -> None:
+    """Terraform destroys what depends on something before that something."""
+    settings = {**VARIANTS["cmek"], **VARIANTS["monitoring"]}
+    resources = document(synthesize(tmp_path, **settings), PLATFORM)["resource"]
+    after = {
+        f"{kind}.{name}": set(entry.get("depends_on", [])) | set(_references(entry))
+        for kind, entries in resources.items()
+        for name, entry in entries.items()
+    }
+
+    def closure(address: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [address]
+        while waiting:
+            for other in after[waiting.pop()] & set(after) - found:
+                found.add(other)
+                waiting.append(other)
+        return found
+
+    (guard,) = (name for name in after if "destroy-guard-of-all" in name)
+    (report,) = (name for name in after if "destroy-report" in name)
+    assert closure(guard) == set(after) - {guard}
+    first = {name for name in after if report not in closure(name)}
+    assert first == {report}
+
+
+def _references(entry: object) -> list[str]:
+    return re.findall(r"\b(google_\w+\.[\w-]+|terraform_data\.[\w-]+)", json.dumps(entry))
