@@ -56,7 +56,7 @@ def clear_bucket(
         folders = {} if force else bucket_contents.user_data(bucket, ours)
         if folders:
             held = ", ".join(
-                f"{name or 'no folder'}: {folder.objects} object{'s' if folder.objects > 1 else ''}, "
+                f"{name or 'no folder'}: {folder.objects} object(s), "
                 f"{amount(folder.size_bytes, 'bytes')}"
                 for name, folder in sorted(folders.items())
             )

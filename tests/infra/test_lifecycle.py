@@ -240,7 +240,7 @@ def test_destroy_refuses_to_lose_data_before_anything_is_gone(deployment: Deploy
     objects.put(bucket, "sam-checkpoint/sam_vit_b_01ec64.pth", b"weights")
     with pytest.raises(tftest.TerraformTestError) as failed:
         made.destroy(PLATFORM)
-    assert "sam-checkpoint: 1 object," in error_of(failed)
+    assert "sam-checkpoint: 1 object(s)" in error_of(failed)
     assert made.resources() == before
     assert objects.has(bucket, "sam-checkpoint/sam_vit_b_01ec64.pth")
     made.synthesize(force_destroy=True)
