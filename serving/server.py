@@ -14,13 +14,17 @@ import logging
 import os
 import sys
 
-import uvicorn
-from fastapi import Response
-from google.cloud.aiplatform.prediction.model_server import CprModelServer
+from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
 
-from serving.errors import ArtifactsError
-from serving.handler import SegmentationHandler, metrics
-from serving.sam.machine.allocator import keep_freed_memory
+let_waiting_threads_sleep(os.environ)  # the imports below load PyTorch
+
+import uvicorn  # noqa: E402
+from fastapi import Response  # noqa: E402
+from google.cloud.aiplatform.prediction.model_server import CprModelServer  # noqa: E402
+
+from serving.errors import ArtifactsError  # noqa: E402
+from serving.handler import SegmentationHandler, metrics  # noqa: E402
+from serving.sam.machine.allocator import keep_freed_memory  # noqa: E402
 
 log = logging.getLogger("serving")
 DEFAULTS = {

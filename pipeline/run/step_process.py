@@ -16,6 +16,7 @@ from pipeline.run.output_layout import ERROR
 from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import SamError
 from serving.sam.machine.allocator import keep_freed_memory
+from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
 from serving.storage import FullDiskError, StorageError, local_error, open_folder
 
 # A local run sets these: the process that a step works for; a file of the run's own for the step's
@@ -105,7 +106,9 @@ def environment_of_a_step() -> dict[str, str]:
     The process ends with this one, and imports this code whatever its working directory is.
     """
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
-    return {**os.environ, OWNER_VARIABLE: str(os.getpid()), "PYTHONPATH": path}
+    environment = {**os.environ, OWNER_VARIABLE: str(os.getpid()), "PYTHONPATH": path}
+    let_waiting_threads_sleep(environment)
+    return environment
 
 
 def _die_with_owner(owner: str) -> None:
