@@ -6,21 +6,26 @@ import contextlib
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 import tempfile
-import warnings
+import time
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
-from pipeline.definition import define_pipeline
+from pipeline.graph_process import FAILURE, SUMMARY
 from pipeline.run.claim import PROCESS_SECONDS, claimed, name_of_process
 from pipeline.run.guarded_output import guarded
 from pipeline.run.parameters import RunParameters
 from pipeline.run.run_log import RunLog
-from pipeline.run.step_process import CLAIM_VARIABLE, ERROR_VARIABLE, OWNER_VARIABLE
+from pipeline.run.step_process import CLAIM_VARIABLE, ERROR_VARIABLE, environment_of_a_step
 from serving.storage import WORK, open_folder
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FAILED_STEP = re.compile(r"task failed: '([\w-]+)'")  # in Kubeflow's error
+_ERROR = "error.json"  # a step's own error, in the run's folder
+_GROUP_SECONDS = 0.5  # a zombie that nobody collects stays in its group
 
 
 class StepError(Exception):
@@ -40,7 +45,8 @@ class StepError(Exception):
 def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[str, Any]:
     """Run the pipeline here, wait for its end, and return the summary of ``write-report``.
 
-    The output keeps the log: everything that Kubeflow and the steps print.
+    The output keeps the log: everything that Kubeflow and the steps print. An interruption ends
+    all processes of the run and removes their files.
 
     Args:
         parameters: the run.
@@ -50,66 +56,76 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
         RunError: another run is using the same output, or has taken it over.
         StepError: a step failed; with the step's own message where the step reported one.
     """
-    from kfp import local
-
     run = name_of_process()
     with (
         claimed(open_folder(parameters.output), run),
-        tempfile.TemporaryDirectory(prefix="sam-kfp-") as scratch,
+        tempfile.TemporaryDirectory(prefix="sam-kfp-", ignore_cleanup_errors=True) as scratch,
     ):
         output = guarded(parameters.output, run, PROCESS_SECONDS)
         output.delete_folder(WORK)  # what a killed run left half-done
         root = Path(scratch)
-        local.init(
-            runner=local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(root / "outputs"),
-            workspace_root=str(root / "workspace"),
-        )
-        error_file = root / "error.json"
-        variables = {
-            OWNER_VARIABLE: str(os.getpid()),
-            ERROR_VARIABLE: str(error_file),
-            CLAIM_VARIABLE: run,
-            "TMPDIR": scratch,  # Kubeflow's runner never removes the folders of its steps
-        }
-        earlier = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
-        log = RunLog(output, root, echo)
-        try:
-            # Kubeflow's runner prints its log and the steps' output to standard output.
-            with contextlib.redirect_stdout(cast(IO[str], log)), warnings.catch_warnings():
-                # Display names are for the console of a real Kubeflow.
-                warnings.filterwarnings("ignore", message=".*no effect in the current local")
-                task = define_pipeline()(parameters=parameters.to_json())
-        except RuntimeError as error:
-            log.close()
-            raise _step_error(error_file, error, log.uri) from error
-        finally:
-            log.close()
-            for name, value in earlier.items():
-                _restore(name, value)
-        summary: dict[str, Any] = json.loads(task.output)
+        with contextlib.closing(RunLog(output, root, echo)) as log:
+            _run_graph(parameters, run, root, log)
+        summary_file = root / SUMMARY
+        if not summary_file.exists():
+            raise _step_error(root, log.uri)
+        summary: dict[str, Any] = json.loads(summary_file.read_text("utf-8"))
         return summary
 
 
-def _restore(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
+def _run_graph(parameters: RunParameters, run: str, root: Path, log: RunLog) -> None:
+    """Run the graph's process to its end; whatever interrupts that ends all that it started."""
+    environment = environment_of_a_step() | {
+        ERROR_VARIABLE: str(root / _ERROR),
+        CLAIM_VARIABLE: run,
+        "TMPDIR": str(root),  # Kubeflow's runner never removes the folders of its steps
+    }
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "pipeline.graph_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # a group of its own, which no signal of the terminal reaches
+    ) as process:
+        try:
+            assert process.stdin is not None and process.stdout is not None  # noqa: S101
+            with contextlib.suppress(BrokenPipeError), process.stdin as order:
+                json.dump({"parameters": parameters.to_json(), "scratch": str(root)}, order)
+            for line in process.stdout:
+                log.write(line)
+        except BaseException:
+            _end_group(process)
+            raise
 
 
-def _step_error(error_file: Path, error: RuntimeError, log_uri: str) -> StepError:
+def _end_group(leader: subprocess.Popen[str]) -> None:
+    """Kill a group of processes and wait, not for long, until the kernel has ended them all."""
+    deadline = time.monotonic() + _GROUP_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
+        leader.wait()
+        while time.monotonic() < deadline:
+            time.sleep(0.02)
+            os.killpg(leader.pid, 0)
+
+
+def _step_error(root: Path, log_uri: str) -> StepError:
     log_hint = f"its log is {log_uri}" if log_uri else "run again with --debug for the log"
     log_hint += "; finished images are kept"
     with contextlib.suppress(OSError, ValueError, KeyError):
-        detail = json.loads(error_file.read_text("utf-8"))
+        detail = json.loads((root / _ERROR).read_text("utf-8"))
         return StepError(
             detail["message"],
             hint=detail["hint"] or log_hint,
             callers_fault=detail["callers_fault"],
         )
-    step = _FAILED_STEP.search(_COLOUR.sub("", str(error)))
+    failure = ""
+    with contextlib.suppress(OSError):
+        failure = (root / FAILURE).read_text("utf-8")
+    step = _FAILED_STEP.search(_COLOUR.sub("", failure))
     name = f"the step {step[1]}" if step else "a step"
     return StepError(
         f"{name} ended without naming an error; was its process killed, for want of memory?",

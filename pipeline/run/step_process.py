@@ -54,7 +54,7 @@ def run_step(
     An error that nobody expects is ours, not the caller's; its traceback goes with it.
     """
     keep_freed_memory()
-    _die_with_owner(os.environ.get(OWNER_VARIABLE, ""))
+    end_with_owner(os.environ.get(OWNER_VARIABLE, ""))
     run = RunParameters.from_json(parameters)
     try:
         return step(run, *args, **kwargs)
@@ -111,7 +111,8 @@ def environment_of_a_step() -> dict[str, str]:
     return environment
 
 
-def _die_with_owner(owner: str) -> None:
+def end_with_owner(owner: str) -> None:
+    """End this process as soon as the process ``owner`` is gone; without one, never."""
     if not owner:
         return
 

@@ -52,7 +52,7 @@ READS_THE_ENVIRONMENT = {
     "infra/main.py": "cdktf starts it",
     "serving/predictor.py": "Vertex builds it without arguments",
     "serving/server.py": "the container starts it",
-    "pipeline/local_engine.py": "gives its steps variables, as Kubeflow has no other way",
+    "pipeline/graph_process.py": "a process that ends with its owner",
     "pipeline/run/step_process.py": "a step is a process: whose it is, and where its error goes",
     "scripts/commands/": "an operator starts them",
     "scripts/checkpoints/cache.py": "XDG says where a cache is",

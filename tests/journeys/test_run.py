@@ -118,32 +118,41 @@ def test_run_killed_and_run_again_equals_an_undisturbed_run(tmp_path: Path) -> N
     assert contents(killed) == contents(undisturbed)
 
 
-def test_run_interrupted_says_so_and_leaves_no_step_behind(tmp_path: Path) -> None:
-    """Ctrl-C: the terminal sends SIGINT to the command and to its steps."""
-    images, output = tmp_path / "images", tmp_path / "out"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_run_interrupted_ends_all_its_shards_at_once_and_leaves_nothing(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches every process in the terminal's foreground, SIGTERM the command alone."""
+    images, output, temporary = tmp_path / "images", tmp_path / "out", tmp_path / "tmp"
     images.mkdir()
-    for number in range(12):
-        Image.fromarray(draw_scene(140 + 8 * number, 120)).save(images / f"{number:02d}.png")
+    temporary.mkdir()
+    for count in range(40):
+        Image.fromarray(draw_scene(140 + 8 * count, 120)).save(images / f"{count:02d}.png")
     run = subprocess.Popen(
-        [*COMMAND, str(images), "--output", str(output), "--points-per-side", "4"],
+        [*COMMAND, str(images), "--output", str(output), "--shards", "8"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(output.glob("masks/*.json")):
         assert time.monotonic() < deadline and run.poll() is None
         time.sleep(0.01)
-    os.killpg(run.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        os.killpg(run.pid, number)
+    else:
+        run.send_signal(number)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     assert errors.splitlines()[-2] == "error: interrupted"
     assert "Traceback" not in errors
+    assert list(temporary.iterdir()) == []
     count = len(list(output.glob("masks/*.json")))
     time.sleep(1.0)
-    assert len(list(output.glob("masks/*.json"))) == count < 12
+    assert len(list(output.glob("masks/*.json"))) == count <= 10  # of two shards of five at most
 
 
 def test_run_two_at_once_over_one_output_the_second_refuses(
