@@ -6,9 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from serving.sam.errors import ParameterError
+from serving.sam.known_checkpoints import find_entry
 from serving.sam.machine.devices import PRECISIONS, Precision
 
 MAX_SHARDS = 1000
@@ -94,6 +96,20 @@ class RunParameters:
         """The settings of automatic masks that the caller gave, by name."""
         names = ("points_per_side", "pred_iou_thresh", "stability_score_thresh")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the run's masks and pictures, by option; for ``metrics.json``."""
+        entry = find_entry(PurePosixPath(self.checkpoint).name)
+        return {
+            "inputs": list(self.inputs),
+            "prompts": self.prompts,
+            "checkpoint": entry.name if entry is not None else self.checkpoint,
+            "precision": self.precision,
+            "points_per_side": self.points_per_side,
+            "pred_iou_thresh": self.pred_iou_thresh,
+            "stability_score_thresh": self.stability_score_thresh,
+            "max_masks": self.max_masks,
+        }
 
     def to_json(self) -> str:
         """One JSON object, the form in which the parameters travel through the graph."""

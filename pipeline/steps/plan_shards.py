@@ -12,7 +12,15 @@ from pipeline.run.guarded_output import open_output
 from pipeline.run.image_weights import image_weights
 from pipeline.run.input_images import InputImage, find_images
 from pipeline.run.manifest import PlannedImage, finished, plan_lines, read_rows, write_json
-from pipeline.run.output_layout import FAILED, LOG, PLAN, PLANNED, shard_name, shard_plan_name
+from pipeline.run.output_layout import (
+    FAILED,
+    LOG,
+    MANIFEST,
+    PLAN,
+    PLANNED,
+    shard_name,
+    shard_plan_name,
+)
 from pipeline.run.parameters import RunError, RunParameters, fingerprint
 from serving.storage import WORK, Folder, StorageError, open_folder
 
@@ -37,6 +45,7 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     planned = plan_images(images, parameters)
     done = finished(output, planned)
     if parameters.only_failed:
+        _refuse_lost_images(output, planned, done)
         failed = _failed_before(output)
         planned = [image for image in planned if image.name in done or image.name in failed]
     todo = [image for image in planned if image.name not in done]
@@ -117,6 +126,25 @@ def _failed_before(output: Folder) -> set[str]:
             "run without --only-failed"
         )
     return {row.image for row in read_rows(output, FAILED)}
+
+
+def _refuse_lost_images(output: Folder, planned: Sequence[PlannedImage], done: set[str]) -> None:
+    """Refuse to drop what an earlier run finished and what this one would not compute anew.
+
+    Raises:
+        RunError: finished images that do not fit this run.
+    """
+    if not output.exists(MANIFEST):
+        return
+    names = {image.name for image in planned}
+    rows = read_rows(output, MANIFEST)
+    lost = [row.image for row in rows if row.status == "done" and row.image in names - done]
+    if lost:
+        raise RunError(
+            f"--only-failed would drop {len(lost)} finished images ({lost[0]} is the first): their "
+            "masks were made with other settings, prompts or another checkpoint, or the images "
+            "have changed. Give the same options as the earlier run, or leave out --only-failed"
+        )
 
 
 def _write_shards(

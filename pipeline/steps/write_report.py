@@ -130,6 +130,7 @@ def write_report(
             shown.add(row, content)
         annotations.close()
     figures = metrics.to_json(engine, _last_run(output, row_files, computed), parameters.forecast)
+    figures["settings"] = parameters.settings()
     write_json(output, METRICS, figures)
     output.write_bytes(MARKDOWN, markdown.text(figures).encode(), "text/markdown")
     output.write_bytes(HTML, gallery.page(figures), "text/html")

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.runs.earlier_results import check_earlier_results
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import report_line
 
@@ -44,4 +45,5 @@ def check_run(parameters: RunParameters) -> list[InputImage]:
                 f"cannot write to {output.uri}: {error.strerror or error}",
                 hint="choose another --output, or make that folder writable",
             ) from error
+    check_earlier_results(parameters, images, output)
     return images

@@ -137,3 +137,13 @@ def test_plan_shards_unreadable_image_becomes_a_failed_row(
         planned = list(read_plan(open_folder(local_run.output), PLAN))
     assert shards == ["shard-0000"]
     assert {image.digest for image in planned} == {"unreadable"}
+
+
+def test_only_failed_never_drops_what_an_earlier_run_finished(local_run: RunParameters) -> None:
+    """Other settings would make every finished image unfinished, and the results empty."""
+    Path(local_run.inputs[0], "broken.png").write_bytes(b"no image")
+    run_steps(local_run)
+    manifest = Path(local_run.output, "manifest.jsonl").read_bytes()
+    with pytest.raises(RunError, match="would drop 2 finished images"):
+        plan_shards(changed(local_run, points_per_side=7, only_failed=True))
+    assert Path(local_run.output, "manifest.jsonl").read_bytes() == manifest
