@@ -27,6 +27,8 @@ from serving.request_budget import RequestBudget
 from serving.sam.embedding import Embedding
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError, NotFiniteError
+from serving.sam.machine.accelerators import describe_device, require_accelerator
+from serving.sam.machine.devices import choose_device
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.settings import ServingSettings
 from serving.timing import WorkTimes, grid_points
@@ -53,12 +55,14 @@ class SegmentationPredictor(Predictor):
         settings: limits and choices.
         cache: embeddings of images that clients prompted before.
         times: how long work takes on this machine.
+        about: checkpoint, precision, device and driver, for logs, health checks and replies.
     """
 
     def __init__(self, settings: ServingSettings | None = None) -> None:
         self.settings = settings or ServingSettings.from_environ(os.environ)
         self.cache = EmbeddingCache(self.settings.embedding_cache_bytes)
         self.times = WorkTimes()
+        self.about: dict[str, str] = {}
         self._engine: Engine | None = None
 
     @property
@@ -80,19 +84,22 @@ class SegmentationPredictor(Predictor):
             DeviceError: device or precision is not available.
         """
         started = time.monotonic()
+        device = choose_device(self.settings.device)
+        require_accelerator(self.settings.accelerator, device)
         with checkpoint_file(artifacts_uri, self.settings.checkpoint) as path:
-            engine = Engine.load(
-                path, device=self.settings.device, precision=self.settings.precision
-            )
+            engine = Engine.load(path, device=str(device), precision=self.settings.precision)
         loaded = time.monotonic()
         self.times = warm_up(engine)
         self._engine = engine
+        self.about = {
+            "checkpoint": engine.checkpoint.name,
+            "sha256": engine.checkpoint.sha256,
+            "precision": engine.precision,
+            **describe_device(engine.device),
+        }
         log.info(
-            "loaded checkpoint=%s sha256=%s device=%s precision=%s load_s=%.1f warm_s=%.1f",
-            engine.checkpoint.name,
-            engine.checkpoint.sha256[:12],
-            engine.device,
-            engine.precision,
+            "loaded %s load_s=%.1f warm_s=%.1f",
+            " ".join(f"{name}={value}" for name, value in self.about.items()),
             loaded - started,
             time.monotonic() - loaded,
         )
@@ -229,7 +236,7 @@ class SegmentationPredictor(Predictor):
         return embedding
 
     def postprocess(self, prediction_results: Work) -> dict[str, Any]:
-        """Return the reply ``{"predictions": [...]}``, with an entry per instance, in order."""
+        """Return the reply: ``predictions``, one per instance, in order; and ``metadata``."""
         work = prediction_results
         predictions: list[dict[str, Any]] = []
         for number, (name, outcome) in enumerate(zip(work.names, work.outcomes, strict=True)):
@@ -247,7 +254,8 @@ class SegmentationPredictor(Predictor):
                 write_object(uri, orjson.dumps(prediction), f"instances[{number}]")
                 prediction = {"file_path": name, "output_uri": uri}
             predictions.append(prediction)
-        return {"predictions": predictions}
+        # The endpoint passes ``metadata`` on (aiplatform_v1.types.PredictResponse).
+        return {"predictions": predictions, "metadata": self.about}
 
 
 def _points(item: Prepared) -> int:

@@ -18,6 +18,7 @@ from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
 
 let_waiting_threads_sleep(os.environ)  # the imports below load PyTorch
 
+import orjson  # noqa: E402
 import uvicorn  # noqa: E402
 from fastapi import Response  # noqa: E402
 from google.cloud.aiplatform.prediction.model_server import CprModelServer  # noqa: E402
@@ -50,9 +51,10 @@ class ModelServer(CprModelServer):
         self.app.add_api_route("/metrics", self.metrics, methods=["GET"])
 
     async def health(self) -> Response:
-        """200 when the model is loaded, 503 before."""
+        """200 when the model is loaded, with what computes here; 503 before."""
         if self.handler.ready:
-            return Response(b"{}", 200, media_type="application/json")
+            about = {"status": "ready", **self.handler.predictor.about}
+            return Response(orjson.dumps(about), 200, media_type="application/json")
         return Response(b'{"status": "loading"}', 503, media_type="application/json")
 
     async def metrics(self) -> Response:

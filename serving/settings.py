@@ -27,6 +27,8 @@ class ServingSettings:
     Attributes:
         checkpoint: file name of the checkpoint, where the artifacts hold several.
         device: ``auto``, ``cpu`` or ``cuda``.
+        accelerator: that the machine has; the server does not start without it. By default what
+            Vertex says in ``AIP_ACCELERATOR_TYPE``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         max_body_bytes: largest request body.
         max_image_bytes: largest image file that the server reads from a bucket.
@@ -46,6 +48,7 @@ class ServingSettings:
 
     checkpoint: str = ""
     device: str = "auto"
+    accelerator: str = ""
     precision: Precision = "auto"
     max_body_bytes: int = 10_000_000
     max_image_bytes: int = 100_000_000
@@ -69,7 +72,7 @@ class ServingSettings:
             ArtifactsError: a variable that does not exist, or a value of the wrong kind.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        values: dict[str, object] = {}
+        values: dict[str, object] = {"accelerator": environ.get("AIP_ACCELERATOR_TYPE", "")}
         for name, text in environ.items():
             if not name.startswith(PREFIX):
                 continue

@@ -1,4 +1,4 @@
-"""Run every network once before the first request, to warm up and to measure."""
+"""Run every network before the first request: to check its precision, to warm up, to measure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import time
 import numpy as np
 
 from serving.sam.engine import Engine
+from serving.sam.precision_check import settle_precision
 from serving.sam.prompts import Prompt
 from serving.timing import WorkTimes
 
 
 def warm_up(engine: Engine) -> WorkTimes:
-    """Run every network of an engine twice and return how long the second run took."""
+    """Run every network of an engine and return how long the last run took.
+
+    Raises:
+        NotFiniteError: the network computes NaN or infinity.
+    """
     image = np.full((256, 256, 3), 127, np.uint8)
     image[64:192, 64:192] = 220
     prompt = Prompt(points=((128.0, 128.0),), labels=(1,))
+    settle_precision(engine, image, prompt)
     grid = dataclasses.replace(
         engine.checkpoint.automatic,
         points_per_side=8,

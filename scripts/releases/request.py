@@ -129,6 +129,8 @@ class ReleaseRequest:
     def environment(self, checkpoint_file: str) -> dict[str, str]:
         """The container's environment variables."""
         variables = {f"SERVING_{name.upper()}": value for name, value in self.serving.items()}
+        if self.accelerator:  # without it the container does not start
+            variables["SERVING_ACCELERATOR"] = self.accelerator
         return {**variables, "SERVING_CHECKPOINT": checkpoint_file}
 
     def alias(self, checkpoint_digest: str, checkpoint_file: str) -> str:

@@ -24,6 +24,7 @@ from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, in_output_mo
 from serving.sam.prompts import Prompt
 
 if TYPE_CHECKING:
+    from serving.sam.network import Network
     from serving.sam.prompted_masks import Prediction
 
 
@@ -73,6 +74,22 @@ class Engine:
         available = choose_device(device)
         choose_precision(precision, available)
         return cls(load_checkpoint(path, entry), device=str(available), precision=precision)
+
+    def exchange_precision(self, precision: Precision, network: Network | None = None) -> Network:
+        """Compute in another precision from now on; return the network of the earlier one.
+
+        Not while another thread uses the engine, and with no embedding of before.
+
+        Args:
+            precision: ``fp32``, ``bf16`` or ``fp16``.
+            network: of an earlier exchange; by default the same weights in that precision.
+        """
+        from serving.sam.network import build_network
+
+        earlier = self._network
+        self.precision = choose_precision(precision, self.device)
+        self._network = network or build_network(self.checkpoint, self.device, self.precision)
+        return earlier
 
     def embed(self, image: RgbImage) -> Embedding:
         """Run the image encoder.

@@ -68,6 +68,8 @@ def test_a_server_without_usable_checkpoint_ends_and_says_why(
         ("AIP_STORAGE_URI", "/nowhere/at/all", "no such file"),
         ("SERVING_DEVICE", "tpu-v9", "tpu-v9"),
         ("SERVING_PRECISON", "fp32", "SERVING_PRECISON"),
+        ("AIP_ACCELERATOR_TYPE", "NVIDIA_TESLA_T4", "has NVIDIA_TESLA_T4, but"),
+        ("SERVING_ACCELERATOR", "NVIDIA_L4", "has NVIDIA_L4, but"),
     ],
 )
 def test_a_server_that_is_told_something_wrong_ends_and_says_why(

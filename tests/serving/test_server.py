@@ -252,3 +252,15 @@ def test_health_answers_while_a_prediction_runs(server: Server) -> None:
             time.sleep(0.02)
     prediction.result()  # a refusal fails the test instead of letting it wait for ever
     assert answered >= 5
+
+
+def test_health_and_replies_say_what_computes(server: Server) -> None:
+    import requests
+
+    health = requests.get(f"{server.url}/health", timeout=5).json()
+    assert health["status"] == "ready"
+    reply = server.post({"instances": [POINT]}).json()
+    assert reply["metadata"] == {name: value for name, value in health.items() if name != "status"}
+    assert reply["metadata"]["device"] == "cpu"
+    assert reply["metadata"]["precision"] == "fp32"
+    assert reply["metadata"]["checkpoint"] == "vit_tiny"

@@ -38,6 +38,13 @@ def test_versions_differ_by_what_makes_masks_different() -> None:
     assert REQUEST.alias("md5:2", "a.pth") != alias
 
 
+def test_the_container_is_told_which_accelerator_it_has() -> None:
+    """So that it does not start on the CPU of a machine whose accelerator is paid for."""
+    assert REQUEST.environment("a.pth")["SERVING_ACCELERATOR"] == "NVIDIA_TESLA_T4"
+    without = ReleaseRequest.from_json({**VALUES, "accelerator": ""})
+    assert "SERVING_ACCELERATOR" not in without.environment("a.pth")
+
+
 def test_unknown_name_is_refused() -> None:
     with pytest.raises(OperatorError, match="unknown"):
         ReleaseRequest.from_json({**VALUES, "machin": "x"})

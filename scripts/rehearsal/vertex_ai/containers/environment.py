@@ -42,6 +42,7 @@ def serving_environment(version: Json, port: int, extra: Json) -> dict[str, str]
         "AIP_FRAMEWORK": "CUSTOM_CONTAINER",
         **{str(name): str(value) for name, value in extra.items() if value},
         **{variable["name"]: str(variable.get("value", "")) for variable in spec.get("env", [])},
+        "SERVING_ACCELERATOR": "",  # whatever was asked for, this machine may have none
     }
 
 
