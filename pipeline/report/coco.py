@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import orjson
 
+from pipeline.run.reviewed import is_rejected
 from serving.sam.masks import category_of
 
 _HEADER = {
@@ -20,7 +21,7 @@ class AnnotationsWriter:
 
     ``pycocotools.coco.COCO`` loads it (https://cocodataset.org/#format-data). Annotations carry
     SAM's scores beside the keys of the format. Categories are numbered as they appear; what nobody
-    named is an "object".
+    named is an "object". Masks that somebody rejected are left out.
 
     Args:
         file: where to write, in binary mode.
@@ -47,6 +48,8 @@ class AnnotationsWriter:
             }
         )
         for record in content["masks"]:
+            if is_rejected(record):
+                continue
             row = {"id": self.masks + 1, "image_id": number, "iscrowd": 0}
             row["category_id"] = self._category_ids.setdefault(
                 category_of(record), len(self._category_ids) + 1

@@ -22,6 +22,7 @@ from pipeline.run.output_layout import (
     shard_plan_name,
 )
 from pipeline.run.parameters import RunError, RunParameters, fingerprint
+from pipeline.run.reviewed import keep_reviewed
 from serving.storage import WORK, Folder, StorageError, open_folder
 
 _LINES = "application/jsonl"
@@ -31,7 +32,8 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     """Write the plan of a run and return the names of its shards.
 
     An image is done when the output has its masks with the fingerprint of this image, these
-    prompts, this checkpoint and these settings. The shards compute every other one anew.
+    prompts, this checkpoint and these settings, or masks of this image that somebody has reviewed.
+    The shards compute every other one anew.
 
     Raises:
         RunError, SamError, StorageError: an input, a prompt or the checkpoint cannot be used, or
@@ -42,7 +44,7 @@ def plan_shards(parameters: RunParameters) -> list[str]:
         acquire_claim(open_folder(parameters.output), parameters.run_id, JOB_SECONDS)
     output = open_output(parameters)
     images = find_images(parameters)
-    planned = plan_images(images, parameters)
+    planned = keep_reviewed(output, plan_images(images, parameters))
     done = finished(output, planned)
     if parameters.only_failed:
         _refuse_lost_images(output, planned, done)

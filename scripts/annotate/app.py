@@ -19,10 +19,11 @@ from scripts.annotate.objects import make_record, parse_category, parse_object, 
 from scripts.annotate.segmenters import Segmenter, fit_frame
 from scripts.annotate.shelf import ImageShelf, OpenImage
 from scripts.annotate.store import AnnotationStore, shown
-from scripts.terminal.errors import as_operator_error
+from scripts.terminal.errors import CALLER, OperatorError, as_operator_error
 from serving.sam.errors import SamError
 from serving.sam.masks import encode_mask
 from serving.sam.prompts import parse_prompt
+from serving.storage import StorageError
 
 PAGE = Path(__file__).parent / "page"
 PREVIEW_SIDE = 1024  # of the masks that follow the pointer
@@ -66,7 +67,7 @@ class AnnotationServer:
         app = FastAPI(title="sam-vertex annotate", docs_url=None, redoc_url=None, openapi_url=None)
         app.add_middleware(Guard, access=access)
         app.add_exception_handler(Exception, _failed)
-        for known in (AnnotateError, SamError):
+        for known in (AnnotateError, OperatorError, SamError, StorageError):
             app.add_exception_handler(known, _refused)
         image = "/api/images/{number:int}"
         routes: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
@@ -242,9 +243,15 @@ async def _json(request: Request) -> dict[str, Any]:
 
 def _refused(_request: Request, error: Exception) -> Response:
     explained = as_operator_error(error)
-    status = getattr(error, "status", 422 if getattr(error, "callers_fault", False) else 500)
+    if isinstance(error, AnnotateError):
+        status = error.status
+    elif isinstance(error, SamError):
+        status = 422 if error.callers_fault else 500
+    else:  # of another server, or of the storage
+        status = 422 if explained.exit_code == CALLER else 502
     return JSONResponse({"error": str(explained), "hint": explained.hint}, status)
 
 
-def _failed(request: Request, error: Exception) -> Response:
-    return _refused(request, error)
+def _failed(_request: Request, error: Exception) -> Response:
+    explained = as_operator_error(error)  # the terminal shows the traceback
+    return JSONResponse({"error": str(explained), "hint": "the terminal has the details"}, 500)

@@ -3,7 +3,8 @@
 ``masks/<image>.json`` is the truth and is written first; ``prompts.json`` and ``reviewed.jsonl``
 follow from it at every save, and a note names the image in between, so that the next start makes up
 for a process that was killed there. ``annotations.json`` reads every masks file, so it follows
-shortly after, and at the end.
+shortly after, and at the end. The pictures that a run's report shows follow when somebody has gone
+on to another image, so that drawing them holds up no pointer.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ import orjson
 
 from pipeline.report.coco import AnnotationsWriter
 from pipeline.run.manifest import read_json, write_json
-from pipeline.run.output_layout import ANNOTATIONS, masks_name
+from pipeline.run.output_layout import ANNOTATIONS, REVIEWED, masks_name
 from pipeline.shard.pictures import outline_paths
 from scripts.annotate.errors import AnnotateError
 from scripts.annotate.objects import Record, prompt_form
+from scripts.annotate.pictures import write_pictures
 from scripts.annotate.shelf import OpenImage
 from serving.storage import WORK, Folder
 
 PROMPTS = "prompts.json"
-REVIEWED = "reviewed.jsonl"
 _NOTE = f"{WORK}/annotating.json"
 _SHOWN_OUTLINES = 100
 _REST = 5.0  # of the time that COCO takes, before it is written again
@@ -50,6 +51,8 @@ class AnnotationStore:
         self._prompts: dict[str, list[dict[str, Any]]] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._stale = False  # whether annotations.json is older than a masks file
+        self._undrawn: dict[str, OpenImage] = {}
+        self._in_hand = ""
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._load()
@@ -182,6 +185,8 @@ class AnnotationStore:
         self._derive(image.name, content)
         self.output.delete(_NOTE)
         self._stale = True
+        self._undrawn[image.name] = image
+        self._in_hand = image.name
         self._wake.set()
 
     def _derive(self, image: str, content: dict[str, Any]) -> None:
@@ -191,6 +196,7 @@ class AnnotationStore:
         self._rows[image] = [
             {"image": image, "mask": number, "verdict": mask["verdict"]}
             | ({"category": mask["category"]} if mask.get("category") else {})
+            | {"fingerprint": content["fingerprint"]}
             for number, mask in judged
         ]
         self._prompts[image] = [
@@ -213,8 +219,18 @@ class AnnotationStore:
             self._wake.clear()
             started = time.monotonic()
             self._write_coco()
+            self._draw([name for name in list(self._undrawn) if name != self._in_hand])
             self._ended.wait((time.monotonic() - started) * _REST)
         self._write_coco()
+        self._draw(list(self._undrawn))
+
+    def _draw(self, names: list[str]) -> None:
+        for name in names:
+            image = self._undrawn.pop(name)
+            with self._lock:
+                content = self._content(name)
+            if content is not None:
+                write_pictures(self.output, image, content["masks"])
 
     def _write_coco(self) -> None:
         if not self._stale:
@@ -224,18 +240,17 @@ class AnnotationStore:
             path = Path(scratch, ANNOTATIONS)
             with path.open("wb") as file:
                 writer = AnnotationsWriter(file)
-                for content in self._kept_contents():
+                for content in self._contents():
                     writer.add(content)
                 writer.close()
             self.output.write_from(ANNOTATIONS, path, "application/json")
 
-    def _kept_contents(self) -> Iterator[dict[str, Any]]:
-        """The masks of all images without the rejected ones."""
+    def _contents(self) -> Iterator[dict[str, Any]]:
+        """The masks of all images."""
         for name in sorted(self.has_masks):
             with self._lock:
                 content = self._content(name)
             if content is not None:
-                content["masks"] = [m for m in content["masks"] if m.get("verdict") != "reject"]
                 yield content
 
 

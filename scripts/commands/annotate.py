@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import secrets
 import webbrowser
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.checkpoints.choice import DEMO_NETWORK, choose_checkpoint
+from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "sam-vertex annotate photos/ --output annotated/\n"
+    "sam-vertex annotate gs://BUCKET/photos --output annotated/ --endpoint\n"
     "sam-vertex run photos/ --prompts annotated/prompts.json --output out/"
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -36,6 +41,12 @@ def annotate(
     output: options.Output = "",
     checkpoint: options.Checkpoint = "",
     precision: options.PrecisionName = "auto",
+    url: Annotated[
+        str, typer.Option(help="A model server's address, to make the masks there.")
+    ] = "",
+    endpoint: Annotated[
+        bool, typer.Option("--endpoint", help="Make the masks on the deployed endpoint.")
+    ] = False,
     port: Annotated[int, typer.Option(help="Port of the page.", min=0, max=65535)] = 8765,
     host: Annotated[
         str,
@@ -44,6 +55,7 @@ def annotate(
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
+    outputs: options.Outputs = DEFAULT_PATH,
     debug: options.Debug = False,
 ) -> None:
     """Click, box, correct and name masks in a local page, or judge those of a run.
@@ -59,6 +71,9 @@ def annotate(
                 f"missing {'INPUT' if not inputs else '--output'}",
                 hint="sam-vertex annotate --help",
             )
+        if url or endpoint:
+            here: dict[str, object] = {"--checkpoint": checkpoint, "--url": url and endpoint}
+            options.refuse("the masks are made elsewhere", here, "annotate")
         from pipeline.run.claim import claimed
         from pipeline.run.input_images import find_images
         from pipeline.run.parameters import RunParameters
@@ -69,14 +84,21 @@ def annotate(
         from scripts.annotate.store import AnnotationStore
         from serving.storage import open_folder
 
-        source = resolve_checkpoint(checkpoint or choose_checkpoint())
-        images = find_images(RunParameters(inputs=tuple(inputs), output=output, checkpoint=source))
-        listener = bind(host, port)
-        port = listener.getsockname()[1]
+        images = find_images(RunParameters(inputs=tuple(inputs), output=output))
         folder = open_folder(output)
-        with listener, claimed(folder, f"annotate-{secrets.token_hex(4)}"):
-            segmenter, about = _local(source, precision)
+        with (
+            bind(host, port) as listener,
+            claimed(folder, f"annotate-{secrets.token_hex(4)}"),
+            contextlib.ExitStack() as at_the_end,
+        ):
+            port = listener.getsockname()[1]
+            if url or endpoint:
+                segmenter, about = _elsewhere(url, outputs)
+            else:
+                source = resolve_checkpoint(checkpoint or choose_checkpoint())
+                segmenter, about = _here(source, precision)
             store = AnnotationStore(folder, about)
+            at_the_end.callback(store.close)
             warning = _DEMO if segmenter.name == DEMO_NETWORK else ""
             server = AnnotationServer(ImageShelf(images), store, segmenter, warning=warning)
             token = "" if host in LOOPBACK else secrets.token_urlsafe(24)
@@ -88,16 +110,12 @@ def annotate(
                 if open_page:
                     webbrowser.open(address)
 
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 Server(server.app(Access(port=port, token=token)), started).run([listener])
-            except KeyboardInterrupt:
-                pass
-            finally:
-                store.close()
-            typer.echo(f"saved in {output}", err=True)
+        typer.echo(f"saved in {output}", err=True)
 
 
-def _local(source: str, precision: Precision) -> tuple[Segmenter, dict[str, Any]]:
+def _here(source: str, precision: Precision) -> tuple[Segmenter, dict[str, Any]]:
     """The engine of this machine, and what masks files say of it."""
     from pipeline.run.checkpoint_source import local_checkpoint
     from scripts.annotate.segmenters import LocalSegmenter
@@ -113,3 +131,14 @@ def _local(source: str, precision: Precision) -> tuple[Segmenter, dict[str, Any]
         "device": str(engine.device),
     }
     return LocalSegmenter(engine), about
+
+
+def _elsewhere(url: str, outputs: Path) -> tuple[Segmenter, dict[str, Any]]:
+    """A model server, or the endpoint where there is no address, and what masks files say of it."""
+    from scripts.annotate.remote import ServerSegmenter
+    from scripts.online_predictions.servers import ask_endpoint, ask_server
+
+    name = url or "the endpoint"
+    ask = functools.partial(ask_server, url) if url else functools.partial(ask_endpoint, outputs)
+    about = {"checkpoint": {"name": name, "sha256": ""}, "precision": "", "device": ""}
+    return ServerSegmenter(name, ask), about
