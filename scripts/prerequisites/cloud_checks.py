@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from scripts.cloud.credentials import access_token, find_credentials
 from scripts.cloud.google_errors import explain_google_error
 from scripts.cloud.project_services import can_be_asked, fetch, rehearsed_address
+from scripts.cloud.quotas import read_quota, request_line
 from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError
 
@@ -133,34 +133,13 @@ def check_apis(project_id: str) -> Finding:
 
 def check_quota(quota: GpuQuota, project_id: str, region: str) -> Finding:
     """Whether a quota of GPUs is enough, and the line that asks for more where it is not."""
-    path = (
-        f"/v1/projects/{project_id}/locations/global/services/{quota.service}"
-        f"/quotaInfos/{quota.quota_id}"
-    )
-    value = quota_value(fetch("cloudquotas.googleapis.com", path, project_id), region)
+    value = read_quota(project_id, region, quota.service, quota.quota_id) or 0
     text = f"{value} of {quota.needed} needed ({quota.quota_id})"
     if value == -1 or value >= quota.needed:  # -1 is unlimited
         return Finding(quota.title, "ok", text)
-    dimensions = f" --dimensions=region={region}" if quota.regional else ""
-    hint = (
-        f"gcloud beta quotas preferences create --project={project_id} --service={quota.service} "
-        f"--quota-id={quota.quota_id} --preferred-value={quota.needed}{dimensions}"
-    )
+    place = region if quota.regional else ""
+    hint = request_line(project_id, quota.service, quota.quota_id, quota.needed, place)
     return Finding(quota.title, "wrong", text, hint)
-
-
-def quota_value(answer: dict[str, Any], region: str) -> int:
-    """The value that holds in a region: the first entry that means it, the specific ones first.
-
-    Cloud Quotas API, REST resource quotaInfos: "ordered by their dimensions from more specific
-    ones to less specific ones"; numbers are text there.
-    """
-    for entry in answer.get("dimensionsInfos", []):
-        named = entry.get("dimensions", {}).get("region")
-        places = entry.get("applicableLocations", [])
-        if named == region or (named is None and (not places or {region, "global"} & set(places))):
-            return int(entry.get("details", {}).get("value", 0))
-    return 0
 
 
 def check_workbench(project_id: str, name: str, zone: str) -> Finding:
