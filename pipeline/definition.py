@@ -13,6 +13,7 @@ from pipeline import components
 
 # Only containers need the image; a local run uses this environment whatever the name says.
 LOCAL_IMAGE = "python:3.11"
+RETRIES, RETRY_SECONDS = 3, 300  # 35 minutes in all: a moment's lack of quota or machines passes
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,8 @@ def define_pipeline(
     engine: str = "local",
     parallelism: int = 1,
     machine: Machine | None = None,
-    retries: int = 2,
+    retries: int = RETRIES,
+    retry_seconds: int = RETRY_SECONDS,
 ) -> Any:
     """Return the pipeline whose steps run in ``image``.
 
@@ -70,6 +72,9 @@ def define_pipeline(
         machine: what a shard asks for; ``None`` for no limits, on this machine.
         retries: how often Kubeflow tries a failed step again, on a new machine. The step itself
             survives what kills a shard's process, see :mod:`pipeline.steps.segment_shard`.
+        retry_seconds: before the first of them, twice as long before the second and so on, up to
+            an hour. A step that found no room in the project's quota has failed, and what holds the
+            quota goes on for long.
 
     Returns:
         A Kubeflow pipeline function with one input, ``parameters`` (RunParameters as JSON).
@@ -83,7 +88,9 @@ def define_pipeline(
         task.set_caching_options(False)  # the folder may have changed since
         if limits is not None:
             limits.applied_to(task)
-            task.set_retry(retries, backoff_duration="10s", backoff_max_duration="60s")
+            task.set_retry(
+                retries, backoff_duration=f"{retry_seconds}s", backoff_max_duration="3600s"
+            )
         return task
 
     coordinator = None if machine is None else COORDINATOR
@@ -110,7 +117,13 @@ def define_pipeline(
 
 
 def compile_pipeline(
-    path: Path, *, image: str, machine: Machine = GPU, parallelism: int = 1, engine: str = "vertex"
+    path: Path,
+    *,
+    image: str,
+    machine: Machine = GPU,
+    parallelism: int = 1,
+    engine: str = "vertex",
+    retry_seconds: int = RETRY_SECONDS,
 ) -> None:
     """Write the graph as the YAML or JSON file that any Kubeflow takes (schema 2.1.0).
 
@@ -120,10 +133,17 @@ def compile_pipeline(
         machine: what a shard asks for.
         parallelism: how many shards run at once.
         engine: where it will run, for the report.
+        retry_seconds: before a failed step is tried again.
     """
     from kfp import compiler
 
-    graph = define_pipeline(image=image, engine=engine, parallelism=parallelism, machine=machine)
+    graph = define_pipeline(
+        image=image,
+        engine=engine,
+        parallelism=parallelism,
+        machine=machine,
+        retry_seconds=retry_seconds,
+    )
     # Kubeflow prints to standard output, which belongs to the command.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

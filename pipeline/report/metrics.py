@@ -115,6 +115,15 @@ class LastRun:
         wall = self._sum("wall_seconds")
         return self._sum("busy_seconds") / wall if wall else 0.0
 
+    def _machines(self) -> list[dict[str, Any]]:
+        """What the shards computed on: each kind once, with the number of shards."""
+        kinds: dict[tuple[tuple[str, str], ...], int] = {}
+        for shard in self.shards:
+            if shard.get("machine"):
+                kind = tuple(sorted(shard["machine"].items()))
+                kinds[kind] = kinds.get(kind, 0) + 1
+        return [{**dict(kind), "shards": count} for kind, count in kinds.items()]
+
     def to_json(self) -> dict[str, Any]:
         """The figures of the last run."""
         memory = [int(shard["peak_memory_bytes"]) for shard in self.shards]
@@ -127,6 +136,7 @@ class LastRun:
             "busy_share": round(self.busy_share, 4),
             "peak_memory_bytes": max(memory, default=0),
             "restarts": int(self._sum("restarts")),
+            "machines": self._machines(),
         }
 
     def cost(self, engine: str, forecast: Mapping[str, Any]) -> dict[str, Any]:

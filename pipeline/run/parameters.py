@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from serving.sam.errors import ParameterError
 from serving.sam.known_checkpoints import find_entry
@@ -41,6 +41,8 @@ class RunParameters:
         max_failed: how many images may fail in a run that still succeeds: a share (0-1) as a
             float, a count as an int.
         only_failed: compute only the images that failed in an earlier run over the same output.
+        device: ``cuda`` where the shards' machines have an accelerator that is paid for, so that
+            they must not compute without it; else ``auto``.
         run_id: the run's name in its claim on the output; empty for a local run.
         forecast: the estimate of its time and cost, for the report: ``seconds``, ``usd``,
             ``usd_per_shard_hour``, ``usd_per_run``, ``basis``, ``most_shard_seconds``; empty where
@@ -62,6 +64,7 @@ class RunParameters:
     stability_score_thresh: float | None = None
     max_failed: float | int = 0.5
     only_failed: bool = False
+    device: Literal["auto", "cuda"] = "auto"
     run_id: str = ""
     forecast: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

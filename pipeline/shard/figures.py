@@ -41,6 +41,7 @@ class ShardFigures:
         wall_seconds: from its first image to its last.
         busy_seconds: of these, how long the network computed.
         restarts: how often its process died.
+        machine: what it computed on, as ``describe_device`` says, and in which ``precision``.
         started: when its process began to load, seconds since 1970.
     """
 
@@ -48,6 +49,7 @@ class ShardFigures:
     wall_seconds: float = 0.0
     busy_seconds: float = 0.0
     restarts: int = 0
+    machine: dict[str, str] = dataclasses.field(default_factory=dict)
     started: float = dataclasses.field(default_factory=time.time)
 
     def to_json(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ class ShardFigures:
             "busy_seconds": round(self.busy_seconds, 3),
             "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
             "restarts": self.restarts,
+            "machine": self.machine,
             "started": round(self.started, 3),
             "ended": round(time.time(), 3),
         }

@@ -44,10 +44,11 @@ from pipeline.shard.image_outputs import (
     write_masks,
     write_pictures,
 )
-from pipeline.shard.lost_device import LostDeviceError, is_lost_device
+from pipeline.shard.lost_device import LostDeviceError, check_accelerator, is_lost_device
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError
+from serving.sam.machine.accelerator import describe_device
 from serving.sam.masks import MaskRecord
 from serving.sam.prompts import parse_prompt
 
@@ -74,6 +75,7 @@ def segment_images(
 
     Raises:
         SamError: the checkpoint, device or a setting cannot be used.
+        NoAcceleratorError: the run's machines have a GPU, and none works here.
         LostDeviceError: the accelerator fails for good; another process may go on.
         ClaimLostError: another run has taken over the output.
         StorageError: the output cannot be written.
@@ -146,8 +148,13 @@ class _ShardSegmentation:
             return
         parameters = self.parameters
         started = time.perf_counter()
+        check_accelerator(parameters)
         with local_checkpoint(parameters.checkpoint) as (path, entry):
-            engine = Engine.load(path, entry, precision=parameters.precision)
+            engine = Engine.load(
+                path, entry, device=parameters.device, precision=parameters.precision
+            )
+        self.figures.machine = {**describe_device(engine.device), "precision": engine.precision}
+        print(f"{self.shard}: computes on {self.figures.machine}", flush=True)
         self.figures.load_seconds = time.perf_counter() - started
         begun = time.perf_counter()
         writing: Future[ManifestRow] | None = None

@@ -32,9 +32,7 @@ def quota_value(answer: dict[str, Any], region: str) -> int | None:
     return None
 
 
-def request_line(
-    project_id: str, service: str, quota_id: str, value: int, region: str = ""
-) -> str:
+def request_line(project_id: str, service: str, quota_id: str, value: int, region: str = "") -> str:
     """The command that asks for more of a quota; ``region`` is empty for one of the project."""
     dimensions = f" --dimensions=region={region}" if region else ""
     return (

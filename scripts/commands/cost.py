@@ -37,7 +37,7 @@ def cost(
     engine: options.Engine = "vertex",
     checkpoint: Annotated[str, typer.Option(help="Name of the checkpoint.")] = "vit_b",
     shards: Annotated[int, typer.Option(help="Parts that the images are split into.", min=1)] = 1,
-    parallel: options.Parallel = 0,
+    parallel: options.Parallel = 1,
     cpus: Annotated[int, typer.Option(help="CPUs of a shard's machine.", min=1)] = 4,
     accelerator: options.Accelerator = "",
     spot: Annotated[bool, typer.Option("--spot", help="At the price of spot machines.")] = False,

@@ -62,7 +62,7 @@ PointsPerSide = Annotated[
 Parallel = Annotated[
     int,
     typer.Option(
-        help="Shards at once; 0 for all of them. The project's quota is the limit.",
+        help="Shards at once, each on a machine of its own; 0 for all. The quota is the limit.",
         rich_help_panel=VERTEX_PANEL,
         min=0,
     ),

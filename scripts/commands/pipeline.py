@@ -26,7 +26,7 @@ def compile_(
         "pipeline.yaml"
     ),
     image: options.StepsImage = "",
-    parallel: Annotated[int, typer.Option(help="Shards at once.", min=1)] = 4,
+    parallel: Annotated[int, typer.Option(help="Shards at once.", min=1)] = 1,
     accelerator: options.Accelerator = "",
     cpu: Annotated[str, typer.Option(help="CPU limit of a shard.")] = "4",
     memory: Annotated[str, typer.Option(help="Memory limit of a shard.")] = "15G",

@@ -71,7 +71,7 @@ def run(
             rich_help_panel=options.VERTEX_PANEL,
         ),
     ] = False,
-    parallel: options.Parallel = 0,
+    parallel: options.Parallel = 1,
     accelerator: options.Accelerator = "",
     image: options.StepsImage = "",
     outputs: options.Outputs = deployment.DEFAULT_PATH,
@@ -87,7 +87,7 @@ def run(
     with reporting_errors(debug):
         vertex_options: dict[str, object] = {
             "--detach": detach,
-            "--parallel": parallel,
+            "--parallel": parallel != 1,
             "--image": image,
             "--accelerator": accelerator,
         }

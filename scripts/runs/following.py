@@ -43,6 +43,7 @@ def follow(run: VertexRun) -> Summary:
     rejoin = f"rejoin: sam-vertex run --attach {parameters.run_id}"
     try:
         state = _follow_to_end(run, output)
+        metrics = read_json(output, METRICS) if state.succeeded else {}
     except KeyboardInterrupt as error:
         raise OperatorError(
             f"left {parameters.run_id}, which goes on",
@@ -51,6 +52,8 @@ def follow(run: VertexRun) -> Summary:
         ) from error
     except Exception as error:
         if not is_transient(error):
+            # It has its own words; what they leave out is that the run does not end with them.
+            report_line(f"stopped following {parameters.run_id}, which goes on; {rejoin}")
             raise
         raise OperatorError(
             f"lost the connection to {parameters.run_id}, which goes on: {error}",
@@ -59,7 +62,6 @@ def follow(run: VertexRun) -> Summary:
         ) from error
     if not state.succeeded:
         raise _failure(run, state, output)
-    metrics = read_json(output, METRICS)
     remember(metrics, str(parameters.forecast.get("machine", "vertex")))
     return summary_of_output(parameters, output, metrics)
 

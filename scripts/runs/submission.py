@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.cloud.deployment import Deployment
-from scripts.cloud.vertex_sdk import patiently
+from scripts.cloud.vertex_sdk import in_rehearsal, patiently
 from scripts.runs import forecast
 from scripts.runs.preflight import check_run
 from scripts.runs.preparation import (
@@ -19,7 +19,8 @@ from scripts.runs.preparation import (
     steps_image,
     with_uploaded_prompts,
 )
-from scripts.runs.vertex_runs import LABELS, VertexRun, VertexRuns, state_of
+from scripts.runs.quota import check_quota
+from scripts.runs.vertex_runs import VertexRun, VertexRuns, console_link, labels_of, state_of
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import report_line
 
@@ -58,7 +59,11 @@ def submit_run(
     deployment = Deployment.from_outputs(outputs)
     checkpoint = parameters.checkpoint
     parameters = dataclasses.replace(
-        parameters, checkpoint=deployment.uploaded_checkpoint_uri(checkpoint), run_id=new_run_id()
+        parameters,
+        checkpoint=deployment.uploaded_checkpoint_uri(checkpoint),
+        # A rehearsal computes on what this machine has.
+        device="cuda" if accelerator and not in_rehearsal() else "auto",
+        run_id=new_run_id(),
     )
     check_reachable(deployment, parameters)
     image = steps_image(outputs, image)
@@ -74,6 +79,7 @@ def submit_run(
         parallel=parallel,
     )
     report_line(forecast.describe(estimated, at_once))
+    check_quota(deployment, accelerator, at_once)
     content = {
         **estimated.to_json(),
         "machine": forecast.measured_as(machine),
@@ -87,6 +93,8 @@ def submit_run(
     parameters = with_uploaded_prompts(deployment, parameters)
     job = _submit(runs, parameters, machine, image, parallel)
     report_line(f"submitted {parameters.run_id}")
+    if not in_rehearsal():
+        report_line(f"  {console_link(deployment, parameters.run_id)}")
     return VertexRun(job, parameters)
 
 
@@ -121,7 +129,7 @@ def _submit(
     """Compile the graph and submit it as the pipeline's service account; return the job."""
     from google.api_core.exceptions import AlreadyExists
 
-    from pipeline.definition import compile_pipeline
+    from pipeline.definition import RETRY_SECONDS, compile_pipeline
     from pipeline.run.output_layout import ERROR, PLANNED
     from scripts.cloud.vertex_sdk import pipeline_client
     from serving.storage import open_folder
@@ -132,7 +140,15 @@ def _submit(
     parent = f"projects/{deployment.project_id}/locations/{deployment.region}"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "pipeline.json")
-        compile_pipeline(path, image=image, machine=machine, parallelism=parallel)
+        # Kubeflow's local runner, which a rehearsal uses, waits before a retry as Vertex AI does.
+        retry_seconds = 1 if in_rehearsal() else RETRY_SECONDS
+        compile_pipeline(
+            path,
+            image=image,
+            machine=machine,
+            parallelism=parallel,
+            retry_seconds=retry_seconds,
+        )
         job = {
             "display_name": parameters.run_id,
             "pipeline_spec": json.loads(path.read_text("utf-8")),
@@ -141,7 +157,8 @@ def _submit(
                 "parameter_values": {"parameters": parameters.to_json()},
             },
             "service_account": deployment.service_accounts["pipeline"],
-            "labels": LABELS,
+            "labels": labels_of(parameters.run_id),
+            "preflight_validations": True,
         }
         if deployment.kms_key:
             job["encryption_spec"] = {"kms_key_name": deployment.kms_key}

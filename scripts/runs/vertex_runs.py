@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import getpass
+import re
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from scripts.cloud.deployment import Deployment
@@ -17,6 +20,7 @@ LABELS = {"app": "sam-vertex"}
 SEGMENT = "segment-shard"  # the task that has a machine of its own in each shard
 _PREFIX = "PIPELINE_STATE_"
 _ENDED = ("succeeded", "failed", "cancelled")
+_MOST_LABEL_LETTERS = 63
 _LIST_HINT = "sam-vertex pipeline list"
 
 
@@ -72,6 +76,33 @@ class ListedRun:
         """Return the form that ``--json`` prints."""
         created = self.created.isoformat(timespec="seconds")
         return {"run": self.run, "state": self.state, "created": created}
+
+
+def labels_of(run_id: str) -> dict[str, str]:
+    """The labels of a run, by which a billing export tells runs and their owners apart.
+
+    Vertex AI hands a pipeline job's labels on to the resources that the job makes (its page
+    "Understand pipeline run costs"). A value has at most 63 of a few characters.
+    """
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a process without a name, as in some containers
+        user = "unknown"
+    values = {"run": run_id, "user": user, "version": version("sam-vertex")}
+    return LABELS | {
+        name: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:_MOST_LABEL_LETTERS]
+        for name, value in values.items()
+    }
+
+
+def console_link(deployment: Deployment, run_id: str) -> str:
+    """The page of a run in Google's console, as the SDK spells it (``PipelineJob._dashboard_uri``,
+    google/cloud/aiplatform/pipeline_jobs.py, 2.7.0).
+    """
+    return (
+        f"https://console.cloud.google.com/vertex-ai/locations/{deployment.region}/pipelines/runs/"
+        f"{run_id}?project={deployment.project_id}"
+    )
 
 
 class VertexRuns:

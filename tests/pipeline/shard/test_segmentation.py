@@ -16,7 +16,7 @@ from pipeline.run.manifest import PlannedImage, read_json
 from pipeline.run.parameters import RunParameters
 from pipeline.shard import worker
 from pipeline.shard.image_in_hand import RestartPolicy
-from pipeline.shard.lost_device import EXIT_CODE, LostDeviceError
+from pipeline.shard.lost_device import EXIT_CODE, LostDeviceError, NoAcceleratorError
 from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
@@ -24,7 +24,7 @@ from serving.sam.engine import Engine
 from serving.sam.masks import MaskRecord
 from serving.storage import StorageError, open_folder
 from tests.conftest import draw_scene
-from tests.pipeline.conftest import run_steps
+from tests.pipeline.conftest import changed, run_steps
 
 
 def test_figures_say_how_busy_the_network_was(local_run: RunParameters) -> None:
@@ -227,3 +227,24 @@ def test_worker_tells_its_step_of_a_lost_gpu_by_its_exit_code(
         worker.main()
     assert ended.value.code == EXIT_CODE
     assert not Path(local_run.output, ".run/error.json").exists()
+
+
+def test_shard_whose_gpu_is_paid_for_does_not_compute_without_it(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took ten to a hundred times as long, at the GPU's price, and nobody knew."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (shard,) = plan_shards(local_run)
+    with pytest.raises(NoAcceleratorError, match="without its GPU") as caught:
+        segment_images(changed(local_run, device="cuda"), shard)
+    assert not caught.value.callers_fault
+    assert not list(Path(local_run.output).glob("masks/*"))
+
+
+def test_metrics_say_what_the_shards_computed_on(local_run: RunParameters) -> None:
+    run_steps(changed(local_run, shards=2))
+    (machine,) = json.loads(Path(local_run.output, "metrics.json").read_text())["run"]["machines"]
+    assert machine["shards"] == 2 and machine["precision"] == "fp32"
+    assert machine["device"] and machine["name"]

@@ -48,7 +48,9 @@ def test_cost_command_predicts_a_run_on_this_machine_from_earlier_ones() -> None
 
 
 def test_cost_command_predicts_a_run() -> None:
-    result = json.loads(cost("--images", "1000", "--shards", "4", "--json").stdout)
+    result = json.loads(
+        cost("--images", "1000", "--shards", "4", "--parallel", "4", "--json").stdout
+    )
     hour = 4 * 0.0546247 + 0.4025
     seconds = 240 + 300 + 1000 * 12.7 / 4
     assert result["seconds"] == pytest.approx(seconds)

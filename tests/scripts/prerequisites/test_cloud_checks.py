@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.prerequisites.cloud_checks import APIS, QUOTAS, cloud_findings, quota_value
+from scripts.cloud.quotas import quota_value
+from scripts.prerequisites.cloud_checks import APIS, QUOTAS, cloud_findings
 from scripts.prerequisites.findings import Finding
 from tests.stand_ins.answers import Answers, answering
 
@@ -104,4 +105,4 @@ def test_the_most_specific_quota_counts() -> None:
     ]
     assert quota_value({"dimensionsInfos": entries}, "us-west1") == 2
     assert quota_value({"dimensionsInfos": entries[2:]}, "us-west1") == 1
-    assert quota_value({}, "us-west1") == 0
+    assert quota_value({}, "us-west1") is None

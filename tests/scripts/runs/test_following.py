@@ -16,6 +16,7 @@ from scripts.rehearsal.processes import free_port
 from scripts.runs.following import follow
 from scripts.runs.vertex_runs import VertexRun
 from scripts.terminal.errors import OperatorError
+from serving.storage import StorageError
 
 
 class UnreachableJob:
@@ -63,9 +64,24 @@ def test_interrupted_follower_leaves_the_run_and_says_how_to_end_it(tmp_path: Pa
     assert caught.value.exit_code == 130
 
 
-def test_other_errors_are_not_taken_for_a_lost_connection(tmp_path: Path) -> None:
-    with pytest.raises(AttributeError):
-        follow(run_of(ForeignJob(), tmp_path))
+class FinishedJob:
+    """A job whose report somebody has removed."""
+
+    task_details: ClassVar[list[Any]] = []
+    error = None
+    state = PipelineState.PIPELINE_STATE_SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("job", "error"), [(ForeignJob(), AttributeError), (FinishedJob(), StorageError)]
+)
+def test_any_other_end_keeps_its_words_and_says_how_to_rejoin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], job: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        follow(run_of(job, tmp_path))
+    shown = capsys.readouterr().err
+    assert "which goes on; rejoin: sam-vertex run --attach sam-1" in shown
 
 
 class FailedJob:
