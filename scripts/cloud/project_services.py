@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.cloud.credentials import access_token, find_credentials
 from scripts.cloud.google_errors import refusal
-from scripts.cloud.vertex_sdk import in_rehearsal, patiently
+from scripts.cloud.vertex_sdk import REHEARSED_ACCOUNT, in_rehearsal, patiently
 from scripts.terminal.errors import CLOUD, OperatorError
 
 REHEARSED = (
@@ -50,6 +50,9 @@ def call(method: str, host: str, path: str, project_id: str) -> dict[str, Any]:
     if address and not address.startswith("http://127.0.0.1:"):
         raise OperatorError(f"{REHEARSED}={address} is not on this machine", hint="unset it")
     headers = {}
+    account = os.environ.get(REHEARSED_ACCOUNT, "")
+    if address and account:
+        headers["Authorization"] = f"Bearer {account}"
     if not address:
         headers["Authorization"] = f"Bearer {access_token(project_id)}"
         payer = getattr(find_credentials(project_id), "quota_project_id", None)

@@ -17,6 +17,7 @@ from scripts.cloud.google_errors import (
 from scripts.terminal.errors import OperatorError
 
 REHEARSAL = "SAM_REHEARSAL_VERTEX"
+REHEARSED_ACCOUNT = "SAM_REHEARSAL_ACCOUNT"  # e-mail of whom a shell acts as; empty: its operator
 RETRY_SECONDS = 120.0  # of patience with one call
 CALL_SECONDS = 120.0  # for one call; an operation that a call starts may take longer
 FIRST_PAUSE_SECONDS = 0.5
@@ -37,7 +38,6 @@ def connect(project_id: str, region: str) -> Any:
     Raises:
         OperatorError: no credentials, or a rehearsal that is not on this machine.
     """
-    from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import DefaultCredentialsError
     from google.cloud import aiplatform
 
@@ -60,7 +60,7 @@ def connect(project_id: str, region: str) -> Any:
     aiplatform.init(
         project=project_id,
         location=region,
-        credentials=AnonymousCredentials(),
+        credentials=_rehearsed_credentials(),
         api_endpoint=address,
         api_transport="rest",
     )
@@ -95,7 +95,6 @@ def pipeline_client(region: str, project_id: str = "") -> Any:
     The SDK's own ``PipelineJob.submit`` first asks the Resource Manager whether the bucket is the
     project's, which a rehearsal cannot answer and a deployment's own bucket need not.
     """
-    from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform_v1
 
     limit_calls()
@@ -107,9 +106,18 @@ def pipeline_client(region: str, project_id: str = "") -> Any:
         )
     return aiplatform_v1.PipelineServiceClient(
         transport="rest",
-        credentials=AnonymousCredentials(),
+        credentials=_rehearsed_credentials(),
         client_options={"api_endpoint": address},
     )
+
+
+def _rehearsed_credentials() -> Any:
+    """Credentials in a rehearsal: the token of an account is its e-mail, the operator has none."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.oauth2.credentials import Credentials
+
+    account = os.environ.get(REHEARSED_ACCOUNT)
+    return Credentials(token=account) if account else AnonymousCredentials()  # type: ignore[no-untyped-call]
 
 
 def poll_seconds() -> float:

@@ -19,8 +19,8 @@ app = CommandGroup(help="A local stand-in of Google Cloud for the real tools.")
 Home = Annotated[Path, typer.Option(help="Folder of the local cloud.")]
 
 
-def _exports(cloud: local_cloud.Cloud) -> str:
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in cloud.environment().items()]
+def _exports(variables: dict[str, str]) -> str:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     return "\n".join(lines)
 
 
@@ -43,6 +43,9 @@ def start(home: Home = local_cloud.DEFAULT_HOME, debug: options.Debug = False) -
 @app.command(epilog='eval "$(sam-vertex rehearsal env)"')
 def env(
     home: Home = local_cloud.DEFAULT_HOME,
+    account: Annotated[
+        str, typer.Option(help="E-mail of the service account to act as; the operator otherwise.")
+    ] = "",
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -51,7 +54,8 @@ def env(
         cloud = local_cloud.running(home.resolve())
         if cloud is None:
             raise OperatorError("no local cloud runs here", hint="sam-vertex rehearsal start")
-        print(json.dumps(cloud.environment(), indent=2) if as_json else _exports(cloud))
+        variables = cloud.environment(account)
+        print(json.dumps(variables, indent=2) if as_json else _exports(variables))
 
 
 @app.command(epilog="sam-vertex rehearsal stop")

@@ -17,6 +17,7 @@ from typing import Any
 
 from scripts.rehearsal import stand_ins
 from scripts.rehearsal.google_provider.protocol.mirror import write_mirror
+from scripts.rehearsal.iam.callers import address_as
 from scripts.rehearsal.processes import end, free_port
 
 DEFAULT_HOME = Path(".rehearsal")
@@ -52,10 +53,17 @@ class Cloud:
     vertex_url: str
     pids: tuple[int, ...]
 
-    def environment(self) -> dict[str, str]:
-        """Variables that make Terraform, cdktf and the storage client use the stand-ins."""
+    def environment(self, account: str = "") -> dict[str, str]:
+        """Variables that make Terraform, cdktf and the storage client use the stand-ins.
+
+        Args:
+            account: e-mail of the service account that a shell acts as; empty for the operator.
+        """
         return {
-            "STORAGE_EMULATOR_HOST": self.storage_url,
+            "STORAGE_EMULATOR_HOST": address_as(self.storage_url, account)
+            if account
+            else self.storage_url,
+            "SAM_REHEARSAL_ACCOUNT": account,
             "TF_CLI_CONFIG_FILE": str(self.home / "terraform.rc"),
             "SAM_REHEARSAL_WORLD": str(self.world_path),
             "SAM_REHEARSAL_VERTEX": self.vertex_url,

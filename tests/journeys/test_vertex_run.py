@@ -23,6 +23,7 @@ from tests.conftest import draw_scene
 from tests.journeys.test_survival import workers_of
 from tests.stand_ins.operator import PROGRAM, Operator
 from tests.stand_ins.outputs import platform_outputs
+from tests.stand_ins.vertex import grant
 
 BUCKET = "p1-sam"
 IMAGES = f"gs://{BUCKET}/batch-prediction-images"
@@ -70,6 +71,14 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunOperator]:
         with World(cloud.world_path).open() as world:
             name = "projects/p1/locations/us-west1/repositories/sam-images"
             world["resources"]["google_artifact_registry_repository"] = {name: {"id": name}}
+            world["resources"]["google_storage_bucket"] = {
+                BUCKET: {"name": BUCKET, "project": "p1", "versioning": []}
+            }
+            account = platform_outputs("p1")["service_accounts"]["pipeline"]
+            grant(world, account, "roles/storage.objectUser", bucket=BUCKET)
+            grant(world, account, "roles/storage.legacyBucketReader", bucket=BUCKET)
+            where = {"project": "p1", "location": "us-west1", "repository": "sam-images"}
+            grant(world, account, "roles/artifactregistry.reader", **where)
         (home / "outputs.json").write_text(json.dumps({PLATFORM: platform_outputs("p1")}))
         operator = RunOperator(cloud)
         operator.finished("image", "build")

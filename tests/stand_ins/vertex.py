@@ -16,6 +16,7 @@ from scripts.rehearsal.google_provider.world import World
 PARENT = "projects/p1/locations/us-west1"
 ENDPOINT = f"{PARENT}/endpoints/sam"
 REGISTRY = "us-west1-docker.pkg.dev/p1/images/sam"
+PIPELINE = "sam-pipeline@p1.iam.gserviceaccount.com"  # an account that may use bucket and images
 MACHINE = {"machineType": "n1-standard-4", "acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}  # fmt: skip # noqa: E501
 
 # A container that starts at once; its environment decides how it behaves.
@@ -168,5 +169,33 @@ def furnish(vertex: Vertex, tree: Path) -> None:
             "display_name": "sam", "dedicated_endpoint_enabled": True, "deployed_models": [],
             "traffic_split": "",
         }  # fmt: skip
+        world["resources"]["google_storage_bucket"] = {
+            "p1-bucket": {"name": "p1-bucket", "project": "p1", "versioning": []}
+        }
+        grant(world, PIPELINE, "roles/storage.admin", bucket="p1-bucket")
+        where = {"project": "p1", "location": "us-west1", "repository": "images"}
+        grant(world, PIPELINE, "roles/artifactregistry.reader", **where)
     vertex.objects.create_bucket("p1-bucket", "p1")
     vertex.objects.put("p1-bucket", "model/weights.bin", b"weights")
+
+
+def grant(world: Any, email: str, role: str, **target: str) -> None:
+    """Let an account do something, as Terraform would.
+
+    Args:
+        world: contents of the world.
+        email: of the account.
+        role: such as ``roles/aiplatform.user``.
+        target: the arguments that name the resource: ``bucket``, ``service_account_id``,
+            ``project`` with ``location`` and ``repository``, or ``project`` alone.
+    """
+    kinds = {
+        "bucket": "storage_bucket",
+        "service_account_id": "service_account",
+        "repository": "artifact_registry_repository",
+        "project": "project",
+    }
+    kind = next(kind for argument, kind in kinds.items() if argument in target)
+    grants = world["resources"].setdefault(f"google_{kind}_iam_member", {})
+    values = {"role": role, "member": f"serviceAccount:{email}", "condition": [], **target}
+    grants[f"{' '.join(target.values())} {role} {email}"] = values

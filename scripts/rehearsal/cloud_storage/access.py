@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from scripts.rehearsal.cloud_storage.errors import forbidden
+from scripts.rehearsal.cloud_storage.errors import StorageRefusal, forbidden
 from scripts.rehearsal.cloud_storage.requested import Need, Requested
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.iam.callers import OPERATOR
@@ -34,11 +34,12 @@ class Access:
         Args:
             caller: e-mail.
             requested: what he asks for.
-            exists: whether an object is there: who overwrites one must be allowed to delete it
+            exists: whether an object is there, or a bucket where its name is empty. Who overwrites
+                an object must be allowed to delete it
                 (docs.cloud.google.com/storage/docs/access-control/iam-json, note on ``insert``).
 
         Raises:
-            StorageRefusal: 403.
+            StorageRefusal: 403, or 404 for a bucket that is not there.
         """
         if caller == OPERATOR:
             return
@@ -46,6 +47,8 @@ class Access:
             policies = self._policies.read()
         for need in requested.needs:
             if not _allows(policies, caller, need):
+                if need.bucket and not exists(need.bucket, ""):
+                    raise StorageRefusal(404, "The specified bucket does not exist.")
                 raise forbidden(caller, need)
         if requested.written:
             delete = Need("storage.objects.delete", *requested.written)

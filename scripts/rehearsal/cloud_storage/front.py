@@ -117,7 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
         return changed if versioned and self._exists(*changed) else None
 
     def _exists(self, bucket: str, name: str) -> bool:
-        target = f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}"
+        target = f"/storage/v1/b/{quote(bucket, safe='')}"
+        if name:
+            target += f"/o/{quote(name, safe='')}"
         return self._ask_backend("GET", target, b"", own=True)[0] == 200
 
     def _ask_backend(self, method: str, target: str, body: bytes, *, own: bool = False) -> Reply:

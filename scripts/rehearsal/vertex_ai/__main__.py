@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from scripts.rehearsal.vertex_ai.http.app import make_app
 from scripts.rehearsal.vertex_ai.http.certificate import write_certificate
 from scripts.rehearsal.vertex_ai.service import Service
 from scripts.rehearsal.vertex_ai.state import State
+from scripts.rehearsal.vertex_ai.storage_clients import StorageClients
 
 
 class _Server(uvicorn.Server):
@@ -45,13 +47,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--tls-port", type=int, required=True)
     arguments = parser.parse_args()
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
-
-    client = storage.Client(project="rehearsal", credentials=AnonymousCredentials())
+    clients = StorageClients(os.environ["STORAGE_EMULATOR_HOST"])
     certificate, key = write_certificate(arguments.home)
     state = State(World(arguments.home / "world.json"), f"https://127.0.0.1:{arguments.tls_port}")
-    service = Service(state, client, arguments.home)
+    service = Service(state, clients, arguments.home)
     service.resume()
     # A TLS connection that its client left half closed would hold the end up for 30 s.
     plain = {"host": "127.0.0.1", "log_level": "warning", "timeout_graceful_shutdown": 2}

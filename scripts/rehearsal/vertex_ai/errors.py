@@ -6,6 +6,7 @@ from typing import Any
 
 STATUS = {
     400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     409: "ALREADY_EXISTS",
@@ -16,7 +17,7 @@ STATUS = {
     504: "DEADLINE_EXCEEDED",
 }
 # google.rpc.Code, which operations and jobs carry instead of a status of HTTP.
-RPC_CODES = {400: 3, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
+RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
 RPC_FAILED_PRECONDITION, RPC_UNKNOWN = 9, 2
 
 
@@ -27,12 +28,16 @@ class ApiError(Exception):
         code: HTTP status.
         message: what the service answers.
         status: the name of the status, where it is another than the code's usual one.
+        details: what programs read (https://google.aip.dev/193#errorinfo).
     """
 
-    def __init__(self, code: int, message: str, status: str = "") -> None:
+    def __init__(
+        self, code: int, message: str, status: str = "", details: list[dict[str, Any]] | None = None
+    ) -> None:
         super().__init__(message)
         self.code, self.message = code, message
         self.status = status or STATUS.get(code, "UNKNOWN")
+        self.details = details or []
 
     @classmethod
     def internal(cls, error: Exception) -> ApiError:
@@ -41,7 +46,8 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, Any]:
         """The reply's JSON."""
-        return {"error": {"code": self.code, "message": self.message, "status": self.status}}
+        error = {"code": self.code, "message": self.message, "status": self.status}
+        return {"error": {**error, "details": self.details} if self.details else error}
 
     def rpc(self) -> dict[str, Any]:
         """``google.rpc.Status`` of a failed operation or job."""

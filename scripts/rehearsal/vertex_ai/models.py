@@ -8,6 +8,7 @@ from typing import Any
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
 from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations, response
+from scripts.rehearsal.vertex_ai.permissions import agent_of
 from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, now
 
 MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
@@ -26,10 +27,11 @@ class Models:
         model = body.get("model") or {}
         spec = model.get("containerSpec") or {}
         image = str(spec.get("imageUri", ""))
-        region = parent.rpartition("/")[2]
-        self._artifacts.check_image(image, region)
+        _, project_id, _, region = parent.split("/")
+        agent = agent_of(project_id)
+        self._artifacts.check_image(image, region, agent)
         if "artifactUri" in model:
-            self._artifacts.check_folder(model["artifactUri"])
+            self._artifacts.check_folder(model["artifactUri"], agent)
         if not model.get("displayName") or len(model["displayName"]) > 128:
             raise ApiError(400, "display_name must have 1 to 128 characters.")
         for variable in spec.get("env", []):
@@ -62,7 +64,8 @@ class Models:
             known = world["vertex"]["models"].setdefault(name, {"versions": {}, "next": 1})
             version = str(known["next"])
             known["next"] += 1
-        copy = self._artifacts.copy(model.get("artifactUri", ""), f"{name}@{version}")
+        agent = agent_of(name.split("/")[1])
+        copy = self._artifacts.copy(model.get("artifactUri", ""), f"{name}@{version}", agent)
         with self._state.open() as world:
             known = world["vertex"]["models"][name]
             if not known["versions"] or "default" in aliases:

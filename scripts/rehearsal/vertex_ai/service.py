@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
 from scripts.rehearsal.vertex_ai.containers.running_replicas import RunningReplicas
@@ -15,7 +14,9 @@ from scripts.rehearsal.vertex_ai.jobs.batch_predictions import BatchJobs
 from scripts.rehearsal.vertex_ai.jobs.pipelines import PipelineJobs
 from scripts.rehearsal.vertex_ai.models import Models
 from scripts.rehearsal.vertex_ai.operations import Operations
+from scripts.rehearsal.vertex_ai.permissions import Permissions
 from scripts.rehearsal.vertex_ai.state import State
+from scripts.rehearsal.vertex_ai.storage_clients import StorageClients
 
 
 class Service:
@@ -23,20 +24,24 @@ class Service:
 
     Args:
         state: the world.
-        client: of the storage stand-in; a ``google.cloud.storage.Client``.
+        clients: of the storage stand-in.
         home: folder of the local cloud, for logs and the files of jobs.
     """
 
-    def __init__(self, state: State, client: Any, home: Path) -> None:
+    def __init__(self, state: State, clients: StorageClients, home: Path) -> None:
         running, logs = RunningReplicas(), home / "logs"
         self.faults = Faults(state)
         self.operations = Operations(state, self.faults)
-        self.models = Models(state, self.operations, Artifacts(state, client))
+        self.permissions = Permissions(state.world)
+        artifacts = Artifacts(state, clients, self.permissions)
+        self.models = Models(state, self.operations, artifacts)
         self.endpoints = Endpoints(state, self.operations)
-        self.deployments = Deployments(state, self.operations, running, logs)
+        self.deployments = Deployments(state, self.operations, running, self.permissions, logs)
         self.predictions = Predictions(state, running)
-        self.batch_jobs = BatchJobs(state, self.operations, client, logs)
-        self.pipeline_jobs = PipelineJobs(state, self.operations, client, home)
+        self.batch_jobs = BatchJobs(state, self.operations, clients, self.permissions, logs)
+        self.pipeline_jobs = PipelineJobs(
+            state, self.operations, artifacts, clients, self.permissions, home
+        )
 
     def resume(self) -> None:
         """Go on with the world of an earlier process: what it served is served again."""

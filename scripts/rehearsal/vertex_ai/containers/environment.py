@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from scripts.rehearsal.iam.callers import address_as
 from scripts.rehearsal.vertex_ai.state import Json
 
 # What a container gets of this process's own environment.
@@ -15,11 +16,16 @@ INHERITED = (
 )
 
 
-def _inherited_variables() -> dict[str, str]:
-    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+def _inherited_variables(account: str) -> dict[str, str]:
+    variables = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    # A container has no credentials of its own: the address of the storage says who it is.
+    storage = variables.get("STORAGE_EMULATOR_HOST")
+    if storage:
+        variables["STORAGE_EMULATOR_HOST"] = address_as(storage, account)
+    return variables
 
 
-def serving_environment(version: Json, port: int, extra: Json) -> dict[str, str]:
+def serving_environment(version: Json, port: int, extra: Json, account: str) -> dict[str, str]:
     """The variables that Vertex sets, and those of the model's container spec.
 
     https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
@@ -28,10 +34,11 @@ def serving_environment(version: Json, port: int, extra: Json) -> dict[str, str]
         version: the model's version, as the registry keeps it.
         port: on which the container listens.
         extra: variables of the endpoint or job; empty ones are left out.
+        account: who the container acts as.
     """
     spec = version["containerSpec"]
     return {
-        **_inherited_variables(),
+        **_inherited_variables(account),
         "GOOGLE_CLOUD_PROJECT": "rehearsal",  # the client asks the metadata server otherwise
         "AIP_HTTP_PORT": str(port),
         "AIP_HEALTH_ROUTE": spec.get("healthRoute", "/health"),
@@ -46,7 +53,7 @@ def serving_environment(version: Json, port: int, extra: Json) -> dict[str, str]
     }
 
 
-def pipeline_environment(tree: Path, home: Path, parallelism: int) -> dict[str, str]:
+def pipeline_environment(tree: Path, home: Path, parallelism: int, account: str) -> dict[str, str]:
     """The variables of a pipeline's containers, which find the image's files first.
 
     Args:
@@ -54,9 +61,10 @@ def pipeline_environment(tree: Path, home: Path, parallelism: int) -> dict[str, 
         home: the job's folder; temporary files lie there and go with it.
         parallelism: how many containers run at once. In the cloud each has a machine of its own,
             here each gets its share of the cores.
+        account: who the steps act as.
     """
     return {
-        **_inherited_variables(),
+        **_inherited_variables(account),
         "GOOGLE_CLOUD_PROJECT": "rehearsal",
         "PYTHONPATH": str(tree),
         "TMPDIR": str(home),

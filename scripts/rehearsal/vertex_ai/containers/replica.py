@@ -31,12 +31,13 @@ class Replica:
         version: the model's version, as the registry keeps it.
         log: the file that gets its output.
         extra: variables beside those that Vertex always sets.
+        account: who the container acts as.
 
     Raises:
         ApiError: the files of the image are gone.
     """
 
-    def __init__(self, version: Json, log: Path, extra: Json) -> None:
+    def __init__(self, version: Json, log: Path, extra: Json, *, account: str) -> None:
         spec = version["containerSpec"]
         self._port = free_port()
         address = f"http://127.0.0.1:{self._port}"
@@ -53,7 +54,7 @@ class Replica:
         temporary = log.parent.parent / "tmp"
         temporary.mkdir(exist_ok=True)
         environment = {
-            **serving_environment(version, self._port, extra),
+            **serving_environment(version, self._port, extra, account),
             "TMPDIR": str(temporary),  # its container's own, which ends with it
         }
         self.process = launch_container(command, tree, environment, log)

@@ -17,6 +17,7 @@ from scripts.rehearsal.vertex_ai.machines import (
     most_accelerators,
 )
 from scripts.rehearsal.vertex_ai.operations import Operations, response
+from scripts.rehearsal.vertex_ai.permissions import NOBODY, Permissions
 from scripts.rehearsal.vertex_ai.state import (
     Json,
     State,
@@ -36,24 +37,38 @@ class Deployments:
         state: the world.
         operations: all of these calls are long-running.
         running: the containers, which predictions choose from.
+        permissions: who may make a container act as which account.
         logs: folder of their logs.
     """
 
     def __init__(
-        self, state: State, operations: Operations, running: RunningReplicas, logs: Path
+        self,
+        state: State,
+        operations: Operations,
+        running: RunningReplicas,
+        permissions: Permissions,
+        logs: Path,
     ) -> None:
         self._state, self._operations = state, operations
-        self._running, self._logs = running, logs
+        self._running, self._permissions, self._logs = running, permissions, logs
 
-    def deploy(self, name: str, body: Json) -> Json:
-        """``deployModel``: start a container; its traffic begins when it is healthy."""
+    def deploy(self, name: str, body: Json, caller: str) -> Json:
+        """``deployModel``: start a container; its traffic begins when it is healthy.
+
+        Args:
+            name: of the endpoint.
+            body: the request.
+            caller: who asks; he must be allowed to act as the container's account.
+        """
         request = body.get("deployedModel") or {}
         split = body.get("trafficSplit") or {}
+        account = str(request.get("serviceAccount", ""))
+        self._permissions.require_act_as(caller, account)
         with self._state.open() as world:
             endpoint_values(world, name)
             model, version = find_model(world, str(request.get("model", "")))
             check_resources(request.get("dedicatedResources") or {}, world)
-            _check_account(str(request.get("serviceAccount", "")), world)
+            _check_account(account, world)
             deployments = world["vertex"]["deployments"].setdefault(name, {})
             id_ = str(request.get("id") or new_id(10))
             if not re.fullmatch(r"\d{1,10}", id_) or id_ in deployments:
@@ -88,6 +103,10 @@ class Deployments:
 
     def _start(self, name: str, id_: str, content: Json, split: Json) -> Json:
         try:
+            with self._state.open() as world:
+                shown = world["vertex"]["deployments"][name][id_]["shown"]
+            account = str(shown.get("serviceAccount", ""))
+            self._permissions.require_administered(account, name.split("/")[1])
             self._launch(name, id_, content).wait_ready()
         except BaseException:
             self._forget(name, id_)
@@ -108,8 +127,8 @@ class Deployments:
     def _launch(self, name: str, id_: str, content: Json) -> Replica:
         _, project, _, _, _, endpoint = name.split("/")
         with self._state.open() as world:
-            resources = world["vertex"]["deployments"][name][id_]["shown"]["dedicatedResources"]
-        machine = resources["machineSpec"]
+            shown = world["vertex"]["deployments"][name][id_]["shown"]
+        machine = shown["dedicatedResources"]["machineSpec"]
         extra = {
             "AIP_MACHINE_TYPE": machine.get("machineType", ""),
             "AIP_ACCELERATOR_TYPE": accelerator_name(machine),
@@ -117,7 +136,12 @@ class Deployments:
             "AIP_DEPLOYED_MODEL_ID": id_,
             "AIP_PROJECT_NUMBER": project_number(project),
         }
-        replica = Replica(content, self._logs / f"{endpoint}-{id_}.log", extra)
+        replica = Replica(
+            content,
+            self._logs / f"{endpoint}-{id_}.log",
+            extra,
+            account=shown.get("serviceAccount") or NOBODY,
+        )
         self._running.add((name, id_), replica)
         return replica
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from scripts.rehearsal.iam.callers import UnknownCallerError, caller_of
 from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.service import Service
 from scripts.rehearsal.vertex_ai.state import Json
@@ -46,6 +47,30 @@ async def _body(request: Request) -> bytes:
 ServiceOf = Annotated[Service, Depends(_service)]
 Parent = Annotated[str, Depends(_parent)]
 Body = Annotated[bytes, Depends(_body)]
+
+
+def _caller(request: Request) -> str:
+    try:
+        return caller_of(request.headers.get("Authorization", ""))
+    except UnknownCallerError as error:
+        raise ApiError(
+            401,
+            "Request had invalid authentication credentials. Expected OAuth 2 access token, login "
+            "cookie or other valid authentication credential.",
+        ) from error
+
+
+Caller = Annotated[str, Depends(_caller)]
+
+
+def needs(permission: str) -> Any:
+    """The dependency of a route that refuses callers without a permission on the project."""
+
+    def check(request: Request, service: ServiceOf, caller: Caller, project: str) -> None:
+        name = request.url.path.lstrip("/").partition("/")[2]
+        service.permissions.require(caller, permission, project, name)
+
+    return Depends(check)
 
 
 def _json_body(body: Body) -> Json:

@@ -14,7 +14,9 @@ from scripts.rehearsal.vertex_ai.errors import ApiError, not_found
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.machines import accelerator_name, takes_accelerator
 from scripts.rehearsal.vertex_ai.operations import Operations
+from scripts.rehearsal.vertex_ai.permissions import NOBODY, Permissions, agent_of
 from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, now
+from scripts.rehearsal.vertex_ai.storage_clients import StorageClients
 
 DEFAULT_BATCH = 64
 REQUEST_SECONDS = 600.0
@@ -27,16 +29,29 @@ class BatchJobs(Jobs):
 
     kind, prefix = "jobs", "JOB_STATE_"
 
-    def __init__(self, state: State, operations: Operations, client: Any, logs: Path) -> None:
+    def __init__(
+        self,
+        state: State,
+        operations: Operations,
+        clients: StorageClients,
+        permissions: Permissions,
+        logs: Path,
+    ) -> None:
         super().__init__(state, operations)
-        self._client, self._logs = client, logs
+        self._clients, self._permissions, self._logs = clients, permissions, logs
 
-    def create(self, parent: str, body: Json) -> Json:
+    def create(self, parent: str, body: Json, caller: str) -> Json:
         """A job, which starts at once.
+
+        Args:
+            parent: ``projects/.../locations/...``.
+            body: its representation.
+            caller: who asks; he must be allowed to act as the container's account.
 
         Raises:
             ApiError: its machine, files or model cannot be.
         """
+        self._permissions.require_act_as(caller, str(body.get("serviceAccount", "")))
         machine = (body.get("dedicatedResources") or {}).get("machineSpec") or {}
         if not machine.get("machineType"):
             raise ApiError(400, "dedicated_resources.machine_spec.machine_type is required.")
@@ -88,7 +103,12 @@ class BatchJobs(Jobs):
                 "AIP_MACHINE_TYPE": machine["machineType"],
                 "AIP_ACCELERATOR_TYPE": accelerator_name(machine),
             }
-            replica = Replica(content, self._logs / f"batch-{id_}.log", extra)
+            replica = Replica(
+                content,
+                self._logs / f"batch-{id_}.log",
+                extra,
+                account=job.get("serviceAccount") or NOBODY,
+            )
             replica.wait_ready()
             self.update(name, state="JOB_STATE_RUNNING", startTime=now())
             self._predict(name, job, content["displayName"], replica)
@@ -105,7 +125,7 @@ class BatchJobs(Jobs):
         """What the results repeat and what the container gets, for every instance of the input."""
         instances: list[tuple[Any, Any]] = []
         for uri in job["inputConfig"]["gcsSource"]["uris"]:
-            for line in self._read(uri).decode("utf-8").splitlines():
+            for line in self._read(job, uri).decode("utf-8").splitlines():
                 if not line.strip():
                     continue
                 if job["inputConfig"]["instancesFormat"] == "jsonl":
@@ -115,20 +135,26 @@ class BatchJobs(Jobs):
                         raise ApiError(400, f"{uri}: not JSON lines: {error}") from error
                     instances.append((value, value))
                 else:
-                    content = base64.b64encode(self._read(line.strip())).decode()
+                    content = base64.b64encode(self._read(job, line.strip())).decode()
                     instances.append((line.strip(), {"b64": content}))
         if not instances:
             raise ApiError(400, "The input has no instances.")
         return instances
 
-    def _read(self, uri: str) -> bytes:
-        from google.api_core.exceptions import NotFound
+    def _client(self, job: Json) -> Any:
+        """The service's agent reads the instances and writes the results, not the container."""
+        return self._clients.of(agent_of(job["name"].split("/")[1]))
+
+    def _read(self, job: Json, uri: str) -> bytes:
+        from google.api_core.exceptions import Forbidden, NotFound
 
         bucket, _, name = uri.removeprefix("gs://").partition("/")
         try:
-            return bytes(self._client.bucket(bucket).blob(name).download_as_bytes())
+            return bytes(self._client(job).bucket(bucket).blob(name).download_as_bytes())
         except NotFound as error:
             raise not_found(uri) from error
+        except Forbidden as error:
+            raise ApiError(403, error.message) from error
 
     def _predict(self, name: str, job: Json, display_name: str, replica: Replica) -> None:
         instances = self._instances(job)
@@ -192,7 +218,7 @@ class BatchJobs(Jobs):
             files["errors_0001.jsonl" if proto_names else plain] = tuples
         for name, lines in files.items():
             text = "".join(line + "\n" for line in lines)
-            self._client.bucket(bucket).blob(f"{path}/{name}").upload_from_string(text)
+            self._client(job).bucket(bucket).blob(f"{path}/{name}").upload_from_string(text)
         return folder
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
 from scripts.rehearsal.vertex_ai.containers.environment import pipeline_environment
@@ -28,7 +27,9 @@ from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
 )
 from scripts.rehearsal.vertex_ai.jobs.pipeline_tasks import PipelineTasks
 from scripts.rehearsal.vertex_ai.operations import Operations
+from scripts.rehearsal.vertex_ai.permissions import Permissions, default_account
 from scripts.rehearsal.vertex_ai.state import Json, State, new_id, now
+from scripts.rehearsal.vertex_ai.storage_clients import StorageClients
 
 JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _PROGRAM = Path(__file__).with_name("pipeline_process.py")
@@ -39,22 +40,30 @@ class PipelineJobs(Jobs):
 
     kind, prefix = "pipelines", "PIPELINE_STATE_"
 
-    def __init__(self, state: State, operations: Operations, client: Any, home: Path) -> None:
+    def __init__(
+        self,
+        state: State,
+        operations: Operations,
+        artifacts: Artifacts,
+        clients: StorageClients,
+        permissions: Permissions,
+        home: Path,
+    ) -> None:
         super().__init__(state, operations)
-        self._client = client
-        self._artifacts = Artifacts(state, client)
+        self._artifacts, self._clients, self._permissions = artifacts, clients, permissions
         self._home = home / "pipelines"
         self._logs = home / "logs"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def create(self, parent: str, job_id: str, body: Json) -> Json:
+    def create(self, parent: str, job_id: str, body: Json, caller: str) -> Json:
         """A job, which starts at once.
 
         Args:
             parent: ``projects/.../locations/...``.
             job_id: its id; empty for a new one.
             body: its representation.
+            caller: who asks; he must be allowed to act as the steps' account.
 
         Raises:
             ApiError: the service would refuse it.
@@ -72,23 +81,28 @@ class PipelineJobs(Jobs):
         account = str(body.get("serviceAccount", ""))
         if account and not account.endswith(".iam.gserviceaccount.com"):
             raise ApiError(400, f"service_account {account!r} is no service account's e-mail.")
-        self._check_root(str(runtime["gcsOutputDirectory"]))
-        region = parent.rpartition("/")[2]
+        _, project_id, _, region = parent.split("/")
+        account = account or default_account(project_id)
+        self._permissions.require_act_as(caller, account)
+        self._check_root(str(runtime["gcsOutputDirectory"]), account)
         for uri in images(graph):
-            self._artifacts.check_image(uri, region)
+            self._artifacts.check_image(uri, region, account)
         name = f"{parent}/pipelineJobs/{id_}"
         return self.start(name, body, jobDetail={"taskDetails": []})
 
-    def _check_root(self, uri: str) -> None:
-        from google.api_core.exceptions import NotFound
+    def _check_root(self, uri: str, account: str) -> None:
+        """Refuse a root that the steps' account cannot see; when the service asks is UNVERIFIED."""
+        from google.api_core.exceptions import Forbidden, NotFound
 
         bucket = uri.removeprefix("gs://").partition("/")[0]
         try:
-            self._client.get_bucket(bucket)
+            self._clients.of(account).get_bucket(bucket)
         except NotFound as error:
             raise failed_precondition(
                 f"The bucket {bucket} of the pipeline root does not exist."
             ) from error
+        except Forbidden as error:
+            raise ApiError(403, error.message) from error
 
     def list_jobs(self, parent: str, conditions: str) -> Json:
         """The jobs of a region, newest first; of filters, ``labels.x=y`` and ``state="Y"``."""
@@ -163,7 +177,7 @@ class PipelineJobs(Jobs):
         # Tasks of a loop log into each other's lines, and an end may be missed among them.
         tasks.end_running("SUCCEEDED")
         root = job["runtimeConfig"]["gcsOutputDirectory"]
-        tasks.keep_artifacts(home / "outputs", root, self._client)
+        tasks.keep_artifacts(home / "outputs", root, self._clients.of(_account(job)))
         self.update(name, state="PIPELINE_STATE_SUCCEEDED", endTime=now())
         shutil.rmtree(home, ignore_errors=True)
 
@@ -179,7 +193,12 @@ class PipelineJobs(Jobs):
         self._logs.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-P", str(_PROGRAM), str(home)]
         with self._lock:
-            environment = pipeline_environment(tree, home, parallelism(graph))
+            environment = pipeline_environment(tree, home, parallelism(graph), _account(job))
             process = launch_group(command, tree, environment)
             self._processes[name] = process
         return process
+
+
+def _account(job: Json) -> str:
+    """Who a job's steps act as."""
+    return str(job.get("serviceAccount") or default_account(job["name"].split("/")[1]))

@@ -10,6 +10,7 @@ from scripts.rehearsal.vertex_ai.http.dependencies import (
     ModelName,
     Parent,
     ServiceOf,
+    needs,
 )
 from scripts.rehearsal.vertex_ai.state import Json
 
@@ -18,43 +19,43 @@ MODEL = f"{COLLECTION}/{{model:id}}"  # its id, and after an "@" a version or an
 router = APIRouter(tags=["models"])
 
 
-@router.post(f"{COLLECTION}:upload")
+@router.post(f"{COLLECTION}:upload", dependencies=[needs("aiplatform.models.upload")])
 def upload(service: ServiceOf, parent: Parent, body: JsonBody) -> Json:
     """Upload a model, or a version of one."""
     return service.models.upload(parent, body)
 
 
-@router.get(COLLECTION)
+@router.get(COLLECTION, dependencies=[needs("aiplatform.models.list")])
 def list_models(service: ServiceOf, parent: Parent, filter: str = "") -> Json:
     """The default versions of all models."""
     return service.models.list_models(parent, filter)
 
 
-@router.get(f"{MODEL}:listVersions")
+@router.get(f"{MODEL}:listVersions", dependencies=[needs("aiplatform.models.list")])
 def list_versions(service: ServiceOf, name: ModelName) -> Json:
     """All versions of a model."""
     return service.models.versions(name)
 
 
-@router.post(f"{MODEL}:mergeVersionAliases")
+@router.post(f"{MODEL}:mergeVersionAliases", dependencies=[needs("aiplatform.models.update")])
 def merge_version_aliases(service: ServiceOf, name: ModelName, body: JsonBody) -> Json:
     """Add aliases to a version, or take them away."""
     return service.models.merge_aliases(name, body)
 
 
-@router.delete(f"{MODEL}:deleteVersion")
+@router.delete(f"{MODEL}:deleteVersion", dependencies=[needs("aiplatform.models.delete")])
 def delete_version(service: ServiceOf, name: ModelName) -> Json:
     """Delete a version."""
     return service.models.delete_version(name)
 
 
-@router.get(MODEL)
+@router.get(MODEL, dependencies=[needs("aiplatform.models.get")])
 def get(service: ServiceOf, name: ModelName) -> Json:
     """One version of a model."""
     return service.models.get(name)
 
 
-@router.delete(MODEL)
+@router.delete(MODEL, dependencies=[needs("aiplatform.models.delete")])
 def delete(service: ServiceOf, name: ModelName) -> Json:
     """Delete a model."""
     return service.models.delete(name)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from scripts.rehearsal.vertex_ai.http.dependencies import PARENT_PATH, Parent, ServiceOf
+from scripts.rehearsal.vertex_ai.http.dependencies import PARENT_PATH, Parent, ServiceOf, needs
 from scripts.rehearsal.vertex_ai.state import Json
 
 router = APIRouter(tags=["operations"])
 
 
-@router.get(f"{PARENT_PATH}/{{owner:path}}operations/{{operation:int}}")
+# Which permission a poll needs is UNVERIFIED: the IAM reference has none but this one.
+@router.get(
+    f"{PARENT_PATH}/{{owner:path}}operations/{{operation:int}}",
+    dependencies=[needs("aiplatform.operations.list")],
+)
 def get(service: ServiceOf, parent: Parent, owner: str, operation: int) -> Json:
     """An operation as it is now.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from scripts.rehearsal.vertex_ai.http.dependencies import Body, EndpointName, ServiceOf
+from scripts.rehearsal.vertex_ai.http.dependencies import Body, EndpointName, ServiceOf, needs
 from scripts.rehearsal.vertex_ai.http.routes.endpoints import ENDPOINT
 from scripts.rehearsal.vertex_ai.state import Json
 
@@ -21,7 +21,7 @@ def _by_dedicated_name(request: Request) -> bool:
 ByDedicatedName = Annotated[bool, Depends(_by_dedicated_name)]
 
 
-@router.post(f"{ENDPOINT}:predict")
+@router.post(f"{ENDPOINT}:predict", dependencies=[needs("aiplatform.endpoints.predict")])
 def predict(
     service: ServiceOf, name: EndpointName, body: Body, by_dedicated_name: ByDedicatedName
 ) -> Response:
@@ -38,7 +38,7 @@ def predict(
     return Response(text, headers=_headers(model), media_type="application/json")
 
 
-@router.post(f"{ENDPOINT}:rawPredict")
+@router.post(f"{ENDPOINT}:rawPredict", dependencies=[needs("aiplatform.endpoints.predict")])
 def raw_predict(
     service: ServiceOf, name: EndpointName, body: Body, by_dedicated_name: ByDedicatedName
 ) -> Response:

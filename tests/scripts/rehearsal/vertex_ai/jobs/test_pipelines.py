@@ -10,7 +10,7 @@ import yaml
 from kfp import compiler, dsl
 
 from scripts.rehearsal import local_cloud as clouds
-from tests.stand_ins.vertex import PARENT, Vertex, furnish
+from tests.stand_ins.vertex import PARENT, PIPELINE, Vertex, furnish
 
 ROOT = "gs://p1-bucket/pipeline/root"
 
@@ -49,7 +49,7 @@ def job(vertex: Vertex, tmp_path: Path) -> dict[str, Any]:
         "pipelineSpec": graph(vertex, tmp_path),
         "runtimeConfig": {"gcsOutputDirectory": ROOT, "parameterValues": {"words": "hello"}},
         "labels": {"app": "test"},
-        "serviceAccount": "sam-pipeline@p1.iam.gserviceaccount.com",
+        "serviceAccount": PIPELINE,
     }
 
 
@@ -188,6 +188,7 @@ def test_job_that_ran_when_the_stand_in_ended_has_failed(tmp_path: Path) -> None
         slow = {
             "pipelineSpec": graph(vertex, tmp_path),
             "runtimeConfig": {"gcsOutputDirectory": ROOT, "parameterValues": {"words": "slow"}},
+            "serviceAccount": PIPELINE,
         }
         name = create(vertex, "left", slow).json()["name"]
         time.sleep(1)
