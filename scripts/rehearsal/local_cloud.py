@@ -19,6 +19,7 @@ from scripts.rehearsal import stand_ins
 from scripts.rehearsal.google_provider.protocol.mirror import write_mirror
 from scripts.rehearsal.iam.callers import address_as
 from scripts.rehearsal.processes import end, free_port
+from scripts.rehearsal.project_apis.agents import PREFIX
 
 DEFAULT_HOME = Path(".rehearsal")
 STOP_SECONDS = 60  # containers finish what they compute
@@ -67,6 +68,7 @@ class Cloud:
             "TF_CLI_CONFIG_FILE": str(self.home / "terraform.rc"),
             "SAM_REHEARSAL_WORLD": str(self.world_path),
             "SAM_REHEARSAL_VERTEX": self.vertex_url,
+            "SAM_REHEARSAL_APIS": f"{self.vertex_url}{PREFIX}",
             # The names of dedicated endpoints answer by https, with a certificate made here.
             "REQUESTS_CA_BUNDLE": str(self.home / "vertex.pem"),
             "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

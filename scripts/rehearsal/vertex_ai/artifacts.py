@@ -7,9 +7,9 @@ import hashlib
 import re
 from typing import Any
 
+from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.cloud_storage.access import MANAGED_COPIES
 from scripts.rehearsal.iam.callers import OPERATOR
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.permissions import Permissions
 from scripts.rehearsal.vertex_ai.state import Json, State
 from scripts.rehearsal.vertex_ai.storage_clients import StorageClients

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.rehearsal.vertex_ai.errors import ApiError
+from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.vertex_ai.state import Json, State
 
 OPERATION = "operation"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.rehearsal.vertex_ai.errors import ApiError
+from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.vertex_ai.state import Json
 
 # The SDK sends enums by number (google/cloud/aiplatform/v1/accelerator_type.proto).

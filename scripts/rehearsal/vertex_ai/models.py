@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations, response
 from scripts.rehearsal.vertex_ai.permissions import agent_of
 from scripts.rehearsal.vertex_ai.state import Json, State, find_model, new_id, now

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from scripts.rehearsal.vertex_ai.errors import ApiError, not_found
+from scripts.rehearsal.api_errors import ApiError, not_found
 from scripts.rehearsal.vertex_ai.faults import Faults
 from scripts.rehearsal.vertex_ai.state import Json, State, new_id, now
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.google_provider.services.identity import project_number
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.iam.policies import CurrentPolicies, Policies, account, project, repository
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 
 ACT_AS = "iam.serviceAccounts.actAs"
 # Who a deployed model's container acts as when nobody names an account: one of Google's that

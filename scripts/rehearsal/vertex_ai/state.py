@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from scripts.rehearsal.api_errors import not_found
 from scripts.rehearsal.google_provider.world import World
-from scripts.rehearsal.vertex_ai.errors import not_found
 
 ENDPOINT = "google_vertex_ai_endpoint"
 Json = dict[str, Any]

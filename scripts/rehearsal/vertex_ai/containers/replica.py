@@ -11,10 +11,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.processes import free_port
 from scripts.rehearsal.vertex_ai.containers.environment import serving_environment
 from scripts.rehearsal.vertex_ai.containers.launching import launch_container
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.state import Json
 
 LIVENESS_SECONDS = 40.0  # four attempts to connect, ten seconds apart

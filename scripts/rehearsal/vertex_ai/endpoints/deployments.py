@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from scripts.rehearsal.api_errors import ApiError, failed_precondition, not_found
 from scripts.rehearsal.google_provider.services.identity import project_number
 from scripts.rehearsal.vertex_ai.containers.replica import Replica
 from scripts.rehearsal.vertex_ai.containers.running_replicas import RunningReplicas
 from scripts.rehearsal.vertex_ai.endpoints.provider_values import publish_deployments
 from scripts.rehearsal.vertex_ai.endpoints.traffic import check_split, read_split, split_text
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition, not_found
 from scripts.rehearsal.vertex_ai.machines import (
     accelerator_name,
     check_resources,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.google_provider.services.identity import project_number
 from scripts.rehearsal.vertex_ai.endpoints.traffic import check_split, read_split, split_text
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations, response
 from scripts.rehearsal.vertex_ai.state import ENDPOINT, Json, State, endpoint_values, new_id, now
 

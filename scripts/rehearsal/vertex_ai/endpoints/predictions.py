@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import random
 
+from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.vertex_ai.containers.replica import Replica
 from scripts.rehearsal.vertex_ai.containers.running_replicas import Key, RunningReplicas
 from scripts.rehearsal.vertex_ai.endpoints.traffic import read_split
-from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.state import Json, State, endpoint_values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from scripts.rehearsal.vertex_ai.errors import ApiError
+from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.vertex_ai.state import Json
 
 

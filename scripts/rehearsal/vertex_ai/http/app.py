@@ -7,7 +7,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from scripts.rehearsal.vertex_ai.errors import ApiError
+from scripts.rehearsal.api_errors import ApiError
+from scripts.rehearsal.project_apis.routes import make_router
 from scripts.rehearsal.vertex_ai.http.fault_injection import FaultInjection
 from scripts.rehearsal.vertex_ai.http.routes import (
     batch_prediction_jobs,
@@ -42,6 +43,8 @@ def make_app(service: Service, *, dedicated: bool) -> ASGIApp:
     )
     app.state.service, app.state.dedicated = service, dedicated
     app.include_router(control.router)
+    if not dedicated:
+        app.include_router(make_router(service.world))
     routers = [predictions.router]
     if not dedicated:
         modules = (models, endpoints, batch_prediction_jobs, pipeline_jobs, operations)
@@ -49,19 +52,20 @@ def make_app(service: Service, *, dedicated: bool) -> ASGIApp:
     for router in routers:
         app.include_router(router, prefix=f"/{VERSION}")
         app.include_router(router, prefix=f"/{UI_VERSION}", include_in_schema=False)
-    app.add_exception_handler(ApiError, _refused)
+    app.add_exception_handler(ApiError, answer_refusal)
     app.add_exception_handler(HTTPException, _unrouted)
     app.add_exception_handler(Exception, _failed)
     return FaultInjection(app, service.faults, exempt=f"{control.PREFIX}/")
 
 
-def _refused(_request: Request, error: Exception) -> JSONResponse:
+def answer_refusal(_request: Request, error: Exception) -> JSONResponse:
+    """Answer what the service refuses."""
     assert isinstance(error, ApiError)  # noqa: S101  (what this handler is registered for)
     return JSONResponse(error.body(), error.code)
 
 
 def _failed(_request: Request, error: Exception) -> JSONResponse:
-    return _refused(_request, ApiError.internal(error))
+    return answer_refusal(_request, ApiError.internal(error))
 
 
 def _unrouted(request: Request, _error: Exception) -> JSONResponse:
@@ -76,4 +80,4 @@ def _unrouted(request: Request, _error: Exception) -> JSONResponse:
         error = ApiError(404, "This name only predicts.")
     else:
         error = ApiError(404, f"The stand-in has no {method} {name}.")
-    return _refused(request, error)
+    return answer_refusal(request, error)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.iam.callers import UnknownCallerError, caller_of
-from scripts.rehearsal.vertex_ai.errors import ApiError
 from scripts.rehearsal.vertex_ai.service import Service
 from scripts.rehearsal.vertex_ai.state import Json
 

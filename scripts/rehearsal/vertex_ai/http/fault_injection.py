@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scripts.rehearsal.vertex_ai.errors import ApiError
+from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.vertex_ai.faults import Faults
 
 

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from scripts.rehearsal.api_errors import ApiError, not_found
 from scripts.rehearsal.vertex_ai.containers.replica import Replica
-from scripts.rehearsal.vertex_ai.errors import ApiError, not_found
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.machines import accelerator_name, takes_accelerator
 from scripts.rehearsal.vertex_ai.operations import Operations

@@ -6,7 +6,7 @@ import abc
 import threading
 from typing import Any
 
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition, not_found
+from scripts.rehearsal.api_errors import ApiError, failed_precondition, not_found
 from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations
 from scripts.rehearsal.vertex_ai.state import Json, State, now
 

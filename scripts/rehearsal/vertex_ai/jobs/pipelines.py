@@ -13,10 +13,10 @@ import sys
 import threading
 from pathlib import Path
 
+from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
 from scripts.rehearsal.vertex_ai.containers.environment import pipeline_environment
 from scripts.rehearsal.vertex_ai.containers.launching import launch_group
-from scripts.rehearsal.vertex_ai.errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
     check_graph,

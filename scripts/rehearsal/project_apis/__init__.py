@@ -1,0 +1,1 @@
+"""The services that say what a project is and has: billing, APIs, agents, quotas, tags."""
