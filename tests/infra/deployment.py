@@ -90,6 +90,8 @@ class Deployment:
             "HOME": str(folder),
             **cloud.environment(),
             **self._provider.environment(),
+            # Its services of a project know the world of the whole cloud, not this one.
+            "SAM_REHEARSAL_APIS": "",
             # Terraform calls this when it destroys an endpoint; the journeys call the real one.
             "PATH": f"{_idle_command(folder / 'idle')}:{os.environ['PATH']}",
         }

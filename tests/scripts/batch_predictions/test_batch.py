@@ -64,9 +64,10 @@ class Command:
         return {row["image"]: row["reason"] for row in rows if row["status"] == "failed"}
 
     def jobs(self) -> list[dict[str, Any]]:
-        """This test's jobs: their input lies in the bucket below the test's own token."""
+        """This test's jobs, the oldest first: their input lies in the bucket below the test's own token."""
         jobs = self.vertex.world.read()["vertex"].get("jobs", {}).values()
-        return [job for job in jobs if job["model"].rpartition("/")[2].startswith(self._model_id)]
+        own = [job for job in jobs if job["model"].rpartition("/")[2].startswith(self._model_id)]
+        return sorted(own, key=lambda job: str(job["createTime"]))  # the world sorts by their ids
 
 
 @pytest.fixture
