@@ -64,7 +64,7 @@ class Command:
         return {row["image"]: row["reason"] for row in rows if row["status"] == "failed"}
 
     def jobs(self) -> list[dict[str, Any]]:
-        """This test's jobs, the oldest first: their input lies in the bucket below the test's own token."""
+        """This test's jobs, oldest first: their input lies below its own token."""
         jobs = self.vertex.world.read()["vertex"].get("jobs", {}).values()
         own = [job for job in jobs if job["model"].rpartition("/")[2].startswith(self._model_id)]
         return sorted(own, key=lambda job: str(job["createTime"]))  # the world sorts by their ids
