@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from PIL import Image
 
 from pipeline.run.claim import claimed
 from pipeline.run.parameters import RunError, RunParameters
+from scripts.batch_predictions import jobs
 from scripts.batch_predictions.batch import BatchPrediction
 from scripts.batch_predictions.submission import remembered
 from scripts.cloud.deployment import Deployment
@@ -100,13 +100,24 @@ def test_each_bad_image_is_one_failed_row_and_is_tried_again(
     assert len(command.jobs()) == 2
 
 
-def test_interrupted_wait_says_what_goes_on_and_finds_it_again(command: Command) -> None:
+def interrupt_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send this process SIGINT when it has looked at the job for the first time."""
+
+    def interrupted() -> float:
+        os.kill(os.getpid(), signal.SIGINT)
+        return 60.0
+
+    monkeypatch.setattr(jobs, "poll_seconds", interrupted)
+
+
+def test_interrupted_wait_says_what_goes_on_and_finds_it_again(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command.add("slow.png")
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    interrupt_wait(monkeypatch)
     with pytest.raises(OperatorError, match="which goes on and bills") as caught:
         command.run()
-    timer.join()
+    monkeypatch.setattr(jobs, "poll_seconds", lambda: 0.5)
     assert caught.value.exit_code == INTERRUPTED
     assert "the same command again finds it" in caught.value.hint
     assert "console.cloud.google.com" in caught.value.hint
@@ -149,14 +160,13 @@ def test_second_command_over_the_output_is_refused(command: Command) -> None:
 
 
 def test_job_for_other_images_is_named_and_left_alone(
-    command: Command, capsys: pytest.CaptureFixture[str]
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command.add("slow.png")
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    interrupt_wait(monkeypatch)
     with pytest.raises(OperatorError, match="which goes on"):
         command.run()
-    timer.join()
+    monkeypatch.setattr(jobs, "poll_seconds", lambda: 0.5)
     (command.folder / "in" / "slow.png").unlink()
     command.add("a.png")
     assert command.run() == {}
