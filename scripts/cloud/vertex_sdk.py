@@ -151,8 +151,12 @@ def is_transient(error: Exception) -> bool:
     return bool(if_transient_error(error)) or isinstance(error, kinds)
 
 
-def patiently(call: Callable[[], T]) -> T:
+def patiently(call: Callable[[], T], may_pass: Callable[[Exception], bool] = is_transient) -> T:
     """Call something that may be called again until it succeeds, fails for good, or time is up.
+
+    Args:
+        call: the call.
+        may_pass: whether the same call may succeed after such an error.
 
     Raises:
         Exception: what ``call`` raised, where trying again does not help or did not for
@@ -161,7 +165,7 @@ def patiently(call: Callable[[], T]) -> T:
     from google.api_core import exceptions, retry
 
     policy = retry.Retry(
-        predicate=is_transient, initial=FIRST_PAUSE_SECONDS, maximum=15, timeout=RETRY_SECONDS
+        predicate=may_pass, initial=FIRST_PAUSE_SECONDS, maximum=15, timeout=RETRY_SECONDS
     )
     try:
         result: T = policy(call)()

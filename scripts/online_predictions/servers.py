@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cloud.deployment import Deployment
+from scripts.cloud.google_errors import explain_google_error
+from scripts.cloud.prediction_errors import is_callers_fault, is_overload
 from scripts.cloud.vertex_sdk import connect, patiently
 from scripts.online_predictions.replies import check_reply, innermost_message
-from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.terminal.errors import CALLER, CLOUD, OperatorError
 
-TIMEOUT_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0  # a dedicated endpoint waits no longer, unless it was made otherwise
 
 
 def ask_server(url: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def ask_endpoint(outputs: Path, body: dict[str, Any]) -> dict[str, Any]:
     Raises:
         OperatorError: there is no endpoint, the request is too large for it, or it refuses.
     """
+    import requests
     from google.api_core.exceptions import GoogleAPICallError
 
     deployment = Deployment.from_outputs(outputs)
@@ -58,13 +61,29 @@ def ask_endpoint(outputs: Path, body: dict[str, Any]) -> dict[str, Any]:
     try:
         endpoint = patiently(lambda: sdk.Endpoint(deployment.endpoint_resource_name))
         reply = patiently(
-            lambda: endpoint.predict(instances=body["instances"], parameters=body["parameters"])
+            lambda: endpoint.predict(
+                instances=body["instances"],
+                parameters=body["parameters"],
+                timeout=TIMEOUT_SECONDS,  # without one the SDK waits for ever
+            ),
+            is_overload,
         )
+    except requests.exceptions.Timeout as error:
+        raise OperatorError(
+            f"the endpoint has not answered for {TIMEOUT_SECONDS:g} s",
+            hint="'sam-vertex model list' shows what is deployed; a smaller image takes less time",
+            exit_code=CLOUD,
+        ) from error
     except (GoogleAPICallError, ValueError) as error:
-        # The SDK raises ValueError for any refusal of a dedicated endpoint.
+        explained = explain_google_error(error)
+        if explained is not None:
+            raise explained from error
+        callers_fault = is_callers_fault(error)
         raise OperatorError(
             f"the endpoint refuses: {innermost_message(str(error))}",
-            hint="'sam-vertex model list' shows what is deployed",
-            exit_code=CLOUD,
+            hint="the message says what to change"
+            if callers_fault
+            else "'sam-vertex model list' shows what is deployed",
+            exit_code=CALLER if callers_fault else CLOUD,
         ) from error
     return {"predictions": reply.predictions, "deployed_model_id": reply.deployed_model_id}

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import io
-import re
+import secrets
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from scripts.cloud.vertex_sdk import in_rehearsal, is_transient
+from scripts.cloud.prediction_errors import may_pass
+from scripts.cloud.vertex_sdk import in_rehearsal
 from scripts.releases.errors import release_error
 from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.terminal.progress import Report
+from serving.storage import StorageError, open_folder
 
 PATIENCE_SECONDS = 120.0  # with refusals, from the first one on
 REQUESTS = 300  # a tenth of the traffic must have reached the new version long before
 ANSWER_SECONDS = 120.0  # for longer the SDK wants another package (models.py, predict)
 SIDE = 64
+NAME = "check.png"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,8 +46,11 @@ class Canary:
         self._endpoint, self._id, self._accelerator = endpoint, id_, accelerator
         self._refused_since: float | None = None
 
-    def ask(self) -> str:
+    def ask(self, image_uri: str) -> str:
         """Ask every question until the deployment has answered it.
+
+        Args:
+            image_uri: an image of the bucket that the endpoint may read; empty for none.
 
         Returns:
             What it answered, for the operator.
@@ -49,7 +58,9 @@ class Canary:
         Raises:
             OperatorError: a wrong answer, refusals for too long, or no answer at all.
         """
-        notes = [self._judge(question, self._answer(question)) for question in _questions()]
+        notes = [
+            self._judge(question, self._answer(question)) for question in _questions(image_uri)
+        ]
         return ", ".join(notes)
 
     def _answer(self, question: _Question) -> Any:
@@ -104,37 +115,55 @@ class Canary:
         return f"{question.title} ({device}, {precision})" if device else question.title
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether a refused prediction may succeed a moment later: 404, 429, 5xx, a lost connection.
-
-    The SDK raises exceptions of the API for a shared endpoint, and for a dedicated one a ValueError
-    with the status in its text, whatever the status (aiplatform/models.py 2.7.0, ``predict``).
-    """
-    from google.api_core.exceptions import GoogleAPICallError, NotFound
-
-    if isinstance(error, NotFound) or is_transient(error):
-        return True
-    if isinstance(error, GoogleAPICallError):
-        return int(error.code or 0) >= 500
-    status = re.search(r"Status code: ?(\d{3})", str(error))
-    return status is not None and (status[1] in ("404", "429") or status[1].startswith("5"))
-
-
-def _questions() -> tuple[_Question, ...]:
-    image = {"file_path": "check.png", "image": _check_image()}
+def _questions(image_uri: str) -> Iterator[_Question]:
+    image = {"file_path": NAME, "image": base64.b64encode(check_image()).decode("ascii")}
+    point = {"input_point": [SIDE // 2, SIDE // 2]}
     rle = {"mask_format": "rle"}
-    return (
-        _Question("a point", {**image, "input_point": [SIDE // 2, SIDE // 2]}, rle, True),
-        _Question("automatic masks", image, {**rle, "points_per_side": 4}, False),
-    )
+    yield _Question("a point", {**image, **point}, rle, True)
+    yield _Question("automatic masks", image, {**rle, "points_per_side": 4}, False)
+    if image_uri:
+        stored = {"file_path": NAME, "image_uri": image_uri}
+        yield _Question("an image of the bucket", {**stored, **point}, rle, True)
 
 
-def _check_image() -> str:
-    """A disc on a plain ground, 64 x 64, as base64 of a PNG."""
+@contextlib.contextmanager
+def stored_check_image(folders: str, report: Report) -> Iterator[str]:
+    """Let the check's image lie where the endpoint may read, while a block runs.
+
+    Args:
+        folders: ``gs://`` folders that requests may name, commas between several.
+        report: hears why it cannot lie there, as for somebody who may release but not write there.
+
+    Yields:
+        Its URI; empty where it lies nowhere.
+    """
+    where = folders.rpartition(",")[2].strip().rstrip("/")
+    if not where:
+        yield ""
+        return
+    name = f"release-check-{secrets.token_hex(4)}.png"  # of this release alone
+    try:
+        folder = open_folder(where)
+        folder.write_bytes(name, check_image(), "image/png")
+    except StorageError as error:
+        report(f"the check leaves out images of the bucket: {error}")
+        yield ""
+        return
+    try:
+        yield folder.uri_of(name)
+    finally:
+        try:
+            folder.delete(name)
+        except StorageError as error:
+            report(f"the image of the check stays behind: {error}")
+
+
+def check_image() -> bytes:
+    """A disc on a plain ground, 64 x 64, as a PNG."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (SIDE, SIDE), (230, 230, 225))
     ImageDraw.Draw(image).ellipse((16, 16, 48, 48), fill=(180, 40, 40))
     packed = io.BytesIO()
     image.save(packed, "PNG")
-    return base64.b64encode(packed.getvalue()).decode("ascii")
+    return packed.getvalue()

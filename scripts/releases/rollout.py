@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.cloud.google_errors import quota_exceeded
 from scripts.cloud.vertex_sdk import CALL_SECONDS, patiently, poll_seconds
-from scripts.releases.canary import Canary
+from scripts.releases.canary import Canary, stored_check_image
 from scripts.releases.errors import release_error
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import CLOUD, OperatorError
@@ -171,7 +171,9 @@ class Rollout:
             live = max(split, key=lambda key: split[key])
             self.shift({live: 100 - CANARY_PERCENT, id_: CANARY_PERCENT})
         canary = Canary(self.endpoint, id_, accelerator=bool(self.request.accelerator))
-        self.report(f"the new version answers: {canary.ask()}")
+        folders = self.request.serving.get("read_prefixes", "")
+        with stored_check_image(folders, self.report) as image_uri:
+            self.report(f"the new version answers: {canary.ask(image_uri)}")
 
     def shift(self, split: dict[str, int]) -> None:
         """Set the percent of the traffic that each deployment gets."""

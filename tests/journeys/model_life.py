@@ -192,7 +192,7 @@ def check_predictions(operator: Operator, engine: Engine, scene: RgbImage, folde
     saved = json.loads((folder / "scene.png.masks.json").read_text())
     assert saved["masks"][0]["segmentation"] == prediction["masks"][0]
     assert (folder / "scene.png.overlay.png").stat().st_size > 1000
-    refused = operator.run("predict", str(path), "--point", "999,5", "--endpoint", expect=1)
+    refused = operator.run("predict", str(path), "--point", "999,5", "--endpoint", expect=2)
     assert "lies outside" in refused
 
 

@@ -45,6 +45,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if first == "bad":
             return self._answer(400, {"error": {"code": 400, "message": "bad instance"}})
         if isinstance(first, dict) and first.get("file_path") == "check.png":  # a release's check
+            if "image_uri" in first and os.environ.get("SERVING_PRECISION") == "blind":
+                return self._answer(400, {"error": {"code": 400, "message": "cannot be read"}})
             if "input_point" not in first:
                 return self._answer(200, {"predictions": [{"masks": []}]})
             side = 64 if os.environ.get("SERVING_PRECISION") != "mask" else 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.checkout import PLATFORM, SERVING
+from scripts.cloud import vertex_sdk
+from scripts.online_predictions import servers
 from scripts.online_predictions.servers import ask_endpoint
-from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.terminal.errors import CALLER, CLOUD, OperatorError
 from tests.stand_ins.outputs import platform_outputs
 from tests.stand_ins.vertex import ENDPOINT, Vertex
 
@@ -31,6 +34,26 @@ def test_endpoint_answers_or_refuses_with_the_servers_message(
     assert reply == {"predictions": [{"echo": {"a": 1}}], "deployed_model_id": id_}
     with pytest.raises(OperatorError, match="the endpoint refuses: bad instance") as caught:
         ask_endpoint(outputs, {"instances": ["bad"], "parameters": {}})
+    assert caught.value.exit_code == CALLER
+
+
+def test_silent_endpoint_ends_the_command_and_a_busy_one_is_asked_again(
+    vertex: Vertex,
+    shell: None,
+    fault: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outputs = outputs_file(tmp_path / "outputs.json", endpoint_resource_name=ENDPOINT)
+    body = {"instances": [{"a": 1}], "parameters": {}}
+    vertex.deployed(vertex.uploaded())
+    fault(kind="429", method=":predict", times=1)
+    assert ask_endpoint(outputs, body)["predictions"] == [{"echo": {"a": 1}}]
+    fault(kind="slow", method=":predict", seconds=20)
+    monkeypatch.setattr(servers, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(vertex_sdk, "RETRY_SECONDS", 0.0)
+    with pytest.raises(OperatorError, match=r"has not answered for 0\.5 s") as caught:
+        ask_endpoint(outputs, body)
     assert caught.value.exit_code == CLOUD
 
 

@@ -210,13 +210,49 @@ def test_failure_after_the_shift_takes_nothing_back(
     assert release(**B).release().version == "2"
 
 
-@pytest.mark.parametrize("kind", ["429", "503", "drop"])
+@pytest.mark.parametrize(
+    ("kind", "dedicated"), [("429", True), ("503", True), ("drop", True), ("503", False)]
+)
 def test_refused_check_predictions_are_asked_again(
-    vertex: Vertex, release: Release, fault: Callable[..., None], kind: str
+    vertex: Vertex, release: Release, fault: Callable[..., None], kind: str, dedicated: bool
 ) -> None:
     """A dedicated endpoint's refusals are a ValueError of the SDK, whatever their status."""
-    fault(kind=kind, method=":predict", times=3)
-    assert release().release().version == "1"
+    with vertex.world.open() as world:
+        endpoint = world["resources"]["google_vertex_ai_endpoint"][ENDPOINT]
+        endpoint["dedicated_endpoint_enabled"] = dedicated
+    try:
+        fault(kind=kind, method=":predict", times=3)
+        assert release().release().version == "1"
+    finally:
+        with vertex.world.open() as world:
+            endpoint = world["resources"]["google_vertex_ai_endpoint"][ENDPOINT]
+            endpoint["dedicated_endpoint_enabled"] = True
+
+
+READS = {"read_prefixes": "gs://p1-bucket/images,gs://p1-bucket/pipeline"}
+
+
+def test_the_check_asks_for_an_image_of_the_bucket_and_removes_it(
+    vertex: Vertex, release: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A version whose account may not read there does not get the traffic."""
+    report = dataclasses.replace(release().request, serving=READS)
+    Releases(report).release()
+    answers = "the new version answers: a point, automatic masks, an image of the bucket"
+    assert answers in capsys.readouterr().err
+    with pytest.raises(OperatorError, match="cannot be read"):
+        release(serving={**READS, "precision": "blind"}).release()
+    assert serving(vertex) == [("1", 100)]
+    assert vertex.objects.names("p1-bucket", "pipeline/release-check") == []
+
+
+def test_whoever_may_not_write_there_releases_without_that_question(
+    vertex: Vertex, release: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = {"read_prefixes": "gs://another-bucket/pipeline"}
+    Releases(dataclasses.replace(release().request, serving=elsewhere)).release()
+    assert "the check leaves out images of the bucket" in capsys.readouterr().err
+    assert serving(vertex) == [("1", 100)]
 
 
 def test_refusals_for_too_long_fail_the_release(
