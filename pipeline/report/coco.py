@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 import orjson
@@ -20,18 +21,20 @@ class AnnotationsWriter:
     """Writes the masks of a run as one COCO data set.
 
     ``pycocotools.coco.COCO`` loads it (https://cocodataset.org/#format-data). Annotations carry
-    SAM's scores beside the keys of the format. Categories are numbered as they appear; what nobody
-    named is an "object". Masks that somebody rejected are left out.
+    SAM's scores beside the keys of the format. What nobody named is an "object". Masks that
+    somebody rejected are left out.
 
     Args:
         file: where to write, in binary mode.
+        categories: known ones, with the ids of their owner; others follow as they appear.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], categories: Sequence[Mapping[str, Any]] = ()) -> None:
         self._file = file
         self._images = bytearray()  # orjson's own objects keep 4 kB each
         self._count = 0
-        self._category_ids: dict[str, int] = {}
+        self._categories = [dict(category) for category in categories]
+        self._category_ids = {str(item["name"]): int(item["id"]) for item in categories}
         self.masks = 0
         file.write(orjson.dumps(_HEADER)[:-1] + b', "annotations": [')
 
@@ -51,20 +54,22 @@ class AnnotationsWriter:
             if is_rejected(record):
                 continue
             row = {"id": self.masks + 1, "image_id": number, "iscrowd": 0}
-            row["category_id"] = self._category_ids.setdefault(
-                category_of(record), len(self._category_ids) + 1
-            )
+            row["category_id"] = self._category_id(category_of(record))
             row |= {key: record[key] for key in _KEPT}
             if "prompt" in record:
                 row["prompt"] = record["prompt"]
             self._file.write((b",\n" if self.masks else b"\n") + orjson.dumps(row))
             self.masks += 1
 
+    def _category_id(self, name: str) -> int:
+        number = self._category_ids.get(name)
+        if number is None:
+            number = max(self._category_ids.values(), default=0) + 1
+            self._category_ids[name] = number
+            self._categories.append({"id": number, "name": name, "supercategory": ""})
+        return number
+
     def close(self) -> None:
         """Write the end; the file stays open."""
-        categories = [
-            {"id": number, "name": name, "supercategory": ""}
-            for name, number in self._category_ids.items()
-        ]
-        self._file.write(b'\n], "categories": ' + orjson.dumps(categories))
+        self._file.write(b'\n], "categories": ' + orjson.dumps(self._categories))
         self._file.write(b', "images": [' + bytes(self._images) + b"]}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.ordered_map import ordered_map
@@ -13,10 +13,11 @@ from pipeline.run.image_names import ImageNames
 from pipeline.run.manifest import as_text
 from pipeline.run.own_output import OwnOutput
 from pipeline.run.parameters import RunError, RunParameters
+from pipeline.run.prompt_sets.prompt_set import ImagePrompts, PromptSet
+from pipeline.run.prompt_sets.reading import read_prompts
 from serving.sam.errors import ImageError, PromptError
 from serving.sam.images import SUFFIXES, read_size
 from serving.sam.prompts import Prompt
-from serving.sam.prompts_file import parse_prompts_file
 from serving.storage import Folder, StorageError, StoredFile, open_folder, open_parent
 
 _HEAD_BYTES = 65536
@@ -43,10 +44,20 @@ class InputImage:
     prompts: tuple[Prompt, ...] = ()
 
 
-def find_images(
-    parameters: RunParameters, tell: Callable[[str], object] = lambda _line: None
-) -> list[InputImage]:
-    """Return the images of a run with their prompts, by name.
+Tell = Callable[[str], object]
+
+
+def find_images(parameters: RunParameters, tell: Tell = lambda _line: None) -> list[InputImage]:
+    """Return the images of a run with their prompts, by name; see the two functions that it calls.
+
+    Raises:
+        RunError, PromptError, StorageError: as they do.
+    """
+    return with_prompts(find_files(parameters, tell), read_prompts(parameters.prompts), tell)
+
+
+def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> list[InputImage]:
+    """Return the images of a run without their prompts, by name.
 
     In a folder and its subfolders it takes the files with an image's suffix, except hidden ones and
     what runs have written. It takes a file that the caller names itself whatever the suffix. It
@@ -57,9 +68,7 @@ def find_images(
         tell: called with a line about each output of another run that was left out.
 
     Raises:
-        RunError: an input is missing, holds no image or is the run's own output, or the prompts
-            file is missing.
-        PromptError: a prompt is wrong, outside its image or for an unknown file.
+        RunError: an input is missing, holds no image or is the run's own output.
         StorageError: an input cannot be listed.
     """
     images: list[InputImage] = []
@@ -89,7 +98,7 @@ def find_images(
     for uri, count in sorted(own_output.skipped.items()):
         tell(f"left out {count} pictures that an earlier run wrote to {uri}")
     images.sort(key=lambda image: image.name)
-    return _with_prompts(images, parameters.prompts) if parameters.prompts else images
+    return images
 
 
 def _images_of(uri: str, own_output: OwnOutput) -> list[tuple[Folder, StoredFile]]:
@@ -132,57 +141,90 @@ def _one_path(folder: Folder, file: str) -> str:
     return f"{os.path.realpath(folder.uri)}/{file}" if folder.is_local else folder.uri_of(file)
 
 
-def _read_text(uri: str) -> str:
-    try:
-        folder, name = open_parent(uri)
-        content = folder.read_bytes(name)
-    except StorageError as error:
-        raise RunError(f"prompts file {uri}: {error}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RunError(f"prompts file {uri}: not UTF-8 text ({error})") from error
+def with_prompts(
+    images: Sequence[InputImage], given: PromptSet, tell: Tell = lambda _line: None
+) -> list[InputImage]:
+    """Give each image its prompts.
+
+    Of a data set of boxes it takes what belongs to the images, and leaves out images without boxes;
+    our own prompts file names images one by one, and each of them must be there.
+
+    Raises:
+        PromptError: a prompt is wrong, outside its image, of an image of another size, or for an
+            unknown file.
+    """
+    if not given.images:
+        return list(images)
+    numbers_by_name = _numbers_by_name(images)
+    chosen: dict[int, ImagePrompts] = {}
+    unknown: list[str] = []
+    for item in given.images:
+        number = _number_of(item, images, numbers_by_name)
+        if number is not None and number not in chosen:
+            chosen[number] = item
+        elif number is not None:
+            raise PromptError(
+                f"{item.objects[0].place}: {item.names[0]!r} and {chosen[number].names[0]!r} are "
+                "one image; merge the two entries"
+            )
+        else:
+            unknown.append(item.names[0])
+            if given.others == "automatic" or len(unknown) == len(given.images):
+                some = ", ".join(image.name for image in images[:3])
+                raise PromptError(
+                    f"{item.objects[0].place}: no such image among the {len(images)} inputs "
+                    f"({some}...): {item.names[0]!r}"
+                )
+    readers = images[0].folder.readers
+    fitted = dict(ordered_map(lambda n: (n, _fitted(images[n], chosen[n])), chosen, readers))
+    prompted = [
+        dataclasses.replace(image, prompts=fitted.get(number, ()))
+        for number, image in enumerate(images)
+        if given.others == "automatic" or number in fitted
+    ]
+    if unknown:
+        tell(f"left out the boxes of {len(unknown)} files that are no input, like {unknown[0]}")
+    if len(prompted) < len(images):
+        tell(f"left out {len(images) - len(prompted)} images without boxes")
+    return prompted
 
 
-def _with_prompts(images: Sequence[InputImage], prompts_uri: str) -> list[InputImage]:
-    prompts_by_name = parse_prompts_file(_read_text(prompts_uri))
+def _numbers_by_name(images: Sequence[InputImage]) -> dict[str, list[int]]:
+    """The images that each name may mean: with and without folders, and with ``.*`` as suffix."""
     numbers_by_name: dict[str, list[int]] = {}
     for number, image in enumerate(images):
         keys: set[str] = set()
         for name in (image.name, as_text(image.file)):
             keys |= {name, PurePosixPath(name).name}
+        keys.add(as_text(image.folder.uri_of(image.file)))
+        keys |= {f"{key.removesuffix(PurePosixPath(key).suffix)}.*" for key in keys}
         for key in keys:
             numbers_by_name.setdefault(key, []).append(number)
-    result = list(images)
-    chosen: list[int] = []
-    for name, prompts in prompts_by_name.items():
+    return numbers_by_name
+
+
+def _number_of(
+    item: ImagePrompts, images: Sequence[InputImage], numbers_by_name: Mapping[str, list[int]]
+) -> int | None:
+    """The image that an entry means; ``None`` if there is none."""
+    for name in item.names:
         numbers = numbers_by_name.get(name, [])
-        if not numbers:
-            some = ", ".join(image.name for image in images[:3])
-            raise PromptError(
-                f"prompts[{name!r}]: no such image among the {len(images)} inputs ({some}...)"
-            )
         if len(numbers) > 1 and images[numbers[0]].name != name:
             both = " and ".join(images[number].name for number in numbers[:2])
-            raise PromptError(f"prompts[{name!r}]: the name fits {both}; give the longer name")
-        number = next((n for n in numbers if images[n].name == name), numbers[0])
-        result[number] = dataclasses.replace(images[number], prompts=prompts)
-        chosen.append(number)
-    prompted = [result[number] for number in chosen]
-    readers = prompted[0].folder.readers if prompted else 1
-    for _ in ordered_map(_check_inside, prompted, readers):
-        pass
-    return result
+            raise PromptError(
+                f"{item.objects[0].place}: the name {name!r} fits {both}; give the longer name"
+            )
+        if numbers:
+            return next((n for n in numbers if images[n].name == name), numbers[0])
+    return None
 
 
-def _check_inside(image: InputImage) -> None:
+def _fitted(image: InputImage, item: ImagePrompts) -> tuple[Prompt, ...]:
     try:
         width, height = _size_of(image)
     except (ImageError, StorageError):  # a bad image is a failed row, not an error of its prompts
-        return
-    for number, prompt in enumerate(image.prompts):
-        label = f"prompts[{image.name!r}]" + (f"[{number}]" if len(image.prompts) > 1 else "")
-        prompt.check_inside(width, height, label)
+        return item.unfitted()
+    return item.fitted(width, height)
 
 
 def _size_of(image: InputImage) -> tuple[int, int]:

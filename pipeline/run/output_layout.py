@@ -13,6 +13,7 @@ LOG = f"{WORK}/log.txt"  # what Kubeflow and the steps of a local run print
 MANIFEST = "manifest.jsonl"
 FAILED = "failed.jsonl"  # the rows of the manifest that have no masks, with reasons
 ANNOTATIONS = "annotations.json"
+CATEGORIES = "categories.json"  # of the prompts, in their owner's order
 REVIEWED = "reviewed.jsonl"  # what people decided about masks
 METRICS = "metrics.json"
 MARKDOWN = "report.md"

@@ -10,9 +10,10 @@ from pipeline.run.checkpoint_source import checkpoint_identity
 from pipeline.run.claim import JOB_SECONDS, acquire_claim
 from pipeline.run.guarded_output import open_output
 from pipeline.run.image_weights import image_weights
-from pipeline.run.input_images import InputImage, find_images
+from pipeline.run.input_images import InputImage, find_files, with_prompts
 from pipeline.run.manifest import PlannedImage, finished, plan_lines, read_rows, write_json
 from pipeline.run.output_layout import (
+    CATEGORIES,
     FAILED,
     LOG,
     MANIFEST,
@@ -22,6 +23,7 @@ from pipeline.run.output_layout import (
     shard_plan_name,
 )
 from pipeline.run.parameters import RunError, RunParameters, fingerprint
+from pipeline.run.prompt_sets.reading import read_prompts
 from pipeline.run.reviewed import keep_reviewed
 from serving.storage import WORK, Folder, StorageError, open_folder
 
@@ -43,7 +45,8 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     if parameters.run_id:
         acquire_claim(open_folder(parameters.output), parameters.run_id, JOB_SECONDS)
     output = open_output(parameters)
-    images = find_images(parameters)
+    given = read_prompts(parameters.prompts)
+    images = with_prompts(find_files(parameters), given)
     planned = keep_reviewed(output, plan_images(images, parameters))
     done = finished(output, planned)
     if parameters.only_failed:
@@ -55,6 +58,7 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     weights = image_weights([image for image in images if image.name in todo_names])
     _delete_working_files(output)
     output.write_bytes(PLAN, plan_lines(planned), _LINES)
+    write_json(output, CATEGORIES, {"categories": [item.to_json() for item in given.categories]})
     names = _write_shards(output, todo, weights, parameters.shards)
     about = {"images": len(planned), "todo": len(todo), "shards": len(names), "started": started}
     write_json(output, PLANNED, about)

@@ -33,6 +33,7 @@ from pipeline.run.manifest import (
 )
 from pipeline.run.output_layout import (
     ANNOTATIONS,
+    CATEGORIES,
     FAILED,
     HTML,
     MANIFEST,
@@ -115,7 +116,7 @@ def write_report(
         _writing(output, FAILED, _LINES) as quarantine,
         _writing(output, ANNOTATIONS, _JSON) as annotations_file,
     ):
-        annotations = AnnotationsWriter(annotations_file)
+        annotations = AnnotationsWriter(annotations_file, _categories(output))
         for image, content, pictures in finished_images(output, gallery):
             row = _row(image, content, failures)
             line = row.to_line().encode()
@@ -149,6 +150,12 @@ def write_report(
         report=output.uri_of(HTML),
         too_many_failed=parameters.too_many_failed(metrics.failed, metrics.images),
     )
+
+
+def _categories(output: Folder) -> list[dict[str, Any]]:
+    """The categories of the prompts, with their owner's ids."""
+    known = read_json(output, CATEGORIES)["categories"] if output.exists(CATEGORIES) else []
+    return list(known)
 
 
 def _rows(output: Folder, row_files: Sequence[str]) -> tuple[dict[str, ManifestRow], int]:

@@ -21,7 +21,10 @@ Output = Annotated[
     str, typer.Option("--output", "-o", help="Folder for the results, local or gs://.")
 ]
 Prompts = Annotated[
-    str, typer.Option(help="JSON file with points and boxes for some of the images.")
+    str,
+    typer.Option(
+        help="Points and boxes: our JSON, a COCO data set, a YOLO folder, a CSV; see docs."
+    ),
 ]
 Engine = Annotated[
     EngineName, typer.Option(help="Where it runs: on this machine, or on Vertex AI Pipelines.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import secrets
 import time
 from pathlib import Path
@@ -14,6 +15,9 @@ from scripts.container.record import last_built_image
 from scripts.terminal.errors import OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.run.input_images import InputImage
     from pipeline.run.parameters import RunParameters
 
 
@@ -69,24 +73,29 @@ def _check_below(option: str, uri: str, folders: tuple[str, ...], hint: str) -> 
         )
 
 
-def with_uploaded_prompts(deployment: Deployment, parameters: RunParameters) -> RunParameters:
-    """Upload a prompts file of this machine, and name the uploaded one.
+def with_uploaded_prompts(
+    deployment: Deployment, parameters: RunParameters, images: Sequence[InputImage]
+) -> RunParameters:
+    """Upload the prompts of a file or folder of this machine, and name what was uploaded.
+
+    Args:
+        deployment: whose bucket receives them.
+        parameters: the run.
+        images: its images, with the prompts that were found for them.
 
     Raises:
-        OperatorError: the file cannot be read.
+        RunError, PromptError: the file cannot be read.
         StorageError: the bucket cannot be written.
     """
+    from pipeline.run.prompt_sets.prompt_set import own_form
+    from pipeline.run.prompt_sets.reading import read_prompts
     from serving.storage import SCHEME, open_folder
 
     prompts = parameters.prompts
     if not prompts or prompts.startswith(SCHEME):
         return parameters
-    try:
-        content = Path(prompts).expanduser().read_bytes()
-    except OSError as error:
-        raise OperatorError(
-            f"prompts file {prompts}: {error}", hint="see 'sam-vertex run --help'"
-        ) from error
+    found = {image.name: image.prompts for image in images if image.prompts}
+    content = json.dumps(own_form(found, read_prompts(prompts))).encode()
     name = f"prompts/{hashlib.sha256(content).hexdigest()[:32]}.json"
     folder = open_folder(deployment.pipeline_uri)
     folder.write_bytes(name, content, "application/json")

@@ -90,7 +90,7 @@ def submit_run(
 
     runs = VertexRuns(deployment)
     _refuse_second_run(runs, parameters)
-    parameters = with_uploaded_prompts(deployment, parameters)
+    parameters = with_uploaded_prompts(deployment, parameters, images)
     job = _submit(runs, parameters, machine, image, parallel)
     report_line(f"submitted {parameters.run_id}")
     if not in_rehearsal():

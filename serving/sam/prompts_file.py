@@ -64,21 +64,34 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entries
 
 
-def parse_prompts_file(text: str) -> dict[str, tuple[Prompt, ...]]:
+def load_json(text: str) -> Any:
+    """Return the JSON of a prompts file in which no key appears twice.
+
+    Raises:
+        PromptError: it is no JSON, or a key appears twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_no_duplicates)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise PromptError(f"prompts file: not valid JSON ({error})") from error
+
+
+def parse_prompts(content: Any) -> dict[str, tuple[Prompt, ...]]:
     """Return each image's prompts, by the file name that the prompts file uses.
 
     Args:
-        text: the content of a prompts file, in any mix of the three forms.
+        content: the JSON of a prompts file, in any mix of the three forms.
 
     Raises:
-        PromptError: not JSON, another structure, or a wrong prompt; the message names the image.
+        PromptError: another structure, or a wrong prompt; the message names the image.
     """
-    try:
-        content = json.loads(text, object_pairs_hook=_no_duplicates)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise PromptError(f"prompts file: not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise PromptError(
             f'prompts file: expected one JSON object {{"<file name>": ...}}, got {shown(content)}'
         )
     return {name: _image_prompts(value, f"prompts[{name!r}]") for name, value in content.items()}
+
+
+def parse_prompts_file(text: str) -> dict[str, tuple[Prompt, ...]]:
+    """Return each image's prompts; see :func:`load_json` and :func:`parse_prompts`."""
+    return parse_prompts(load_json(text))

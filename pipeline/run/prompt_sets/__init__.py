@@ -1,0 +1,1 @@
+"""Prompts of many images, in the forms that people have: our file, COCO, YOLO, CSV."""
