@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.configuration import example, load
+from infra.rehearsal import check_rehearsal
 from infra.settings import STACKS, Settings, SettingsError, state_file
 
 PROJECT_FILE = Path("cdktf.json")
@@ -49,6 +50,7 @@ def main() -> int:
         return 0
     try:
         settings = load(read_context(), os.environ)
+        check_rehearsal(settings.state_folder, os.environ)
     except SettingsError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
         return 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from scripts.cloud.google_errors import explain_google_error
+from scripts.cloud.rehearsal_shell import refuse_if_gone
 from scripts.commands import (
     annotate,
     batch_predict,
@@ -43,8 +46,13 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
+# They make and end rehearsals, so that they work from wherever somebody is.
+_OF_REHEARSALS = ("rehearsal", "rehearse")
+
+
 @app.callback()
 def _program(
+    context: typer.Context,
     version_asked: Annotated[
         bool,
         typer.Option(
@@ -53,6 +61,8 @@ def _program(
     ] = False,
 ) -> None:
     """The options of the program itself."""
+    if context.invoked_subcommand not in _OF_REHEARSALS and not {"--help", "-h"} & {*sys.argv}:
+        refuse_if_gone(os.environ)
 
 
 app.command("run", epilog=run.EXAMPLES)(run.run)

@@ -22,8 +22,11 @@ from scripts.rehearsal.processes import end, free_port
 from scripts.rehearsal.project_apis.agents import PREFIX
 
 DEFAULT_HOME = Path(".rehearsal")
+WORLD_VARIABLE = "SAM_REHEARSAL_WORLD"
 STOP_SECONDS = 60  # containers finish what they compute
-FOLDERS = ("storage", "mirror", "state", "bin", "images", "logs", "pipelines", "tmp")
+# The name says what it is: infra.rehearsal refuses it to anything real.
+STATE_FOLDER = "rehearsal-state"
+FOLDERS = ("storage", "mirror", STATE_FOLDER, "bin", "images", "logs", "pipelines", "tmp")
 FILES = (
     *(
         "storage.log",
@@ -66,14 +69,14 @@ class Cloud:
             else self.storage_url,
             "SAM_REHEARSAL_ACCOUNT": account,
             "TF_CLI_CONFIG_FILE": str(self.home / "terraform.rc"),
-            "SAM_REHEARSAL_WORLD": str(self.world_path),
+            WORLD_VARIABLE: str(self.world_path),
             "SAM_REHEARSAL_VERTEX": self.vertex_url,
             "SAM_REHEARSAL_APIS": f"{self.vertex_url}{PREFIX}",
             # The names of dedicated endpoints answer by https, with a certificate made here.
             "REQUESTS_CA_BUNDLE": str(self.home / "vertex.pem"),
             "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             # Never the state of something real: to the stand-in it would all be gone.
-            "SAM_STATE_FOLDER": str(self.home / "state"),
+            "SAM_STATE_FOLDER": str(self.home / STATE_FOLDER),
             "SAM_STATE_BUCKET": "",
             "CHECKPOINT_DISABLE": "1",
             "CI": "1",  # cdktf writes plain lines
@@ -114,7 +117,7 @@ def start(home: Path) -> Cloud:
     cloud = running(home)
     if cloud is not None:
         return cloud
-    for name in ("storage", "state"):
+    for name in ("storage", STATE_FOLDER):
         (home / name).mkdir(parents=True, exist_ok=True)
     write_mirror(home)
     stand_ins.write_docker(home)

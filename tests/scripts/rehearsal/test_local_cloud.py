@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.checkout import ROOT
 from scripts.rehearsal import local_cloud as cloud
 from scripts.terminal.errors import OperatorError
 
@@ -118,3 +119,53 @@ def test_stop_prints_what_takes_its_variables_out_of_the_shell_again(
     assert f"REQUESTS_CA_BUNDLE={home}/vertex.pem" in between
     assert f"PATH={home}/bin:{os.environ['PATH']}" in between
     assert after == before
+
+
+def test_shell_that_points_at_a_stopped_rehearsal_is_refused_at_once_by_every_program(
+    tmp_path: Path,
+) -> None:
+    """Our commands and the infrastructure; what takes the variables out again still works."""
+    variables = {**cloud.start(tmp_path / "home").environment(), "SAM_PROJECT_ID": "my-project"}
+    python = [sys.executable, "-m", "infra.main", "--check"]
+    options = {"capture_output": True, "text": True, "check": False}
+
+    def here(*command: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables}
+        return subprocess.run(command, env=environment, cwd=tmp_path, **options)  # type: ignore[call-overload, no-any-return]
+
+    assert here(*python).returncode == 0
+    cloud.stop(tmp_path / "home")
+    for command in (python, [PROGRAM, "model", "list"], [PROGRAM, "run", "gs://a/b", "-o", "out"]):
+        done = here(*command)
+        assert done.returncode == 2
+        error, hint = done.stderr.splitlines()
+        assert "this shell points at a rehearsal that has stopped" in error
+        assert hint.endswith('eval "$(sam-vertex rehearsal env --unset)"')
+    unset = here(PROGRAM, "rehearsal", "env", "--unset").stdout
+    assert "STORAGE_EMULATOR_HOST" in unset and str(tmp_path / "home" / "bin") in unset
+    assert here(PROGRAM, "run", "--help").returncode == 0
+
+    del variables["SAM_REHEARSAL_VERTEX"]  # somebody has taken out half of it
+    done = here(*python)
+    assert done.returncode == 2 and "is deleted with its rehearsal" in done.stderr
+
+
+def test_shell_of_a_rehearsal_ends_with_what_it_started(tmp_path: Path) -> None:
+    done = run("shell", "sh", "-c", "echo at $STORAGE_EMULATOR_HOST; exit 7", cwd=tmp_path)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.startswith("at http://127.0.0.1:")
+    assert list(tmp_path.iterdir()) == []
+    missing = run("shell", "no-such-program", cwd=tmp_path)
+    assert (missing.returncode, list(tmp_path.iterdir())) == (2, [])
+
+
+def test_interactive_shell_of_a_rehearsal_shows_it_in_its_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from scripts.rehearsal import subshell
+
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".bashrc").write_text("PS1='mine> '; exec </dev/null\n")
+    assert subshell.run({"A_VARIABLE": "1"}, []) == 0
+    assert "(rehearsal) mine> " in capfd.readouterr().err
