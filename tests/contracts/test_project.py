@@ -54,6 +54,7 @@ READS_THE_ENVIRONMENT = {
     "serving/server.py": "the container starts it",
     "pipeline/graph_process.py": "a process that ends with its owner",
     "pipeline/run/step_process.py": "a step is a process: whose it is, and where its error goes",
+    "scripts/cli.py": "a shell that points at a stopped rehearsal is refused before any command",
     "scripts/commands/": "an operator starts them",
     "scripts/checkpoints/cache.py": "XDG says where a cache is",
     "scripts/cloud/project_services.py": "a rehearsal's address of the project's services",
