@@ -13,9 +13,9 @@ COMMAND = ("platform", "make-agent", "aiplatform.googleapis.com", "--project", "
 
 
 def test_agent_is_made_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SAM_REHEARSAL_VERTEX", "http://127.0.0.1:1")  # then no pause is long
     agent = {"done": True, "response": {"email": "service-1@gcp-sa-aiplatform", "uniqueId": "7"}}
     with answering() as services:
+        monkeypatch.setenv("SAM_REHEARSAL_VERTEX", services.address)  # then no pause is long
         monkeypatch.setenv("SAM_REHEARSAL_APIS", services.address)
         services.set(f"{MADE}:generateServiceIdentity", {"name": "operations/finished.1"})
         services.set(OPERATION, {"name": "operations/finished.1"}, agent)
@@ -36,6 +36,7 @@ def test_refusal_is_told_in_googles_words(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_local_cloud_without_the_api_has_no_agents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SAM_REHEARSAL_VERTEX", "http://127.0.0.1:1")
     monkeypatch.delenv("SAM_REHEARSAL_APIS", raising=False)
-    assert sam_vertex(*COMMAND).returncode == 0
+    with answering() as local_cloud:
+        monkeypatch.setenv("SAM_REHEARSAL_VERTEX", local_cloud.address)
+        assert sam_vertex(*COMMAND).returncode == 0
