@@ -47,6 +47,7 @@ SECONDS = {
     "tests/infra/test_lifecycle.py": 35,
     "tests/infra/test_model.py": 12,
     "tests/infra/test_plan.py": 25,
+    "tests/journeys/test_chaos.py": 25,
     "tests/journeys/test_rehearse.py": 30,
     "tests/journeys/test_rehearse.py::test_whole_journey_leaves_a_report_and_nothing_else": 190,
     "tests/journeys/test_run.py": 40,
