@@ -18,7 +18,7 @@ from constructs import Construct
 
 from infra.operator_command import sam_vertex
 from infra.settings import Settings
-from infra.storage import STARTUP
+from infra.storage import BUILD, STARTUP
 
 
 class DestroyGuard(Construct):
@@ -63,7 +63,7 @@ class DestroyGuard(Construct):
                     command=sam_vertex(
                         f"platform clear-bucket {TerraformSelf.get_string('input.bucket')} "
                         f"--project {TerraformSelf.get_string('input.project')} "
-                        f"--ours {STARTUP}/{force}"
+                        f"--ours {STARTUP}/ --ours {BUILD}/{force}"
                     ),
                 )
             ],

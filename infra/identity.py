@@ -15,13 +15,23 @@ from constructs import Construct
 from infra.registry import Registry
 from infra.service_agents import ServiceAgents
 from infra.settings import Settings, state_prefix
-from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, STARTUP, STATUS, Storage
+from infra.storage import (
+    BUILD,
+    CHECKPOINTS,
+    IMAGES,
+    PIPELINE,
+    PREDICTIONS,
+    STARTUP,
+    STATUS,
+    Storage,
+)
 
 PURPOSES = {
     "workbench": "Acts on the Workbench: develops, submits pipelines, deploys models.",
     "serving": "Acts in the deployed model.",
     "pipeline": "Acts in pipeline steps: reads checkpoint and images, writes results.",
     "checkpoints": "Uploads checkpoints, and nothing else.",
+    "build": "Builds container images in Cloud Build.",
     "plan": "Plans changes in CI; may look, not touch.",
 }
 USER = "roles/iam.serviceAccountUser"
@@ -35,9 +45,9 @@ PLAN_ROLES = (
     "roles/iam.securityReviewer",
     "roles/monitoring.viewer",
     "roles/notebooks.viewer",
-    "roles/serviceusage.serviceUsageViewer",
 )
-VIEWER, EDITOR = "roles/storage.objectViewer", "roles/storage.objectUser"
+VIEWER, CREATOR = "roles/storage.objectViewer", "roles/storage.objectCreator"
+EDITOR = "roles/storage.objectUser"
 
 
 class Identities(Construct):
@@ -84,6 +94,7 @@ class Identities(Construct):
         self._serving(agents)
         self._pipeline(registry)
         self._folder("checkpoints", CHECKPOINTS, EDITOR)
+        self._build(registry)
         self._plan()
 
     def member(self, purpose: str) -> str:
@@ -132,8 +143,12 @@ class Identities(Construct):
             "roles/logging.logWriter",
             "roles/monitoring.metricWriter",
         )
-        for folder in (CHECKPOINTS, IMAGES, PIPELINE):
+        for folder in (CHECKPOINTS, IMAGES, PIPELINE, PREDICTIONS):
             self._folder("workbench", folder, EDITOR)
+        # 'sam-vertex cost' counts the bucket's objects, and a mount looks at the bucket itself.
+        self._storage.grant_listing(
+            to=self.member("workbench"), id_="workbench-lists", after=[self.accounts["workbench"]]
+        )
         self._images(registry, "workbench", "roles/artifactregistry.writer")
         for other in ("serving", "pipeline"):
             self._acts_as("workbench", other)
@@ -150,7 +165,11 @@ class Identities(Construct):
         self._project("serving", "roles/logging.logWriter")
         self._folder("serving", CHECKPOINTS, VIEWER)  # where AIP_STORAGE_URI is not a copy
         self._folder("serving", IMAGES, VIEWER)  # requests that name an image_uri
-        self._folder("serving", PIPELINE, EDITOR)  # requests that name an output_uri
+        self._folder("serving", PIPELINE, VIEWER)  # the same
+        # Requests that name an output_uri: whoever may ask the endpoint makes objects there, and
+        # changes nobody's. It reads them to see whether a repeated request has written them.
+        self._folder("serving", PREDICTIONS, CREATOR)
+        self._folder("serving", PREDICTIONS, VIEWER)
         # "If you also plan to use the user-managed service account for predictions, then you must
         # grant the Service Account Admin role" to Vertex AI's agent, on that account alone
         # (Google's page "Use a custom service account", 2026).
@@ -173,8 +192,16 @@ class Identities(Construct):
         )
         self._images(registry, "pipeline", "roles/artifactregistry.reader")
 
+    def _build(self, registry: Registry) -> None:
+        """What Google's page "Configure user-specified service accounts" lists for a build."""
+        self._project("build", "roles/logging.logWriter")
+        self._folder("build", BUILD, VIEWER)
+        self._images(registry, "build", "roles/artifactregistry.writer")
+
     def _plan(self) -> None:
-        self._project("plan", *PLAN_ROLES)
+        # For a budget the provider asks in the project's name (user_project_override): it uses it.
+        usage = "serviceUsageConsumer" if self._settings.budget else "serviceUsageViewer"
+        self._project("plan", *PLAN_ROLES, f"roles/serviceusage.{usage}")
         self._folder("plan", STARTUP, VIEWER)
         self._storage.grant_listing(
             to=self.member("plan"), id_="plan-lists", after=[self.accounts["plan"]]
@@ -182,6 +209,16 @@ class Identities(Construct):
         if self._settings.state_bucket:
             bucket = self._settings.state_bucket
             prefix = f"projects/_/buckets/{bucket}/objects/{state_prefix(self._settings)}"
+            # 'terraform init' lists the bucket (backend_state.go of Terraform 1.11.4, Workspaces);
+            # a condition on objects' names does not hold for a list.
+            StorageBucketIamMember(
+                self,
+                "plan-lists-state",
+                bucket=bucket,
+                role="roles/storage.legacyBucketReader",
+                member=self.member("plan"),
+                depends_on=[self.accounts["plan"]],
+            )
             StorageBucketIamMember(
                 self,
                 "plan-state",

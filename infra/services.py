@@ -11,14 +11,17 @@ from infra.settings import Settings
 ALWAYS = (
     "aiplatform",
     "artifactregistry",
+    "cloudbuild",
     "cloudresourcemanager",
     "compute",
     "iam",
+    "iamcredentials",
     "logging",
     "monitoring",
     "notebooks",
     "serviceusage",
     "storage",
+    "sts",
 )
 
 

@@ -18,7 +18,7 @@ from infra.registry import Registry
 from infra.service_agents import ServiceAgents
 from infra.services import Services
 from infra.settings import STACKS, Settings, state_file, state_prefix
-from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, Storage
+from infra.storage import CHECKPOINTS, IMAGES, PIPELINE, PREDICTIONS, Storage
 from infra.workbench import DATA_DISK_GB, Workbench
 
 PLATFORM, SERVING = STACKS
@@ -183,7 +183,7 @@ def release_plan(settings: Settings) -> dict[str, object]:
             "max_body_bytes": str(REPLY_LIMIT_BYTES[settings.endpoint_type]),
             "timeout_seconds": str(TIMEOUT_SECONDS[settings.endpoint_type]),
             "read_prefixes": f"{bucket}/{IMAGES},{bucket}/{PIPELINE}",
-            "write_prefixes": f"{bucket}/{PIPELINE}",
+            "write_prefixes": f"{bucket}/{PREDICTIONS}",
         },
     }
 

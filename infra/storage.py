@@ -23,8 +23,12 @@ from constructs import Construct
 from infra.settings import Settings
 
 CHECKPOINTS, IMAGES, PIPELINE = "sam-checkpoint", "batch-prediction-images", "pipeline"
+PREDICTIONS = "predictions"  # what online requests have written by their output_uri
 STARTUP, STATUS = "startup", "startup/status"
-FOLDERS = (CHECKPOINTS, IMAGES, PIPELINE, STARTUP, STATUS)
+BUILD = "build"  # sources on their way to Cloud Build
+FOLDERS = (CHECKPOINTS, IMAGES, PIPELINE, PREDICTIONS, STARTUP, STATUS, BUILD)
+OURS = (STARTUP, STATUS, BUILD)  # nobody would miss what is in these
+BUILD_DAYS = 7
 SECONDS_A_DAY = 86_400
 
 
@@ -72,6 +76,17 @@ class Storage(Construct):
             encryption=StorageBucketEncryption(default_kms_key_name=kms_key) if kms_key else None,
             depends_on=after,
         )
+        if settings.log_bucket:
+            # "Usage logs & storage logs": Cloud Storage writes them as this group, and says nothing
+            # where it may not.
+            StorageBucketIamMember(
+                self,
+                "access-logs",
+                bucket=settings.log_bucket,
+                role="roles/storage.objectCreator",
+                member="group:cloud-storage-analytics@google.com",
+                depends_on=after,
+            )
         self.folders: dict[str, StorageManagedFolder] = {}
         for name in FOLDERS:
             outer = self.folders.get(name.rpartition("/")[0])
@@ -81,7 +96,7 @@ class Storage(Construct):
                 bucket=self.bucket.id,
                 name=f"{name}/",
                 # What is in the platform's own folders is not the user's.
-                force_destroy=settings.force_destroy or name in (STARTUP, STATUS),
+                force_destroy=settings.force_destroy or name in OURS,
                 # Terraform deletes the inner folder before the outer one.
                 depends_on=[outer] if outer else None,
             )
@@ -99,6 +114,12 @@ class Storage(Construct):
             StorageBucketLifecycleRule(
                 action=StorageBucketLifecycleRuleAction(type="AbortIncompleteMultipartUpload"),
                 condition=StorageBucketLifecycleRuleCondition(age=7),
+            ),
+            StorageBucketLifecycleRule(
+                action=delete,
+                condition=StorageBucketLifecycleRuleCondition(
+                    age=BUILD_DAYS, matches_prefix=[f"{BUILD}/"]
+                ),
             ),
         ]
         if settings.run_retention_days:

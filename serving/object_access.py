@@ -63,15 +63,16 @@ def read_object(uri: str, limit: int, field: str) -> bytes:
 
 
 def write_object(uri: str, content: bytes, field: str) -> None:
-    """Create or replace a JSON object.
+    """Create an object; one that exists is never replaced.
 
     Raises:
-        RequestError: 400, it may not be written.
+        RequestError: 400, it may not be written; 409, it exists with another content.
         Unavailable: 503, Cloud Storage does not answer.
     """
     with _refusals(uri, field, "written"):
         folder, name = _open(uri)
-        folder.write_bytes(name, content, "application/json")
+        if not folder.create(name, content):
+            raise RequestError(f"{field}: {uri} exists already; name another output_uri", 409)
 
 
 def _split(uri: str) -> tuple[str, str]:

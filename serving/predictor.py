@@ -7,6 +7,7 @@ different threads, so the predictor keeps nothing of a request
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
@@ -250,8 +251,11 @@ class SegmentationPredictor(Predictor):
             prediction: dict[str, Any] = {"file_path": name, **fields}
             if work.parameters.output_uri and isinstance(item, Prepared):
                 stem = PurePosixPath(name).stem or "instance"
-                uri = f"{work.parameters.output_uri}{number:04d}-{stem}-{item.digest[:12]}.json"
-                write_object(uri, orjson.dumps(prediction), f"instances[{number}]")
+                content = orjson.dumps(prediction)
+                # By content: the same request again writes nothing, another overwrites nothing.
+                digest = hashlib.sha256(content).hexdigest()[:12]
+                uri = f"{work.parameters.output_uri}{number:04d}-{stem}-{digest}.json"
+                write_object(uri, content, f"instances[{number}]")
                 prediction = {"file_path": name, "output_uri": uri}
             predictions.append(prediction)
         # The endpoint passes ``metadata`` on (aiplatform_v1.types.PredictResponse).

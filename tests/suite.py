@@ -6,6 +6,7 @@ from __future__ import annotations
 # others are `unit`, which `make check` runs at every save.
 NOT_UNIT = (
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand",
+    "tests/infra/test_access.py",
     "tests/infra/test_lifecycle.py",
     "tests/infra/test_model.py",
     "tests/infra/test_plan.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -26,7 +26,7 @@ class FolderContents:
     size_bytes: int = 0
 
 
-def user_data(bucket_name: str, ours: str) -> dict[str, FolderContents]:
+def user_data(bucket_name: str, ours: Sequence[str]) -> dict[str, FolderContents]:
     """Count the objects that somebody would miss, by the folder they lie in.
 
     Empty objects are none: consoles and mounts make them in place of folders. Earlier versions are
@@ -34,7 +34,7 @@ def user_data(bucket_name: str, ours: str) -> dict[str, FolderContents]:
 
     Args:
         bucket_name: the bucket; one that does not exist holds nothing.
-        ours: name of a folder in it that is not the user's, with a slash at its end.
+        ours: names of folders in it that are not the user's, each with a slash at its end.
 
     Returns:
         At most :data:`COUNTED` objects; empty where there are none.
@@ -45,7 +45,7 @@ def user_data(bucket_name: str, ours: str) -> dict[str, FolderContents]:
     folders: dict[str, FolderContents] = {}
     counted = 0
     for blob in _listed(bucket_name, versions=False):
-        if not blob.size or blob.name.startswith(ours):
+        if not blob.size or blob.name.startswith(tuple(ours)):
             continue
         folder = folders.setdefault(
             blob.name.rpartition("/")[0].partition("/")[0], FolderContents()

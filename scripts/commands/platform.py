@@ -44,8 +44,8 @@ def clear_bucket(
     bucket: Annotated[str, typer.Argument(help="Name of the bucket.")],
     project: Project,
     ours: Annotated[
-        str, typer.Option(help="Folder whose objects nobody would miss, such as startup/.")
-    ] = "startup/",
+        list[str] | None, typer.Option(help="Folder whose objects nobody would miss, startup/.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Delete the user's data as well.")] = False,
     debug: options.Debug = False,
 ) -> None:
@@ -53,7 +53,7 @@ def clear_bucket(
     with reporting_errors(debug):
         from scripts.cloud import bucket_contents
 
-        folders = {} if force else bucket_contents.user_data(bucket, ours)
+        folders = {} if force else bucket_contents.user_data(bucket, ours or ())
         if folders:
             held = ", ".join(
                 f"{name or 'no folder'}: {folder.objects} object(s), "

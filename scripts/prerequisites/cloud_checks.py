@@ -13,8 +13,8 @@ from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError
 
 APIS = (
-    *("aiplatform", "artifactregistry", "cloudresourcemanager", "compute", "iam", "logging"),
-    *("monitoring", "notebooks", "serviceusage", "storage"),
+    *("aiplatform", "artifactregistry", "cloudbuild", "cloudresourcemanager", "compute", "iam"),
+    *("iamcredentials", "logging", "monitoring", "notebooks", "serviceusage", "storage", "sts"),
 )
 
 

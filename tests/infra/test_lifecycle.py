@@ -38,7 +38,7 @@ def test_deploy_then_destroy_leaves_nothing(deployment: Deploy) -> None:
     names = objects.names(bucket, "")
     assert "startup/post-startup.sh" in names
     assert {name.split("/")[0] for name in names} == {
-        "batch-prediction-images", "pipeline", "sam-checkpoint", "startup",
+        "batch-prediction-images", "build", "pipeline", "predictions", "sam-checkpoint", "startup",
     }  # fmt: skip
     assert made.resources()["google_storage_bucket"][bucket]["location"] == "US-WEST1"
     endpoint = f"projects/{made.project}/locations/us-west1/endpoints/sam-endpoint"
@@ -149,7 +149,9 @@ def test_one_more_api_takes_no_grant_away(deployment: Deploy) -> None:
     made = deployment(cmek=True)
     made.apply(PLATFORM)
     made.synthesize(budget=300, billing_account="012345-6789AB-CDEF01")
-    assert {tuple(actions) for actions in made.changes().values()} == {("create",)}
+    # CI's account may use the project's quota then, instead of looking only.
+    others = {name: done for name, done in made.changes().items() if "identities_plan" not in name}
+    assert {tuple(actions) for actions in others.values()} == {("create",)}
 
 
 def test_drift_is_reported(deployment: Deploy) -> None:

@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 
 from infra.service_agents import AGENTS
+from infra.services import ALWAYS
 from infra.stacks import PLATFORM
 from scripts.cloud.deployment import Deployment
+from scripts.prerequisites.cloud_checks import APIS
 from tests.infra.deployment import STACKS, VARIANTS, document, plain, synthesize
 
 
@@ -21,10 +23,14 @@ def test_outputs_are_what_the_scripts_read(tmp_path: Path) -> None:
             assert not output.get("sensitive")
 
 
+def test_doctor_asks_for_the_apis_that_are_enabled() -> None:
+    assert APIS == ALWAYS
+
+
 def test_agents_are_made_before_they_are_granted_anything(tmp_path: Path) -> None:
     """Google refuses a grant to an agent that does not exist yet."""
     resources = document(synthesize(tmp_path, cmek=True), PLATFORM)["resource"]
-    made = {plain(name) for name in resources["terraform_data"]}
+    made = {name for name in map(plain, resources["terraform_data"]) if name.startswith("agents")}
     assert made == {f"agents_{api}" for api in AGENTS if api != "storage"}
     grants = {
         plain(name): grant

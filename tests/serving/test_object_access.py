@@ -53,3 +53,14 @@ def test_a_success_without_checksum_is_not_called_an_answer_of_200(by_api: bool)
 def test_a_refusal_says_whose_fault_it_is(status: int, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=str(status)), _refusals("gs://b/a", "instances[0]", "read"):
         raise BucketError("gs://b/a: no", status)
+
+
+def test_an_object_of_somebody_is_never_replaced(bucket: Callable[[str], str]) -> None:
+    """The same again is no fault: a request that is repeated has written it already."""
+    uri = bucket("out/mine.json")
+    write_object(uri, b"mine", "instances[0]")
+    write_object(uri, b"mine", "instances[0]")
+    with pytest.raises(RequestError, match="exists already") as refused:
+        write_object(uri, b"yours", "instances[0]")
+    assert refused.value.status_code == 409
+    assert read_object(uri, 100, "test") == b"mine"
