@@ -16,6 +16,22 @@ REHEARSED = (
 SECONDS = 30.0
 
 
+class ServiceRefusal(OperatorError):
+    """A service refuses, and nothing general explains it.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, host: str, status: int, text: str) -> None:
+        super().__init__(
+            f"{host} answers {status}: {text}",
+            hint="check the project's id and that you may see it",
+            exit_code=CLOUD,
+        )
+        self.status = status
+
+
 def rehearsed_address() -> str:
     """Where a stand-in of the services is; empty where Google's are asked."""
     return os.environ.get(REHEARSED, "")
@@ -42,6 +58,7 @@ def call(method: str, host: str, path: str, project_id: str) -> dict[str, Any]:
 
     Raises:
         OperatorError: it refuses or does not answer; the message says why.
+        ServiceRefusal: it refuses otherwise, such as with 404.
         google.auth.exceptions.GoogleAuthError: no credentials that Google accepts.
     """
     import requests
@@ -73,8 +90,4 @@ def call(method: str, host: str, path: str, project_id: str) -> dict[str, Any]:
     text = str(error.get("message") or reply.text[:300])
     raise refusal(
         reply.status_code, text, str(info.get("reason", "")), info.get("metadata")
-    ) or OperatorError(
-        f"{host} answers {reply.status_code}: {text}",
-        hint="check the project's id and that you may see it",
-        exit_code=CLOUD,
-    )
+    ) or ServiceRefusal(host, reply.status_code, text)

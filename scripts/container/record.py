@@ -20,7 +20,7 @@ class BuiltImage:
         tag: its tag.
         revision: the git revision it was built from.
         dirty: whether the working tree differed from that revision.
-        builder: ``docker`` or ``cloud-build``.
+        builder: ``docker``, ``cloud-build``, or ``registry``, which had it already.
     """
 
     image: str

@@ -39,7 +39,7 @@ def choose_builder(choice: BuilderChoice) -> Builder:
     )
 
 
-def push_with_docker(uri: str, revision: str, platform: str, *, token: str = "") -> str:
+def push_with_docker(uri: str, revision: str, platform: str, *, token: str = "") -> None:
     """Build the image here and push it.
 
     Args:
@@ -48,9 +48,6 @@ def push_with_docker(uri: str, revision: str, platform: str, *, token: str = "")
         platform: of the image, such as ``linux/amd64``.
         token: an access token that lets the engine push, so that nobody has to log it in; empty
             where the engine needs none.
-
-    Returns:
-        ``sha256:`` digest of what the registry holds.
 
     Raises:
         OperatorError: Docker failed.
@@ -73,16 +70,6 @@ def push_with_docker(uri: str, revision: str, platform: str, *, token: str = "")
             hint="commit your change, which makes another tag; the registry's tags cannot be moved",
             exit_code=CLOUD,
         ) from error
-    listed = output_of("docker", "image", "inspect", "--format", "{{json .RepoDigests}}", uri)
-    names: list[str] = json.loads(listed)
-    for name in names:  # an image may have been pushed to several repositories
-        if name.partition("@")[0] == repository:
-            return name.partition("@")[2]
-    raise OperatorError(
-        f"the engine knows no digest of {repository}, only {names}",
-        hint="run the same command again",
-        exit_code=CLOUD,
-    )
 
 
 def push_with_cloud_build(
@@ -94,7 +81,7 @@ def push_with_cloud_build(
     region: str,
     service_account: str = "",
     bucket_name: str = "",
-) -> str:
+) -> None:
     """Send the build context to Cloud Build. Not rehearsed: there is no stand-in of it.
 
     Args:
@@ -106,9 +93,6 @@ def push_with_cloud_build(
         service_account: who builds; empty for the project's default account.
         bucket_name: that account reads the context in its folder ``build/``; empty for gcloud's
             own bucket.
-
-    Returns:
-        ``sha256:`` digest of what the registry holds.
 
     Raises:
         OperatorError: gcloud, or the build, failed.
@@ -129,11 +113,6 @@ def push_with_cloud_build(
             raise
         report_line(f"this project may not build in {region}; building in 'global'")
         _submit(uri, revision, platform, (*where, "--region", "global", *who), large=False)
-    digest = output_of(
-        *("gcloud", "artifacts", "docker", "images", "describe", uri, *where),
-        *("--format", "value(image_summary.digest)"),
-    )
-    return digest.decode().strip()
 
 
 def _submit(

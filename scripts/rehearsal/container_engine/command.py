@@ -75,7 +75,7 @@ def push(tag: str) -> None:
 
 
 def main() -> int:
-    """The commands ``version``, ``build``, ``push``, ``image inspect``."""
+    """The commands ``version``, ``build`` and ``push``."""
     parser = argparse.ArgumentParser(prog="docker", description=(__doc__ or "").split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     version = commands.add_parser("version")
@@ -88,26 +88,14 @@ def main() -> int:
     building.add_argument("context", type=Path)
     pushing = commands.add_parser("push")
     pushing.add_argument("tag")
-    inspecting = (
-        commands.add_parser("image")
-        .add_subparsers(dest="subcommand", required=True)
-        .add_parser("inspect")
-    )
-    inspecting.add_argument("--format")
-    inspecting.add_argument("tag")
     arguments = parser.parse_args()
     try:
         if arguments.command == "version":
             print("rehearsed")
         elif arguments.command == "build":
             build(arguments.tag, arguments.file, arguments.context)
-        elif arguments.command == "push":
-            push(arguments.tag)
         else:
-            image = _local_images().get(arguments.tag)
-            if image is None:
-                raise ImageTreeError(f"No such image: {arguments.tag}")
-            print(json.dumps([f"{arguments.tag.rpartition(':')[0]}@{image['digest']}"]))
+            push(arguments.tag)
     except ImageTreeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,88 @@
+"""An image is built once for a tree, and its digest is what the registry says of the tag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.checkout import PLATFORM
+from scripts.container.build import build_image
+from scripts.container.tags import tagged_digest
+from scripts.container.working_tree import WorkingTree
+from scripts.terminal.errors import OperatorError
+from tests.scripts.container.conftest import Install
+from tests.stand_ins.answers import Answers, answering
+from tests.stand_ins.outputs import platform_outputs
+from tests.stand_ins.vertex import Vertex
+
+PATH = (
+    "/artifactregistry.googleapis.com/v1/projects/p1/locations/us-west1/repositories/sam-images"
+    "/packages/sam/tags/"
+)
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    """Artifact Registry, which knows no tag; this shell rehearses."""
+    with answering() as known:
+        monkeypatch.setenv("SAM_REHEARSAL_APIS", known.address)
+        monkeypatch.setenv("SAM_REHEARSAL_VERTEX", known.address)
+        yield known
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    path = tmp_path / "outputs.json"
+    path.write_text(json.dumps({PLATFORM: platform_outputs("p1")}))
+    return path
+
+
+def test_tree_that_is_in_the_registry_is_not_built_again(
+    registry: Answers, outputs: Path, install: Install
+) -> None:
+    install("docker", "exit 1")
+    tag = WorkingTree.of_checkout().tag()
+    version = f"projects/p1/locations/us-west1/repositories/r/packages/sam/versions/{DIGEST}"
+    registry.set(PATH + tag, {"version": version})
+    built = build_image(outputs, choice="docker", platform="linux/amd64")
+    assert built.image == f"us-west1-docker.pkg.dev/p1/sam-images/sam@{DIGEST}"
+    assert (built.tag, built.builder) == (tag, "registry")
+    assert json.loads((outputs.parent / "image.json").read_text())["image"] == built.image
+
+
+def test_image_is_built_and_pushed_once(vertex: Vertex, shell: None, outputs: Path) -> None:
+    """By the rehearsal's engine, into the rehearsal's registry."""
+    where = "projects/p1/locations/us-west1/repositories/sam-images"
+    name = "us-west1-docker.pkg.dev/p1/sam-images/sam"
+    with vertex.world.open() as world:
+        resources = world["resources"]
+        resources["google_artifact_registry_repository"] = {where: {"id": where}}
+        api = {"service": "artifactregistry.googleapis.com", "project": "p1"}
+        resources["google_project_service"] = {"p1/artifactregistry": api}
+    first = build_image(outputs, choice="docker", platform="linux/amd64")
+    again = build_image(outputs, choice="docker", platform="linux/amd64")
+    assert (first.builder, again.builder) == ("docker", "registry")
+    (pushed,) = vertex.world.read()["images"][name]
+    assert first.image == again.image == f"{name}@{pushed['digest']}"
+
+
+def test_push_that_the_registry_does_not_know_is_an_error(
+    registry: Answers, outputs: Path, install: Install
+) -> None:
+    install("docker", "exit 0")
+    with pytest.raises(OperatorError, match="does not know") as caught:
+        build_image(outputs, choice="docker", platform="linux/amd64")
+    assert "builds only what is not there" in caught.value.hint
+    assert not (outputs.parent / "image.json").exists()
+
+
+def test_answer_without_a_digest_and_other_registries_are_refused(registry: Answers) -> None:
+    registry.set(PATH + "t", {"version": "projects/p1/.../versions/latest"})
+    with pytest.raises(OperatorError, match="names no digest"):
+        tagged_digest("us-west1-docker.pkg.dev/p1/sam-images/sam:t")
+    with pytest.raises(OperatorError, match="expected REGION-docker"):
+        tagged_digest("docker.io/sam:t")
