@@ -17,6 +17,11 @@ from infra.settings import PREFIX, Settings, SettingsError, variable
 NOT_SETTINGS = ("SAM_REHEARSAL_", "SAM_VERTEX_")  # read by scripts, not by the stacks
 
 
+def is_setting(name: str) -> bool:
+    """Whether an environment variable is meant for the stacks, whether or not they know it."""
+    return name.startswith(PREFIX) and not name.startswith(NOT_SETTINGS)
+
+
 def load(context: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """Settings from the context of ``cdktf.json``, overridden by ``SAM_*`` variables.
 
@@ -36,9 +41,9 @@ def load(context: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
                 f"settings are {known}",
             )
     for name, value in environ.items():
-        key = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or name.startswith(NOT_SETTINGS):
+        if not is_setting(name):
             continue
+        key = name.removeprefix(PREFIX).lower()
         if key not in fields:
             known = ", ".join(sorted(variable(field) for field in fields))
             raise SettingsError(name, "there is no such setting", f"settings are {known}")

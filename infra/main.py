@@ -12,15 +12,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.configuration import example, load
+from infra.configuration import example, is_setting, load
 from infra.rehearsal import check_rehearsal
-from infra.settings import STACKS, Settings, SettingsError, state_file
+from infra.settings import STACKS, Settings, SettingsError, state_file, state_prefix
 
 PROJECT_FILE = Path("cdktf.json")
 
 
+RELEASED = ("image", "checkpoint")
+
+
 def read_context() -> dict[str, Any]:
-    """Return the context that the cdktf command line passes, else that of ``cdktf.json``."""
+    """Return the context that the cdktf command line passes, else that of ``cdktf.json``.
+
+    In a rehearsal without what the real platform serves, which the local cloud does not hold.
+    """
+    context = _whole_context()
+    if "SAM_REHEARSAL_WORLD" in os.environ:
+        return {name: value for name, value in context.items() if name not in RELEASED}
+    return context
+
+
+def _whole_context() -> dict[str, Any]:
     passed = os.environ.get("CDKTF_CONTEXT_JSON")
     if passed:
         return dict(json.loads(passed))
@@ -37,6 +50,20 @@ def old_states(settings: Settings) -> list[tuple[Path, Path]]:
         for stack in STACKS
     ]
     return [] if settings.state_bucket else [pair for pair in moved if pair[0].exists()]
+
+
+def summary(settings: Settings) -> str:
+    """What a synthesis is about: the project, where its state is, and what the environment adds."""
+    state = f"gs://{settings.state_bucket}/{state_prefix(settings)}"
+    if not settings.state_bucket:
+        state = f"{settings.state_folder or '.'}/{state_file(settings, '*')}"
+    given = sorted(name for name in os.environ if is_setting(name))
+    overrides = f"; from the environment: {', '.join(given)}" if given else ""
+    image = settings.image.rpartition("@")[2][:19] or "no image"
+    return (
+        f"project {settings.project_id}, prefix {settings.prefix}, region {settings.region}, "
+        f"{image}; state {state}{overrides}"
+    )
 
 
 def main() -> int:
@@ -65,6 +92,7 @@ def main() -> int:
     if arguments.check:
         print(f"settings are in order: project {settings.project_id}, zone {settings.zone}")
         return 0
+    print(summary(settings), file=sys.stderr)
     os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
     # Imported late: the kernel behind these takes two seconds to start.
     from cdktf import App

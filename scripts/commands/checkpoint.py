@@ -10,6 +10,7 @@ import typer
 
 from scripts.checkpoints.cache import checkpoint_table
 from scripts.cloud import deployment
+from scripts.cloud.saved_settings import save_setting
 from scripts.commands import options
 from scripts.terminal.amounts import amount
 from scripts.terminal.command_line import CommandGroup
@@ -55,6 +56,7 @@ def upload(
     to: Annotated[
         str, typer.Option(help="gs:// folder; default: the deployment's sam-checkpoint.")
     ] = "",
+    save: options.Save = True,
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -67,11 +69,14 @@ def upload(
         from scripts.checkpoints.upload import upload_checkpoint, usable_checkpoint
 
         path = usable_checkpoint(name)  # first: a wrong file needs no deployment to be named
-        parent = to or deployment.Deployment.from_outputs(outputs).checkpoint_uri
-        uploaded = upload_checkpoint(path, parent)
+        deployed = None if to else deployment.Deployment.from_outputs(outputs)
+        uploaded = upload_checkpoint(path, deployed.checkpoint_uri if deployed else to)
+        note = f"use it:  export SAM_CHECKPOINT={uploaded.folder_uri}"
+        if deployed and save:
+            note = save_setting(outputs, deployed.project_id, "checkpoint", uploaded.folder_uri)
         if as_json:
             typer.echo(json.dumps({"checkpoint": uploaded.folder_uri, "sent": uploaded.sent}))
             return
         outcome = "uploaded" if uploaded.sent else "is there already"
         typer.echo(f"{uploaded.folder_uri}/{uploaded.file_name} {outcome}")
-        typer.echo(f"use it:  export SAM_CHECKPOINT={uploaded.folder_uri}")
+        typer.echo(note)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from scripts.cloud import deployment
+from scripts.cloud.saved_settings import save_setting
 from scripts.commands import options
 from scripts.container.build import build_image
 from scripts.container.registry import BuilderChoice
@@ -29,6 +30,7 @@ def build(
         BuilderChoice, typer.Option(help="What builds: docker, cloud-build, or what is here.")
     ] = "auto",
     platform: Annotated[str, typer.Option(help="Platform of the image.")] = "linux/amd64",
+    save: options.Save = True,
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -39,7 +41,11 @@ def build(
     """
     with reporting_errors(debug):
         built = build_image(outputs, choice=via, platform=platform)
+        note = f"use it:  export SAM_IMAGE={built.image}"
+        if save:
+            project_id = deployment.Deployment.from_outputs(outputs).project_id
+            note = save_setting(outputs, project_id, "image", built.image)
         if as_json:
             typer.echo(json.dumps(dataclasses.asdict(built)))
         else:
-            typer.echo(f"{built.image}\nuse it:  export SAM_IMAGE={built.image}")
+            typer.echo(f"{built.image}\n{note}")

@@ -85,6 +85,10 @@ StepsImage = Annotated[
     ),
 ]
 Outputs = Annotated[Path, typer.Option(help="File that 'cdktf deploy --outputs-file' wrote.")]
+Save = Annotated[
+    bool,
+    typer.Option(help="Save it as a setting of the stacks in the cdktf.json beside the outputs."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks.")]
 

@@ -8,6 +8,10 @@ import hashlib
 from scripts.checkout import ROOT
 from scripts.container.programs import output_of
 
+# All files but one: where the last image is saved as a setting, which is no part of an image.
+_OTHERS = ("--", ".", ":(exclude)cdktf.json")
+_LISTED = ("--porcelain", *_OTHERS)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WorkingTree:
@@ -29,7 +33,7 @@ class WorkingTree:
             OperatorError: this is no git checkout, or git is missing.
         """
         revision = output_of("git", "rev-parse", "--short=12", "HEAD").decode().strip()
-        return cls(revision, bool(output_of("git", "status", "--porcelain").strip()))
+        return cls(revision, bool(output_of("git", "status", *_LISTED).strip()))
 
     def tag(self) -> str:
         """The image's tag: the revision, and a digest of the changes where there are some.
@@ -46,8 +50,8 @@ def changes_digest() -> str:
     """
     digest = hashlib.sha256()
     for command in (
-        ("diff", "--binary", "--no-color", "--no-ext-diff", "HEAD"),
-        ("status", "--porcelain"),
+        ("diff", "--binary", "--no-color", "--no-ext-diff", "HEAD", *_OTHERS),
+        ("status", *_LISTED),
     ):
         digest.update(output_of("git", *command))
     names = output_of("git", "ls-files", "--others", "--exclude-standard", "-z")

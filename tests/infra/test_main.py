@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from infra.configuration import is_setting, load
+from infra.main import read_context, summary
 from scripts.checkout import ROOT
 
 
@@ -59,3 +63,18 @@ def test_state_of_all_platforms_is_refused_with_the_command_that_moves_it(tmp_pa
     assert done.returncode == 2
     move = "mv terraform.sam-serving.tfstate terraform.my-project.sam.sam-serving.tfstate"
     assert move in done.stderr
+
+
+def test_synthesis_says_what_it_is_about(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which project, whose state, and what this shell adds; a rehearsal serves nothing real."""
+    for name in [name for name in os.environ if is_setting(name)]:
+        monkeypatch.delenv(name)
+    context = {"project_id": "from-file", "state_bucket": "company-state", "image": "real"}
+    monkeypatch.setenv("CDKTF_CONTEXT_JSON", json.dumps(context))
+    monkeypatch.setenv("SAM_PREFIX", "two")
+    monkeypatch.setenv("SAM_REHEARSAL_WORLD", str(tmp_path))
+    text = summary(load(read_context(), os.environ))
+    assert text == (
+        "project from-file, prefix two, region us-west1, no image; "
+        "state gs://company-state/from-file/two/; from the environment: SAM_PREFIX"
+    )

@@ -35,6 +35,12 @@ def test_clean_tree_is_tagged_with_its_revision(checkout: Path) -> None:
     assert tree.tag() == tree.revision == head[:12]
 
 
+def test_a_saved_setting_makes_no_other_tree(checkout: Path) -> None:
+    """Building the image saves its address in cdktf.json; the next build is of the same tree."""
+    (checkout / "cdktf.json").write_text('{"context": {"image": "a"}}')
+    assert not WorkingTree.of_checkout().dirty
+
+
 def test_two_different_trees_never_share_a_tag(checkout: Path) -> None:
     """A known file may differ, a binary one, or the content of a file that git does not know."""
 
