@@ -72,7 +72,7 @@ class AnnotationServer:
         image = "/api/images/{number:int}"
         routes: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
             ("GET", "/", self.page),
-            ("GET", "/page/{name}", self.page),
+            ("GET", "/page/{name:path}", self.page),
             ("GET", "/api/session", self.session),
             ("GET", image, self.image),
             ("GET", f"{image}/picture", self.picture),
@@ -89,7 +89,11 @@ class AnnotationServer:
 
     async def page(self, name: str = "index.html") -> Response:
         """A file of the page."""
-        files = {path.name: path for path in PAGE.iterdir() if path.suffix in _MEDIA_TYPES}
+        files = {
+            path.relative_to(PAGE).as_posix(): path
+            for path in PAGE.rglob("*")
+            if path.suffix in _MEDIA_TYPES
+        }
         if name not in files:
             raise AnnotateError("there is no such page", 404)
         path = files[name]

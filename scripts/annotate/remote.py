@@ -50,11 +50,11 @@ class ServerSegmenter:
         if not self.is_prepared(image):
             height, width = image.size_hw
             self.candidates(image, Prompt(points=((width / 2, height / 2),), labels=(1,)), 0)
-            self._prepared.add(image.name)
+            self._prepared.add(image.digest)
 
     def is_prepared(self, image: OpenImage) -> bool:
         """Whether the server has been asked about the image."""
-        return image.name in self._prepared
+        return image.digest in self._prepared
 
     def candidates(self, image: OpenImage, prompt: Prompt, longest: int) -> list[Candidate]:
         """Ask for the masks of a prompt.
@@ -102,15 +102,15 @@ class ServerSegmenter:
     def _request(self, image: OpenImage) -> tuple[RequestedImage, tuple[int, int]]:
         """The image as it is sent, always the same bytes, and the size that the server sees."""
         with self._lock:
-            if image.name not in self._sent:
+            if image.digest not in self._sent:
                 data, size_hw = image.data, image.size_hw
                 if len(data) > _MOST_BYTES:
                     small = fit_inside(image.pixels, _SENT_SIDE)
                     buffer = io.BytesIO()
                     Image.fromarray(small).save(buffer, "JPEG", quality=_QUALITY)
                     data, size_hw = buffer.getvalue(), (small.shape[0], small.shape[1])
-                self._sent[image.name] = RequestedImage(name=image.name, data=data), size_hw
-            return self._sent[image.name]
+                self._sent[image.digest] = RequestedImage(name=image.name, data=data), size_hw
+            return self._sent[image.digest]
 
 
 def _resized(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:

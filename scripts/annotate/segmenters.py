@@ -77,7 +77,7 @@ class LocalSegmenter:
 
     def is_prepared(self, image: OpenImage) -> bool:
         """Whether the image's embedding is at hand."""
-        return self._embeddings.peek(image.name) is not None
+        return self._embeddings.peek(image.digest) is not None
 
     def candidates(self, image: OpenImage, prompt: Prompt, longest: int) -> list[Candidate]:
         """Decode a prompt.
@@ -105,10 +105,10 @@ class LocalSegmenter:
         return self._engine.generate(image.pixels)
 
     def _embedding(self, image: OpenImage) -> Embedding:
-        embedding = self._embeddings.get(image.name)
+        embedding = self._embeddings.get(image.digest)
         if embedding is None:
             embedding = self._engine.embed(image.pixels)
-            self._embeddings.put(image.name, embedding)
+            self._embeddings.put(image.digest, embedding)
         return embedding
 
 

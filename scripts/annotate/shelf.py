@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline.run.input_images import InputImage
 from pipeline.shard.pictures import fit_inside
 from serving.sam.images import RgbImage, decode_image
+from serving.storage.checksums import md5_of_bytes
 
 _KEPT_PIXELS = 100_000_000  # 300 MB
 _PICTURE_SIDE = 4096
@@ -25,12 +26,14 @@ class OpenImage:
 
     Attributes:
         name: its name in the output.
+        digest: of the content, which tells one image from another of the same name.
         data: content of its file.
         pixels: (H, W, 3) uint8 RGB.
         source: the input image.
     """
 
     name: str
+    digest: str
     data: bytes
     pixels: RgbImage
     source: InputImage
@@ -74,7 +77,8 @@ class ImageShelf:
                 return kept
         image = self.images[number]
         data = image.folder.read_bytes(image.file)
-        opened = OpenImage(image.name, data, decode_image(data, image.name), image)
+        pixels = decode_image(data, image.name)
+        opened = OpenImage(image.name, md5_of_bytes(data), data, pixels, image)
         with self._lock:
             self._open[number] = opened
             while len(self._open) > 1 and self._pixels() > _KEPT_PIXELS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import secrets
 import webbrowser
 from pathlib import Path
@@ -16,6 +17,7 @@ from scripts.checkpoints.choice import DEMO_NETWORK, choose_checkpoint
 from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
+from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
     from scripts.annotate.segmenters import Segmenter
@@ -65,6 +67,7 @@ def annotate(
     with the verdicts. Where OUTPUT is a run's, the page shows its masks to accept, reject, name
     and correct. Ctrl-C ends the command.
     """
+    let_waiting_threads_sleep(os.environ)
     with reporting_errors(debug):
         if not inputs or not output:
             raise OperatorError(

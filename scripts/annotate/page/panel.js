@@ -1,11 +1,10 @@
 // @ts-check
 // The side panel: the category of the next object, and the list of objects.
 
-/** @import { Annotator } from "./annotator.js" */
-/** @import { Annotation } from "./types.js" */
+/** @import { Annotator } from "./objects/annotator.js" */
+/** @import { Annotation } from "./server/types.js" */
 
-import { byId, counted, make } from "./page.js";
-import { colourOf } from "./rle.js";
+import { byId, counted, make } from "./elements.js";
 
 const SHOWN_CATEGORIES = 9;
 
@@ -51,7 +50,7 @@ export class Panel {
     const name = this.categories[index];
     if (name === undefined) return;
     this.field.value = name;
-    const selected = this.annotator.selection();
+    const selected = this.annotator.objects.selection();
     if (selected && !selected.proposed) this.annotator.rename(selected, name);
     this.annotator.around.say(`Category ${name}`);
   }
@@ -65,7 +64,7 @@ export class Panel {
       this.leave();
     } else if (event.key === "Enter" || event.key === "Escape") {
       event.preventDefault();
-      const selected = this.annotator.selection();
+      const selected = this.annotator.objects.selection();
       if (event.key === "Enter" && selected) this.annotator.rename(selected, this.category);
       this.leave();
     }
@@ -76,14 +75,14 @@ export class Panel {
   }
 
   update() {
-    const { objects, selected } = this.annotator;
-    const rows = objects.filter(({ proposed }) => !proposed);
+    const { list, selected } = this.annotator.objects;
+    const rows = list.filter(({ proposed }) => !proposed);
     const accepted = rows.filter(({ verdict }) => verdict === "accept").length;
     this.title.textContent = `${counted(rows.length, "object")}, ${accepted} accepted`;
-    byId("empty", HTMLElement).hidden = objects.length > 0;
+    byId("empty", HTMLElement).hidden = list.length > 0;
     const key = JSON.stringify([
       selected,
-      rows.map((o) => [o.id, o.category, o.verdict, o.area, this.annotator.colourNumber(o)]),
+      rows.map((o) => [o.id, o.category, o.verdict, o.area, this.annotator.objects.colourOf(o)]),
     ]);
     if (key === this.shown) return;
     this.shown = key;
@@ -105,14 +104,14 @@ export class Panel {
   row(object, index) {
     const name = object.category || `object ${index + 1}`;
     const dot = make("i", { "aria-hidden": "true" });
-    dot.style.background = `rgb(${colourOf(this.annotator.colourNumber(object)).join(" ")})`;
+    dot.style.background = `rgb(${this.annotator.objects.colourOf(object).join(" ")})`;
     const area = object.area ? `${object.area.toLocaleString("en")} px` : "saving";
     const select = make(
       "button",
       {
         type: "button",
         "data-act": "select",
-        "aria-pressed": String(object.id === this.annotator.selected),
+        "aria-pressed": String(object.id === this.annotator.objects.selected),
         "aria-label": `Select ${name}, ${area}`,
       },
       dot,
@@ -158,7 +157,7 @@ export class Panel {
       const act = /** @type {HTMLElement} */ (element);
       act.dataset.key = `${object.id} ${act.dataset.act}`;
     }
-    if (object.id === this.annotator.selected) row.classList.add("selected");
+    if (object.id === this.annotator.objects.selected) row.classList.add("selected");
     return row;
   }
 
@@ -166,7 +165,7 @@ export class Panel {
   target(event) {
     const element = event.target instanceof Element ? event.target.closest("[data-act]") : null;
     const id = element?.closest("li")?.dataset.id;
-    const object = this.annotator.objects.find((other) => other.id === id);
+    const object = this.annotator.objects.find(id ?? "");
     return object && element instanceof HTMLElement ? { object, element } : null;
   }
 
@@ -176,8 +175,9 @@ export class Panel {
     if (!target) return;
     const { object, element } = target;
     const act = element.dataset.act;
+    const { objects } = this.annotator;
     if (act === "select") {
-      this.annotator.select(object.id === this.annotator.selected ? "" : object.id);
+      objects.select(object.id === objects.selected ? "" : object.id);
     }
     if (act === "correct") {
       this.annotator.correct(object);

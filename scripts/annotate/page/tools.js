@@ -1,7 +1,7 @@
 // @ts-check
 // The toolbar and the keys: every action has a button, and most a key.
 
-import { byId, make } from "./page.js";
+import { byId, make } from "./elements.js";
 
 /** @typedef {"include" | "exclude" | "box" | "brush" | "erase" | "choose" | "pan"} Tool */
 

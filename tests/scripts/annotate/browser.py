@@ -32,6 +32,7 @@ class Person:
 
     def __init__(self, page: Page, size: tuple[int, int] = (320, 240)) -> None:
         self.page, self.size = page, size
+        self.tolerated = ""  # in lines of the console
         self.ready()
 
     def ready(self) -> None:

@@ -21,8 +21,11 @@ from scripts.annotate.shelf import ImageShelf
 from scripts.annotate.store import AnnotationStore
 from serving.storage import open_folder
 from tests.conftest import draw_scene
+from tests.scripts.annotate.browser import Person
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from serving.sam.engine import Engine
 
 ABOUT = {"checkpoint": {"name": "vit_tiny", "sha256": ""}, "precision": "fp32", "device": "cpu"}
@@ -76,9 +79,10 @@ class Served:
         return json.loads((self.output / name).read_text("utf-8"))
 
     def rows(self) -> list[dict[str, Any]]:
-        """The verdicts."""
-        text = (self.output / "reviewed.jsonl").read_text("utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        """The verdicts; none where there is no list of them yet."""
+        path = self.output / "reviewed.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
 
 Serve = Callable[..., Served]
@@ -112,3 +116,46 @@ def serve(photos: Path, tmp_path: Path, segmenter: Segmenter) -> Iterator[Serve]
 def served(serve: Serve) -> Served:
     """A server over the three images and an empty output."""
     return serve()
+
+
+OpenPage = Callable[..., Person]
+
+
+@pytest.fixture
+def open_page(chromium: Browser, served: Served) -> Iterator[OpenPage]:
+    """Opens the page in a tab; an error on its console that nobody expects fails the test."""
+    errors: list[str] = []
+    people: list[Person] = []
+    contexts = []
+
+    def note(line: str) -> None:
+        expected = [person.tolerated for person in people if person.tolerated]
+        if not any(text in line for text in ("ERR_CONNECTION", *expected)):
+            errors.append(line)  # a connection is lost when a test stops its server
+
+    def opened(
+        fragment: str = "",
+        size: tuple[int, int] = (320, 240),
+        served: Served = served,
+        **options: Any,
+    ) -> Person:
+        options = {"viewport": {"width": 1100, "height": 700}, **options}
+        context = options.pop("context", None) or chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda line: note(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{served.address}#{fragment}")
+        people.append(Person(page, size))
+        return people[-1]
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def person(open_page: OpenPage) -> Person:
+    """Somebody at the first image."""
+    return open_page()

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline.run.input_images import find_images
+from pipeline.run.parameters import RunParameters
+from scripts.annotate.segmenters import LocalSegmenter
+from scripts.annotate.shelf import ImageShelf
+from serving.sam.masks import decode_mask
 from tests.scripts.annotate.browser import APPLE, BOOK, GROUND, LEAF, Person, wait_for
-from tests.scripts.annotate.conftest import Served
+from tests.scripts.annotate.conftest import OpenPage, Serve, Served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-
-OpenPage = Callable[..., Person]
-
-
-@pytest.fixture
-def open_page(chromium: Browser, served: Served) -> Iterator[OpenPage]:
-    """Opens the page in a tab of its own; an error on its console fails the test."""
-    errors: list[str] = []
-    contexts = []
-
-    def opened(fragment: str = "", size: tuple[int, int] = (320, 240), **options: Any) -> Person:
-        options = {"viewport": {"width": 1100, "height": 700}, **options}
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{served.address}#{fragment}")
-        return Person(page, size)
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-@pytest.fixture
-def person(open_page: OpenPage) -> Person:
-    """Somebody at the first image."""
-    return open_page()
+    from serving.sam.engine import Engine
 
 
 def test_mask_follows_the_pointer(person: Person) -> None:
@@ -57,7 +33,7 @@ def test_mask_follows_the_pointer(person: Person) -> None:
 
 def test_click_and_enter_save_an_object(person: Person, served: Served) -> None:
     person.accept(APPLE)
-    wait_for(lambda: (served.output / "reviewed.jsonl").exists())
+    wait_for(served.rows)
     (form,) = served.read("prompts.json")["a.png"]
     assert form["points"][0] == pytest.approx(APPLE, abs=1) and form["labels"] == [1]
     wait_for(lambda: "px" in person.page.locator("#objects").inner_text())
@@ -71,7 +47,7 @@ def test_right_click_and_alt_exclude(person: Person, served: Served) -> None:
     person.click(LEAF)
     person.page.keyboard.up("Alt")
     person.press("Enter")
-    wait_for(lambda: (served.output / "reviewed.jsonl").exists())
+    wait_for(served.rows)
     assert served.read("prompts.json")["a.png"][0]["labels"] == [1, 0, 0]
 
 
@@ -80,7 +56,7 @@ def test_drag_draws_a_box(person: Person, served: Served) -> None:
     person.hears("Enter accepts")
     assert person.is_marked(BOOK)
     person.press("Enter")
-    wait_for(lambda: (served.output / "reviewed.jsonl").exists())
+    wait_for(served.rows)
     box = served.read("prompts.json")["a.png"][0]["box"]
     assert box == pytest.approx([170, 30, 275, 122], abs=1)
 
@@ -91,7 +67,7 @@ def test_digits_choose_among_candidates(person: Person, served: Served) -> None:
     person.press("1")
     person.hears("Candidate 1, ")
     person.press("Enter")
-    wait_for(lambda: (served.output / "reviewed.jsonl").exists())
+    wait_for(served.rows)
     assert served.read("masks/a.png.json")["masks"][0]["candidate"] == 0
 
 
@@ -146,3 +122,302 @@ def test_arrows_turn_to_the_next_image_and_back(person: Person, served: Served) 
     wait_for(lambda: set(served.read("prompts.json")) == {"a.png", "b.jpg"})
     person.press("ArrowLeft")
     person.hears("first image")
+
+
+def test_digit_chooses_for_the_mask_that_follows_the_pointer(
+    person: Person, served: Served
+) -> None:
+    person.point_at(APPLE)
+    wait_for(lambda: person.is_marked(APPLE))
+    person.press("1")
+    person.hears("Candidate 1")
+    person.accept(APPLE)
+    wait_for(served.rows)
+    assert served.read("masks/a.png.json")["masks"][0]["candidate"] == 0
+
+
+def test_brush_and_eraser_correct_the_mask(person: Person, served: Served) -> None:
+    person.click(APPLE)
+    person.hears("Enter accepts")
+    person.press("b")
+    person.drag((20, 200), (100, 200))
+    assert person.is_marked((60, 200)) and not person.is_marked((60, 225))
+    person.press("d")
+    person.drag((60, 120), (100, 120))
+    assert not person.is_marked((80, 120))
+    person.press("Enter")
+    wait_for(served.rows)
+    (record,) = served.read("masks/a.png.json")["masks"]
+    assert [stroke["mode"] for stroke in record["strokes"]] == ["add", "remove"]
+    mask = decode_mask(record["segmentation"])
+    assert mask[200, 60] and not mask[120, 80] and mask[70, 80]
+
+
+def test_brush_alone_makes_an_object(person: Person, served: Served) -> None:
+    person.press("b", "]", "]")
+    person.hears("Brush of")
+    person.click((160, 120))
+    person.press("Enter")
+    wait_for(served.rows)
+    (record,) = served.read("masks/a.png.json")["masks"]
+    assert record["area"] > 20 and "prompt" not in record
+    assert "box" in served.read("prompts.json")["a.png"][0]
+
+
+def test_eraser_alone_makes_none(person: Person, served: Served) -> None:
+    person.press("d")
+    person.click((160, 120))
+    person.press("Enter")
+    person.hears("Nothing is included yet")
+    assert not (served.output / "masks").exists()
+
+
+def test_everything_is_kept_and_dropped_by_clicks(person: Person, served: Served) -> None:
+    person.press("e")
+    person.hears("found")
+    assert person.rows() == []
+    person.click(LEAF)
+    wait_for(lambda: len(person.rows()) == 1)
+    wait_for(lambda: len(served.rows()) == 1)
+    person.click(LEAF)
+    wait_for(lambda: served.rows() == [] and person.rows() == [])
+    person.press("z")
+    wait_for(lambda: len(served.rows()) == 1)
+    person.press("Escape")
+    assert len(person.rows()) == 1
+
+
+def test_escape_drops_the_mask_in_hand_and_undo_brings_it_back(person: Person) -> None:
+    person.click(APPLE)
+    person.hears("Enter accepts")
+    person.press("Escape")
+    person.page.mouse.move(5, 5)
+    wait_for(lambda: not person.is_marked(APPLE))
+    person.press("z")
+    wait_for(lambda: person.is_marked(APPLE))
+
+
+def test_enter_before_the_mask_arrives_accepts_it_when_it_does(
+    person: Person, served: Served
+) -> None:
+    person.click(APPLE)
+    person.press("Enter")
+    person.hears("Accepted")
+    wait_for(served.rows)
+
+
+def test_keyboard_alone_clicks_and_accepts(person: Person, served: Served) -> None:
+    person.page.locator("#stage").focus()
+    person.press(*["Shift+ArrowLeft"] * 20, *["Shift+ArrowUp"] * 5)
+    x, y = (int(part) for part in person.said().split(","))
+    assert 40 < x < 120 and 60 < y < 140  # on the apple
+    wait_for(lambda: person.is_marked((70, 90)))
+    person.press(" ")
+    person.hears("Enter accepts")
+    person.press("Control+Shift+ArrowDown", "Shift+ArrowDown", "Shift+Space")
+    person.press("Enter")
+    wait_for(served.rows)
+    assert served.read("prompts.json")["a.png"][0]["labels"] == [1, 0]
+
+
+def test_keyboard_alone_draws_a_box(person: Person, served: Served) -> None:
+    person.press("r", " ")
+    person.hears("other")
+    person.press(*["Shift+ArrowRight"] * 25, *["Shift+ArrowUp"] * 20, " ")
+    person.hears("Enter accepts")
+    person.press("Enter")
+    wait_for(served.rows)
+    x0, y0, x1, y1 = served.read("prompts.json")["a.png"][0]["box"]
+    assert (x0, y1) == (160, 120) and x1 > 200 and y0 < 60
+
+
+def test_keyboard_alone_selects_corrects_and_removes(person: Person, served: Served) -> None:
+    person.accept(APPLE)
+    person.accept(BOOK)
+    person.press("n", "n")
+    person.hears("accepted")
+    person.press("Delete")
+    wait_for(lambda: len(served.rows()) == 1)
+    person.press("n", "Enter")
+    person.hears("Correct it")
+    person.click((80, 75))
+    person.hears("Enter accepts")
+    person.press("Enter")
+    wait_for(lambda: len(served.read("prompts.json")["a.png"][0]["points"]) == 2)
+    assert len(served.rows()) == 1
+    person.press("z")
+    wait_for(lambda: len(served.read("prompts.json")["a.png"][0]["points"]) == 1)
+
+
+def test_wheel_zooms_at_the_pointer_and_clicks_still_hit(person: Person, served: Served) -> None:
+    person.point_at(APPLE)
+    person.page.mouse.wheel(0, -800)
+    x, y = person.place(APPLE)
+    person.page.mouse.click(x + 60, y)
+    person.hears("Enter accepts")
+    person.press("Enter", "0")
+    wait_for(served.rows)
+    (point,) = served.read("prompts.json")["a.png"][0]["points"]
+    assert point[1] == pytest.approx(100, abs=0.5)
+    assert 82 < point[0] < 80 + 60 / 2.5  # nearer than without zoom
+
+
+@pytest.mark.parametrize("way", ["key", "middle button"])
+def test_image_moves_and_clicks_still_hit(person: Person, served: Served, way: str) -> None:
+    x, y = person.place(APPLE)
+    if way == "key":
+        person.press("h")
+    person.page.mouse.move(x, y)
+    person.page.mouse.down(button="left" if way == "key" else "middle")
+    person.page.mouse.move(x + 90, y + 40, steps=5)
+    person.page.mouse.up(button="left" if way == "key" else "middle")
+    person.press("p")
+    person.page.mouse.click(x + 90, y + 40)
+    person.hears("Enter accepts")
+    person.press("Enter")
+    wait_for(served.rows)
+    (point,) = served.read("prompts.json")["a.png"][0]["points"]
+    assert point == pytest.approx(APPLE, abs=1)
+
+
+def test_touch_includes_excludes_and_accepts(open_page: OpenPage, served: Served) -> None:
+    person = open_page(has_touch=True, viewport={"width": 400, "height": 800})
+    person.page.touchscreen.tap(*person.place(APPLE))
+    person.hears("Enter accepts")
+    person.page.get_by_role("button", name="Exclude").tap()
+    person.page.touchscreen.tap(*person.place(GROUND))
+    person.hears("Enter accepts")
+    person.page.get_by_role("button", name="Accept", exact=True).tap()
+    wait_for(served.rows)
+    assert served.read("prompts.json")["a.png"][0]["labels"] == [1, 0]
+
+
+def test_two_fingers_zoom_and_make_no_point(open_page: OpenPage) -> None:
+    person = open_page(has_touch=True)
+    session = person.page.context.new_cdp_session(person.page)
+    x, y = person.place((160, 120))
+
+    def fingers(kind: str, apart: float) -> None:
+        points = [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}]
+        content = {"type": kind, "touchPoints": [] if kind == "touchEnd" else points}
+        session.send("Input.dispatchTouchEvent", content)
+
+    def size_of_picture() -> int:
+        return int(
+            person.page.evaluate("""() => {
+            const canvas = document.getElementById("picture");
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+            let count = 0;
+            for (let at = 0; at < data.length; at += 4) count += data[at + 3] > 0;
+            return count;
+        }""")
+        )
+
+    small = size_of_picture()
+    fingers("touchStart", 40)
+    for apart in (50, 60, 70):
+        fingers("touchMove", apart)
+    fingers("touchEnd", 0)
+    person.press("-", "-")  # to where the whole image would be seen but for the fingers' zoom
+    wait_for(lambda: size_of_picture() != small)
+    assert not person.is_marked((160, 120))
+
+
+def test_one_request_at_a_time_and_the_newest_wins(person: Person) -> None:
+    in_flight: list[int] = [0, 0]
+    asked: list[float] = []
+
+    def slowly(route: Any) -> None:
+        in_flight[0] += 1
+        in_flight[1] = max(in_flight)
+        asked.append(route.request.post_data_json["prompt"]["points"][0][0])
+        reply = route.fetch()
+        in_flight[0] -= 1
+        route.fulfill(response=reply)
+
+    person.page.route("**/candidates", slowly)
+    places = [person.place((x, 100)) for x in range(60, 230, 10)] + [person.place(BOOK)]
+    person.page.evaluate(
+        """(places) => places.forEach(([clientX, clientY]) => document.getElementById("stage")
+            .dispatchEvent(new PointerEvent("pointermove", { clientX, clientY, pointerId: 9 })))""",
+        places,
+    )
+    wait_for(lambda: person.is_marked(BOOK) and not person.is_marked(APPLE))
+    assert in_flight[1] == 1
+    assert len(asked) == 2 and asked[-1] == pytest.approx(BOOK[0], abs=1)
+
+
+def test_the_next_image_is_embedded_while_this_one_is_looked_at(
+    serve: Serve, open_page: OpenPage, engine: Engine
+) -> None:
+    segmenter = LocalSegmenter(engine)
+    served = serve(maker=segmenter)
+    person = open_page(served=served)
+    images = ImageShelf(
+        find_images(RunParameters(inputs=(str(served.photos),), output=str(served.output)))
+    )
+    wait_for(lambda: segmenter.is_prepared(images.get(1)))
+    assert not segmenter.is_prepared(images.get(2))
+    assert person.page.locator("#wait").is_hidden()
+
+
+def test_all_keys_are_explained_on_demand(person: Person) -> None:
+    person.press("?")
+    assert person.page.get_by_role("dialog", name="Keys").is_visible()
+    assert person.page.locator("dt").count() >= 20
+    person.press("Escape")
+    assert person.page.get_by_role("dialog").is_hidden()
+
+
+def test_address_names_the_image(open_page: OpenPage) -> None:
+    person = open_page("3", size=(160, 160))
+    assert person.page.locator("#name").inner_text() == "c.png"
+    person.press("ArrowRight")
+    person.hears("last image")
+    field = person.page.get_by_label("Image number")
+    field.fill("2")
+    field.press("Enter")
+    wait_for(lambda: person.page.locator("#name").inner_text() == "b.jpg")
+
+
+def test_image_that_cannot_be_read_says_so_and_others_go_on(
+    serve: Serve, open_page: OpenPage, photos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(b"no image")
+    (folder / "2 <img src=x>.png").write_bytes((photos / "a.png").read_bytes())
+    served = serve(folder)
+    person = open_page("2", served=served)
+    assert person.page.locator("#name").inner_text() == "2 <img src=x>.png"
+    person.tolerated = "status of 422"
+    person.press("ArrowLeft")
+    person.hears("no image that can be read")
+    person.press("ArrowRight")
+    person.ready()
+    person.name("<b onclick=alert(1)>x</b>")
+    person.accept(APPLE)
+    wait_for(served.rows)
+    assert served.rows()[0]["category"] == "<b onclick=alert(1)>x</b>"
+    assert person.page.locator("aside b, h1 img").count() == 0
+
+
+def test_page_policy_forbids_everything_from_elsewhere(chromium: Browser, served: Served) -> None:
+    page = chromium.new_page()
+    page.goto(served.address)
+    violations = page.evaluate("""() => new Promise(resolve => {
+        const directives = [];
+        document.addEventListener("securitypolicyviolation", event => {
+            directives.push(event.effectiveDirective);
+            if (directives.length === 3) resolve(directives.sort());
+        });
+        const script = document.createElement("script");
+        script.text = "window.injected = true";
+        document.body.append(script);
+        new Image().src = "https://example.com/x.png";
+        fetch("https://example.com/").catch(() => {});
+    })""")
+    assert violations == ["connect-src", "img-src", "script-src-elem"]
+    assert page.evaluate("window.injected") is None
+    page.close()

@@ -2,7 +2,7 @@
 // What a mouse, a pen or fingers do on the stage, as clicks, drags, pans and zooms.
 
 /** @import { Stage } from "./stage.js" */
-/** @import { Point } from "./types.js" */
+/** @import { Point } from "../server/types.js" */
 
 const DRAG_PIXELS = 5;
 const WHEEL_FACTOR = 1.0015;

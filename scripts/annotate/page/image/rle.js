@@ -1,7 +1,7 @@
 // @ts-check
 // COCO's run-length encodings as pictures.
 
-/** @import { Segmentation } from "./types.js" */
+/** @import { Segmentation } from "../server/types.js" */
 
 /**
  * A mask as a picture that covers its own extent.

@@ -2,14 +2,14 @@
 // One image in hand: its objects, the draft, the mask that follows the pointer, undo and redo.
 
 /** @import { Draft } from "./draft.js" */
-/** @import { Sprite } from "./rle.js" */
-/** @import { Scene } from "./stage.js" */
-/** @import { Annotation, Box, Candidate, Change, Point, Prompt, Stroke } from "./types.js" */
+/** @import { Sprite } from "../image/rle.js" */
+/** @import { Annotation, Candidate, Change, Point, Prompt } from "../server/types.js" */
 
 import { bodyOf, bodyOfDraft, draftOf, EMPTY, isEmpty, promptOf } from "./draft.js";
 import { NewestWins } from "./newest.js";
-import { newId } from "./outbox.js";
-import { colourOf, makeSprite } from "./rle.js";
+import { Objects } from "./objects.js";
+import { makeSprite } from "../image/rle.js";
+import { newId } from "../server/outbox.js";
 
 /** @type {[number, number, number]} */
 const IN_HAND = [255, 210, 0];
@@ -38,11 +38,7 @@ export class Annotator {
   /** @param {Surroundings} around */
   constructor(around) {
     this.around = around;
-    /** @type {Annotation[]} */
-    this.objects = [];
-    /** @type {WeakMap<Annotation, {colour: string, sprite: Sprite | null}>} */
-    this.sprites = new WeakMap();
-    this.selected = "";
+    this.objects = new Objects(() => around.changed());
     /** @type {Draft} */
     this.draft = EMPTY;
     /** @type {Candidate[]} */
@@ -59,12 +55,7 @@ export class Annotator {
     this.past = [];
     /** @type {Step[]} */
     this.future = [];
-    /** @type {Stroke | null} */
-    this.stroke = null;
-    /** @type {Box | null} */
-    this.box = null;
-    /** @type {{accept: boolean} | null} */
-    this.waiting = null; // what to do when the draft's mask arrives
+    this.acceptNext = false; // as soon as the draft's mask arrives
 
     /** @param {unknown} error */
     const failed = (error) => around.say(error instanceof Error ? error.message : String(error));
@@ -79,7 +70,7 @@ export class Annotator {
       (prompt, signal) => around.ask(prompt, signal),
       (found) => this.showDraft(found),
       (error) => {
-        this.waiting = null;
+        this.acceptNext = false;
         failed(error);
       },
     );
@@ -89,8 +80,8 @@ export class Annotator {
   open(objects) {
     this.leave();
     this.drafting.cancel();
-    this.objects = objects;
-    this.selected = "";
+    this.objects.selected = "";
+    this.objects.show(objects);
     this.past = [];
     this.future = [];
     this.setDraft(EMPTY);
@@ -146,7 +137,7 @@ export class Annotator {
     const earlier = promptOf(this.draft);
     this.draft = draft;
     const prompt = promptOf(draft);
-    if (isEmpty(draft)) this.waiting = null;
+    if (isEmpty(draft)) this.acceptNext = false;
     else {
       this.hovering.cancel();
       this.preview = null;
@@ -172,7 +163,7 @@ export class Annotator {
     const score = found[chosen].score.toFixed(2);
     const which = found.length > 1 ? `candidate ${chosen + 1} of ${found.length}, ` : "";
     this.around.say(`Mask: ${which}predicted IoU ${score}. Enter accepts.`);
-    if (this.waiting?.accept) this.accept();
+    if (this.acceptNext) this.accept();
     this.around.changed();
   }
 
@@ -205,15 +196,15 @@ export class Annotator {
     if (isEmpty(this.draft)) return;
     const prompt = promptOf(this.draft);
     if (prompt && !this.candidates.length) {
-      this.waiting = { accept: true }; // its mask is on the way
+      this.acceptNext = true; // its mask is on the way
       return;
     }
-    this.waiting = null;
+    this.acceptNext = false;
     if (!prompt && !this.draft.base && !this.draft.strokes.some(({ mode }) => mode === "add")) {
       this.around.say("Nothing is included yet");
       return;
     }
-    const before = this.objects.find(({ id }) => id === this.draft.id) ?? null;
+    const before = this.objects.find(this.draft.id) ?? null;
     const category = this.around.category();
     const body = bodyOfDraft(this.draft, this.chosen(), category);
     const shown = this.candidates[this.chosen()] ?? this.draft.base;
@@ -242,20 +233,8 @@ export class Annotator {
    * @param {object} body
    */
   put(object, body) {
-    this.place(object);
+    this.objects.place(object);
     this.around.save({ method: "PUT", id: object.id, body });
-  }
-
-  /**
-   * Show an object, in the place of the one of the same id.
-   *
-   * @param {Annotation} object
-   */
-  place(object) {
-    const at = this.objects.findIndex(({ id }) => id === object.id);
-    if (at < 0) this.objects = [...this.objects, object];
-    else this.objects = this.objects.with(at, object);
-    this.around.changed();
   }
 
   /**
@@ -264,7 +243,7 @@ export class Annotator {
    * @param {Annotation} object
    */
   confirm(object) {
-    if (this.objects.some(({ id }) => id === object.id)) this.place(object);
+    if (this.objects.find(object.id)) this.objects.place(object);
     for (const step of [...this.past, ...this.future]) {
       if (step.object?.id !== object.id) continue;
       if (step.object.after && !step.object.after.area) step.object.after = object;
@@ -292,33 +271,20 @@ export class Annotator {
    * @param {Annotation | null} object
    */
   apply(id, object) {
-    const known = this.objects.find((other) => other.id === id);
+    const known = this.objects.find(id);
     if (object?.proposed) {
       if (known && !known.proposed) this.around.save({ method: "DELETE", id });
-      this.place(object);
+      this.objects.place(object);
     } else if (object && known && !known.proposed && known.segmentation === object.segmentation) {
       const { category, verdict } = object;
-      this.place(object);
+      this.objects.place(object);
       this.around.save({ method: "PATCH", id, body: { category, verdict: verdict ?? "" } });
     } else if (object) {
       this.put(object, bodyOf(object));
     } else {
-      this.objects = this.objects.filter((other) => other.id !== id);
-      if (this.selected === id) this.selected = "";
+      this.objects.remove(id);
       this.around.save({ method: "DELETE", id });
-      this.around.changed();
     }
-  }
-
-  /** @returns {Annotation | undefined} */
-  selection() {
-    return this.objects.find(({ id }) => id === this.selected);
-  }
-
-  /** @param {string} id */
-  select(id) {
-    this.selected = id;
-    this.around.changed();
   }
 
   /** @param {Annotation} object */
@@ -335,10 +301,8 @@ export class Annotator {
    * @param {Annotation} object
    */
   rejectObject(object) {
-    if (object.proposed) {
-      this.objects = this.objects.filter(({ id }) => id !== object.id);
-      this.around.changed();
-    } else if (object.id.startsWith("run-")) this.turn(object, { ...object, verdict: "reject" });
+    if (object.proposed) this.objects.remove(object.id);
+    else if (object.id.startsWith("run-")) this.turn(object, { ...object, verdict: "reject" });
     else this.turn(object, null);
     this.around.say("Rejected");
   }
@@ -371,17 +335,6 @@ export class Annotator {
     this.around.say("Correct it, then press Enter");
   }
 
-  /**
-   * The smallest object at a point, so that what lies on another can be picked.
-   *
-   * @param {Point} point as shares of the image's size.
-   */
-  objectAt(point) {
-    return this.objects
-      .filter((object) => this.spriteOf(object)?.covers(...point))
-      .sort((a, b) => a.area - b.area)[0];
-  }
-
   // Taking back.
 
   /** @param {Step} step */
@@ -406,45 +359,6 @@ export class Annotator {
     if (step.object) this.apply(step.object.id, step.object.after);
     this.setDraft(step.after);
     this.around.say("Redone");
-  }
-
-  // What is shown.
-
-  /** @param {Annotation} object */
-  spriteOf(object) {
-    const colour = colourOf(this.colourNumber(object));
-    const key = colour.join();
-    let kept = this.sprites.get(object);
-    if (!kept || kept.colour !== key) {
-      kept = { colour: key, sprite: makeSprite(object.segmentation, colour) };
-      this.sprites.set(object, kept);
-    }
-    return kept.sprite;
-  }
-
-  /** @param {Annotation} object */
-  colourNumber(object) {
-    if (!object.category) return this.objects.indexOf(object);
-    let hash = 7;
-    for (const letter of object.category) hash = (hash * 31 + letter.charCodeAt(0)) % 997;
-    return hash;
-  }
-
-  /**
-   * The objects as the stage draws them, the large ones behind.
-   *
-   * @returns {Scene["objects"]}
-   */
-  drawn() {
-    return [...this.objects]
-      .filter(({ id }) => id !== this.draft.id)
-      .sort((a, b) => b.area - a.area)
-      .flatMap((object) => {
-        const sprite = this.spriteOf(object);
-        const strong = object.id === this.selected;
-        const strength = object.verdict === "accept" ? 1 : object.verdict ? 0.12 : 0.4;
-        return sprite ? [{ sprite, strength: strong ? 1 : strength, strong }] : [];
-      });
   }
 }
 

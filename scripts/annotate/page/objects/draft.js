@@ -1,7 +1,7 @@
 // @ts-check
 // The object in hand: an unchanging value, and the steps from one to the next.
 
-/** @import { Annotation, Box, Point, Prompt, Segmentation, Stroke } from "./types.js" */
+/** @import { Annotation, Box, Point, Prompt, Segmentation, Stroke } from "../server/types.js" */
 
 /**
  * @typedef {object} Draft

@@ -1,9 +1,9 @@
 // @ts-check
 // The image and what lies on it: two canvases, of which the upper one never takes the pointer.
 
-/** @import { Draft } from "./draft.js" */
+/** @import { Draft } from "../objects/draft.js" */
 /** @import { Sprite } from "./rle.js" */
-/** @import { Box, Point, Stroke } from "./types.js" */
+/** @import { Box, Point, Stroke } from "../server/types.js" */
 
 const MOST_ZOOM = 32;
 const POINT_RADIUS = 6;
