@@ -9,5 +9,6 @@ it knows nothing of Google Cloud. Around it:
 - :mod:`serving.predictor` the four methods of a Vertex Custom Prediction Routine
 - :mod:`serving.handler`   HTTP in and out; prediction off the event loop, one at a time
 - :mod:`serving.replies`   masks and logits in the form the client asked for
+- :mod:`serving.front_page` what a browser is told at ``/``
 - :mod:`serving.server`    the container's entry point
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 
 from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
@@ -20,10 +21,11 @@ let_waiting_threads_sleep(os.environ)  # the imports below load PyTorch
 
 import orjson  # noqa: E402
 import uvicorn  # noqa: E402
-from fastapi import Response  # noqa: E402
+from fastapi import Request, Response  # noqa: E402
 from google.cloud.aiplatform.prediction.model_server import CprModelServer  # noqa: E402
 
 from serving.errors import ArtifactsError  # noqa: E402
+from serving.front_page import front_page  # noqa: E402
 from serving.handler import SegmentationHandler, metrics  # noqa: E402
 from serving.sam.machine.allocator import keep_freed_memory  # noqa: E402
 
@@ -49,6 +51,7 @@ class ModelServer(CprModelServer):
     def __init__(self) -> None:
         super().__init__()
         self.app.add_api_route("/metrics", self.metrics, methods=["GET"])
+        self.app.add_api_route("/", self.front_page, methods=["GET"])
 
     async def health(self) -> Response:
         """200 when the model is loaded, with what computes here; 503 before."""
@@ -57,13 +60,31 @@ class ModelServer(CprModelServer):
             return Response(orjson.dumps(about), 200, media_type="application/json")
         return Response(b'{"status": "loading"}', 503, media_type="application/json")
 
+    async def front_page(self, request: Request) -> Response:
+        """What this is, for somebody with a browser; Vertex passes on no such request."""
+        page = front_page(
+            self.handler.predictor.about if self.handler.ready else {},
+            address=str(request.base_url),
+            predict=os.environ["AIP_PREDICT_ROUTE"],
+            health=os.environ["AIP_HEALTH_ROUTE"],
+        )
+        return Response(page, 200, media_type="text/html; charset=utf-8")
+
     async def metrics(self) -> Response:
         """Counters; reached inside the container or with ``sam-vertex serve``, not on Vertex."""
         return Response(metrics(self.handler), media_type="text/plain; version=0.0.4")
 
 
-def main(host: str = "0.0.0.0") -> int:  # noqa: S104 - Vertex asks the container to
-    """Serve until a signal stops the server; return 1 when the model cannot be loaded."""
+def main(
+    host: str = "0.0.0.0",  # noqa: S104 - Vertex asks the container to
+    listener: socket.socket | None = None,
+) -> int:
+    """Serve until a signal stops the server; return 1 when the model cannot be loaded.
+
+    Args:
+        host: address to listen on.
+        listener: a socket that is bound already, instead of one at ``AIP_HTTP_PORT``.
+    """
     keep_freed_memory()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -89,7 +110,7 @@ def main(host: str = "0.0.0.0") -> int:  # noqa: S104 - Vertex asks the containe
     app.handler.on_failure = stop
     if app.handler.failure:
         stop()
-    server.run()
+    server.run(sockets=None if listener is None else [listener])
     return 1 if app.handler.failure else 0
 
 

@@ -37,6 +37,10 @@ def choose_checkpoint() -> str:
         report_line(f"checkpoint: {name}, the best on this machine; --checkpoint names another")
     elif sys.stdin.isatty() and sys.stderr.isatty() and _wants(_RECOMMENDED, name):
         return fetch_checkpoint(_RECOMMENDED, None).name
+    else:
+        report_line(
+            f"checkpoint: {name}, a demo network; sam-vertex checkpoint fetch {_RECOMMENDED}"
+        )
     return name
 
 

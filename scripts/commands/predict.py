@@ -1,4 +1,4 @@
-"""``sam-vertex predict``: one online prediction, by a model server here or by the endpoint."""
+"""``sam-vertex predict``: one image, segmented here, by a model server or by the endpoint."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Annotated
 
 import typer
 
+from scripts.checkpoints.choice import best_checkpoint, choose_checkpoint
 from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
 from scripts.online_predictions.files import write_json, write_prediction
+from scripts.online_predictions.here import predict_here
 from scripts.online_predictions.requests import make_request, read_image
 from scripts.online_predictions.servers import ask_endpoint, ask_server
+from scripts.terminal.amounts import count
 from scripts.terminal.errors import OperatorError, reporting_errors
 from serving.sam.prompts import Prompt
 
@@ -22,7 +25,7 @@ EXAMPLES = (
     "sam-vertex predict photo.jpg --box 10,10,200,180 --endpoint\n"
     "sam-vertex predict photo.jpg --save-request request.json"
 )
-LOCAL = "http://127.0.0.1:8080/predict"
+_MOST_SCORES = 5
 
 
 def predict(
@@ -35,10 +38,13 @@ def predict(
     box: Annotated[
         list[str] | None, typer.Option(help="X0,Y0,X1,Y1; several are several objects.")
     ] = None,
-    url: Annotated[str, typer.Option(help="A model server's address.")] = LOCAL,
+    url: Annotated[
+        str, typer.Option(help="Ask a model server at this address instead of computing here.")
+    ] = "",
     endpoint: Annotated[
         bool, typer.Option("--endpoint", help="Ask the deployed endpoint.")
     ] = False,
+    checkpoint: options.Checkpoint = "",
     output: Annotated[
         Path | None, typer.Option(help="Folder for overlay and masks; default: the current.")
     ] = None,
@@ -53,11 +59,18 @@ def predict(
 ) -> None:
     """Segment one image: what the points and boxes name, or everything.
 
+    The engine computes here, unless a server is named.
+
     Writes IMAGE.overlay.png and IMAGE.masks.json to the output folder (default: the current one).
     """
     with reporting_errors(debug):
         prompts = parse_prompts(point or [], box or [])
-        requested = read_image(image, endpoint=endpoint)
+        here = not (url or endpoint or save_request)
+        if not here:
+            reason = "a server has a checkpoint of its own"
+            options.refuse(reason, {"--checkpoint": checkpoint}, "predict")
+        multimask = multimask or _is_one_click(prompts)
+        requested = read_image(image, endpoint=endpoint, here=here)
         body = make_request(
             requested, prompts, multimask=multimask, points_per_side=points_per_side
         )
@@ -65,14 +78,31 @@ def predict(
             write_json(save_request, body)
             typer.echo(f"{save_request}: {save_request.stat().st_size} bytes")
             return
-        reply = ask_endpoint(outputs, body) if endpoint else ask_server(url, body)
+        if here:
+            reply = predict_here(
+                requested,
+                prompts,
+                checkpoint=checkpoint or (best_checkpoint() if as_json else choose_checkpoint()),
+                multimask=multimask,
+                points_per_side=points_per_side,
+            )
+        else:
+            reply = ask_endpoint(outputs, body) if endpoint else ask_server(url, body)
         if as_json:
             typer.echo(json.dumps(reply))
             return
         files = write_prediction(reply, requested, prompts, output or Path())
-        typer.echo(f"{files.count} masks: {files.masks}")
+        scores = ", ".join(f"{score:.2f}" for score in files.scores[:_MOST_SCORES])
+        more = ", ..." if len(files.scores) > _MOST_SCORES else ""
+        rated = f" (predicted IoU {scores}{more})" if scores else ""
+        typer.echo(f"{count(len(files.scores), 'mask')}{rated}: {files.masks}")
         if files.overlay is not None:
             typer.echo(f"overlay: {files.overlay}")
+
+
+def _is_one_click(prompts: Sequence[Prompt]) -> bool:
+    """A single point may mean a part or the whole, so the network makes three candidates."""
+    return len(prompts) == 1 and len(prompts[0].points) == 1 and prompts[0].box_xyxy is None
 
 
 def parse_prompts(points: Sequence[str], boxes: Sequence[str]) -> tuple[Prompt, ...]:

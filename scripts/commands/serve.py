@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from scripts.checkpoints.cache import resolve_checkpoint
+from scripts.checkpoints.choice import choose_checkpoint
 from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
 from serving.sam.known_checkpoints import find_entry
@@ -19,8 +21,12 @@ EXAMPLE = "sam-vertex serve --checkpoint vit_b --port 8080"
 
 def serve(
     checkpoint: Annotated[
-        str, typer.Option(help="Name (vit_tiny, vit_b, vit_l, vit_h), file, or gs:// folder.")
-    ] = "vit_tiny",
+        str,
+        typer.Option(
+            help="Name (vit_tiny, vit_b, vit_l, vit_h), file, or gs:// folder; default: the best "
+            "that is on this machine."
+        ),
+    ] = "",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
     host: Annotated[
         str, typer.Option(help="Address to listen on; the default is this machine only.")
@@ -30,11 +36,13 @@ def serve(
 ) -> None:
     """Run the model server that the container runs, until Ctrl-C.
 
-    Requests go to http://HOST:PORT/predict; /health says 200 when the model is loaded, /metrics
-    shows counters.
+    http://HOST:PORT says what it is. Requests go to /predict; /health says 200 when the model is
+    loaded, /metrics shows counters.
     """
     with reporting_errors(debug):
+        checkpoint = checkpoint or choose_checkpoint()
         os.environ["AIP_STORAGE_URI"] = _storage_uri(resolve_checkpoint(checkpoint))
+        listener = _bound(host, port)  # first: loading a model for a used port is in vain
         os.environ["AIP_HTTP_PORT"] = str(port)
         os.environ["SERVING_PRECISION"] = precision
         os.environ.setdefault("SERVING_TIMEOUT_SECONDS", "600")
@@ -42,7 +50,7 @@ def serve(
         from serving.server import main  # loads the SDK; not for --help
 
         try:
-            failed = main(host)
+            failed = main(host, listener)
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             return
@@ -50,6 +58,21 @@ def serve(
             raise OperatorError(
                 "the model server ended", hint="its log above says why", exit_code=CLOUD
             )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that listens at the address.
+
+    Raises:
+        OperatorError: another program listens there, or the address is not this machine's.
+    """
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        raise OperatorError(
+            f"cannot listen at {host}:{port}: {error.strerror or error}",
+            hint="choose another --port, or end the program that uses this one",
+        ) from error
 
 
 def _storage_uri(source: str) -> str:

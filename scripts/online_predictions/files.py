@@ -20,12 +20,12 @@ class PredictionFiles:
     """What a prediction left.
 
     Attributes:
-        count: how many masks there are.
+        scores: the network's own estimate of each mask's IoU, in the order of the file.
         masks: the JSON file that holds them.
         overlay: all masks drawn on the image; ``None`` where the image is in a bucket.
     """
 
-    count: int
+    scores: tuple[float, ...]
     masks: Path
     overlay: Path | None
 
@@ -56,7 +56,8 @@ def write_prediction(
 
         overlay = folder / f"{image.name}.overlay.png"
         _write(overlay, encode_png(draw_overlay(decode_image(image.data, image.name), records)))
-    return PredictionFiles(count=len(records), masks=masks, overlay=overlay)
+    scores = tuple(record["predicted_iou"] for record in records)
+    return PredictionFiles(scores=scores, masks=masks, overlay=overlay)
 
 
 def write_json(path: Path, content: Any) -> None:

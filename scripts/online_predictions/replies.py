@@ -10,6 +10,8 @@ from scripts.terminal.errors import CLOUD, OperatorError
 from serving.sam.masks import MaskRecord, decode_mask, mask_area, mask_box_xywh
 from serving.sam.prompts import Prompt
 
+_HINTS = {404: "a model server predicts at an address that ends in /predict; is it one?"}
+
 
 def mask_records(prediction: dict[str, Any], prompts: Sequence[Prompt]) -> list[MaskRecord]:
     """The masks of a prediction as records: the best candidate of each object.
@@ -72,7 +74,8 @@ def check_reply(status: int, text: str) -> dict[str, Any]:
         message = str(error.get("message", message))
     raise OperatorError(
         f"the server refuses ({status}): {message}",
-        hint="the message says what to change" if status < 500 else "try again later",
+        hint=_HINTS.get(status)
+        or ("the message says what to change" if status < 500 else "try again later"),
         exit_code=2 if 400 <= status < 500 and status != 429 else CLOUD,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.terminal.errors import OperatorError
 from serving.sam.prompts import Prompt
-from serving.storage import SCHEME
+from serving.storage import SCHEME, open_parent
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +28,23 @@ class RequestedImage:
     uri: str = ""
 
 
-def read_image(image: str, *, endpoint: bool) -> RequestedImage:
+def read_image(image: str, *, endpoint: bool, here: bool = False) -> RequestedImage:
     """Read an image file; leave a ``gs://`` object to the endpoint.
 
     Args:
         image: path or URI.
         endpoint: whether the request goes to the deployed endpoint, which may read the bucket.
+        here: whether this process computes, which reads the object itself.
 
     Raises:
+        StorageError: the object cannot be read.
         OperatorError: the file cannot be read, or a server on this machine would have to read a
             bucket.
     """
     if image.startswith(SCHEME):
+        if here:
+            folder, name = open_parent(image)
+            return RequestedImage(name=name, data=folder.read_bytes(name), uri=image)
         if not endpoint:
             raise OperatorError(f"{image}: a server here reads no bucket", hint="--endpoint")
         return RequestedImage(name=image.rpartition("/")[2], uri=image)

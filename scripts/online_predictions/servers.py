@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from scripts.cloud.deployment import Deployment
 from scripts.cloud.google_errors import explain_google_error
@@ -24,6 +25,7 @@ def ask_server(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """
     import requests
 
+    url = predict_address(url)
     try:
         reply = requests.post(url, json=body, timeout=TIMEOUT_SECONDS)
     except requests.RequestException as error:
@@ -33,6 +35,15 @@ def ask_server(url: str, body: dict[str, Any]) -> dict[str, Any]:
             exit_code=CLOUD,
         ) from error
     return check_reply(reply.status_code, reply.text)
+
+
+def predict_address(url: str) -> str:
+    """The address of predictions that an operator's ``--url`` means.
+
+    A host alone stands for ``http`` and the route ``/predict``, as a container has it by default.
+    """
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    return urlunsplit(parts._replace(path=parts.path if parts.path.strip("/") else "/predict"))
 
 
 def ask_endpoint(outputs: Path, body: dict[str, Any]) -> dict[str, Any]:

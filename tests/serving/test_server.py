@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
@@ -264,3 +265,11 @@ def test_health_and_replies_say_what_computes(server: Server) -> None:
     assert reply["metadata"]["device"] == "cpu"
     assert reply["metadata"]["precision"] == "fp32"
     assert reply["metadata"]["checkpoint"] == "vit_tiny"
+
+
+def test_a_browser_is_told_what_this_is_and_loads_nothing(server: Server) -> None:
+    reply = requests.get(f"{server.url}/", timeout=30)
+    assert reply.status_code == 200 and reply.headers["Content-Type"].startswith("text/html")
+    assert "vit_tiny" in reply.text and f"--url {server.url}/" in reply.text
+    assert "default-src 'none'" in reply.text and "://" not in reply.text.replace(server.url, "")
+    assert requests.get(f"{server.url}/openapi.json", timeout=30).status_code == 200

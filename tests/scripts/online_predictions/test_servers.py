@@ -11,7 +11,7 @@ import pytest
 from scripts.checkout import PLATFORM, SERVING
 from scripts.cloud import vertex_sdk
 from scripts.online_predictions import servers
-from scripts.online_predictions.servers import ask_endpoint
+from scripts.online_predictions.servers import ask_endpoint, predict_address
 from scripts.terminal.errors import CALLER, CLOUD, OperatorError
 from tests.stand_ins.outputs import platform_outputs
 from tests.stand_ins.vertex import ENDPOINT, Vertex
@@ -67,3 +67,16 @@ def test_what_the_endpoint_cannot_take_is_refused_here(tmp_path: Path) -> None:
     )
     with pytest.raises(OperatorError, match="this endpoint takes 1000"):
         ask_endpoint(outputs, body)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("http://127.0.0.1:8099", "http://127.0.0.1:8099/predict"),
+        ("127.0.0.1:8099/", "http://127.0.0.1:8099/predict"),
+        ("127.0.0.1:8099/predict", "http://127.0.0.1:8099/predict"),
+        ("https://host/v1/m:predict?a=b", "https://host/v1/m:predict?a=b"),
+    ],
+)
+def test_address_of_a_server_may_be_short(given: str, meant: str) -> None:
+    assert predict_address(given) == meant
