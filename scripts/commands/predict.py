@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from scripts.online_predictions.requests import make_request, read_image
 from scripts.online_predictions.servers import ask_endpoint, ask_server
 from scripts.terminal.amounts import count
 from scripts.terminal.errors import OperatorError, reporting_errors
+from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
 from serving.sam.prompts import Prompt
 
 EXAMPLES = (
@@ -79,6 +81,7 @@ def predict(
             typer.echo(f"{save_request}: {save_request.stat().st_size} bytes")
             return
         if here:
+            let_waiting_threads_sleep(os.environ)
             reply = predict_here(
                 requested,
                 prompts,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.online_predictions.requests import RequestedImage
 from serving.sam.machine.allocator import keep_freed_memory
-from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
 from serving.sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -61,7 +59,6 @@ def predict_here(
 
 def load_engine(checkpoint: str, precision: Precision) -> Engine:
     """Load a checkpoint by name, file or URI; the first import of PyTorch in this process."""
-    let_waiting_threads_sleep(os.environ)
     keep_freed_memory()
     from pipeline.run.checkpoint_source import local_checkpoint
     from serving.sam.engine import Engine
