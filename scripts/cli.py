@@ -18,6 +18,7 @@ from scripts.commands import (
     cost,
     doctor,
     experiment,
+    export,
     image,
     images,
     model,
@@ -72,6 +73,7 @@ app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("batch-predict", epilog=batch_predict.EXAMPLE)(batch_predict.batch_predict)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("experiment", epilog=experiment.EXAMPLES)(experiment.experiment)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("cost", epilog=cost.EXAMPLES)(cost.cost)
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(images.app, name="images")

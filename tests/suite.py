@@ -47,6 +47,7 @@ NOT_UNIT = (
 SECONDS = {
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[README.md]": 15,
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[deploying.md]": 25,
+    "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[interop.md]": 12,
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[running.md]": 12,
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[serving.md]": 25,
     "tests/infra/test_lifecycle.py": 35,

@@ -23,6 +23,11 @@ def is_rejected(record: Mapping[str, Any]) -> bool:
     return record.get("verdict") == "reject"
 
 
+def is_accepted(record: Mapping[str, Any]) -> bool:
+    """Whether somebody has accepted a mask."""
+    return record.get("verdict") == "accept"
+
+
 def reviewed_images(output: Folder) -> set[str]:
     """The names of the images of which somebody has judged a mask.
 

@@ -1,0 +1,73 @@
+"""``sam-vertex export``: a run's masks in the formats of other tools."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from scripts.commands import options
+from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.progress import meter
+
+FormatName = Literal[
+    "coco-rle", "coco-polygons", "label-studio", "cvat", "yolo", "sa1b", "parquet", "geojson"
+]
+EXAMPLES = (
+    "sam-vertex export out --to label-studio\nsam-vertex export gs://bucket/out --to yolo -o yolo"
+)
+
+
+def export(
+    run_output: Annotated[
+        str, typer.Argument(metavar="OUT", help="Output of a run, local or gs://.")
+    ],
+    to: Annotated[FormatName, typer.Option(help="Format of the export.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="Folder for the export, local or gs://; default: in OUT."
+        ),
+    ] = "",
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="Only masks that somebody has accepted.")
+    ] = False,
+    image_prefix: Annotated[
+        str,
+        typer.Option(
+            help="What stands before an image's name in its address, such as gs://bucket/photos/; "
+            "default: where the run read it."
+        ),
+    ] = "",
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write the masks of a run in the format of another tool.
+
+    The same command resumes an export that broke off. Masks that were rejected in a review are left
+    out. Large exports have several files, each below 256 MB.
+    """
+    with reporting_errors(debug):
+        from scripts.export import exporting
+        from serving.storage import open_folder
+
+        folder = open_folder(run_output)
+        target = exporting.open_target(folder, to, output)
+        if target.uri == folder.uri:
+            raise OperatorError(
+                f"{output}: the export would lie among the run's own files",
+                hint="choose another --output",
+            )
+        with meter("exporting") as bar:
+            made = exporting.export(
+                folder, to, target, reviewed=reviewed, image_prefix=image_prefix, bar=bar
+            )
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(made)))
+            return
+        parts = f"{made.parts} parts, {made.kept} there already" if made.parts > 1 else "one part"
+        typer.echo(f"{made.folder}: {made.masks} masks of {made.images} images, {parts}")
+        if made.loses:
+            typer.echo(f"{to}: {made.loses}")

@@ -1,0 +1,1 @@
+"""A run's masks in the formats of other tools."""

@@ -1,0 +1,190 @@
+"""Exports the masks of a run: part by part, so that size costs no memory and a kill one part.
+
+The parts follow from the listing of ``masks/``. After each part the export notes what it was made
+of; whoever runs it again skips the parts that would come out the same.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from scripts.export.formats import FORMATS, Format
+from scripts.export.part import Numbering, Part
+from scripts.export.source import ExportedImage, RunMasks
+from scripts.terminal.errors import OperatorError
+from scripts.terminal.progress import Meter
+from serving.storage import WORK, Folder, StoredFile, open_folder
+
+MOST_BYTES = 200_000_000  # of a file
+MOST_IMAGES = 20_000  # of a part
+STATE = f"{WORK}/parts.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What an export made.
+
+    Attributes:
+        folder: where it lies.
+        images: all of them.
+        masks: all of them.
+        parts: how many there are.
+        kept: parts that were there already.
+        loses: what the format cannot hold; empty for nothing.
+    """
+
+    folder: str
+    images: int
+    masks: int
+    parts: int
+    kept: int
+    loses: str
+
+
+def export(
+    output: Folder, name: str, target: Folder, *, reviewed: bool, image_prefix: str, bar: Meter
+) -> Exported:
+    """Write the masks of a run in a format.
+
+    Args:
+        output: the run's folder.
+        name: one of :data:`FORMATS`.
+        target: the folder that receives the export.
+        reviewed: whether only masks count that somebody accepted.
+        image_prefix: what stands before an image's name in its address; empty for where the run
+            read it.
+        bar: shows how far it is.
+
+    Raises:
+        OperatorError: there is nothing to export, or the format cannot hold these images.
+        StorageError: the masks cannot be read, or the export cannot be written.
+    """
+    chosen = FORMATS[name]
+    run = RunMasks(output, reviewed=reviewed)
+    if chosen.by_stem:
+        _check_stems(run.names())
+    parts = list(_parts(run.files, chosen))
+    options = {"format": name, "reviewed": reviewed, "image_prefix": image_prefix}
+    before = _state(target)
+    state: list[dict[str, Any]] = []
+    numbering = Numbering(run.categories)
+    folders = frozenset(str(PurePosixPath(name).parent).split("/")[0] for name in run.names())
+    kept = done = 0
+    for number, files in enumerate(parts):
+        label = f"-{number:05d}" if len(parts) > 1 else ""
+        key = _key(output, files, {**options, "label": label}, numbering)
+        if number < len(before) and before[number]["key"] == key:
+            kept += 1
+            numbering, written = _numbering(before[number]), before[number]["files"]
+        else:
+            numbering = Numbering(numbering.categories, numbering.images, numbering.masks)
+            part = Part(target, label, numbering, reviewed=reviewed, folders=folders)
+            images = _shown(run.images(files), image_prefix, bar, done, len(run.files))
+            chosen.write(part, images)
+            written = part.files
+        done += len(files)
+        bar.update(done, len(run.files))
+        state.append(
+            {
+                "key": key,
+                "files": written,
+                "categories": numbering.categories,
+                "images": numbering.images,
+                "masks": numbering.masks,
+            }
+        )
+        later = before[number + 1 :] if number + 1 < len(parts) else []
+        if before[: number + 1] != state or not later:
+            target.write_bytes(STATE, json.dumps([*state, *later]).encode(), "application/json")
+    current = {file for part_state in state for file in part_state["files"]}
+    for file in [file for part_state in before for file in part_state["files"]]:
+        if file not in current:  # of an export that had more parts
+            target.delete(file)
+    if reviewed and not numbering.masks:
+        raise OperatorError(
+            f"{output.uri}: nobody has accepted a mask of this run",
+            hint="review it with 'sam-vertex annotate', or leave out --reviewed",
+        )
+    return Exported(
+        folder=target.uri,
+        images=numbering.images,
+        masks=numbering.masks,
+        parts=len(parts),
+        kept=kept,
+        loses=chosen.loses,
+    )
+
+
+def _shown(
+    images: Iterator[ExportedImage], prefix: str, bar: Meter, done: int, total: int
+) -> Iterator[ExportedImage]:
+    """The images, with their addresses, while the bar follows them."""
+    for number, image in enumerate(images, 1):
+        uri = f"{prefix}{image.name}" if prefix else image.uri
+        yield dataclasses.replace(image, uri=uri, content={**image.content, "source": uri})
+        bar.update(done + number, total)
+
+
+def _parts(files: Sequence[StoredFile], chosen: Format) -> Iterator[list[StoredFile]]:
+    part: list[StoredFile] = []
+    size = 0
+    for file in files:
+        if part and (
+            (size + file.size_bytes) * chosen.growth > MOST_BYTES or len(part) == MOST_IMAGES
+        ):
+            yield part
+            part, size = [], 0
+        part.append(file)
+        size += file.size_bytes
+    yield part
+
+
+def _key(
+    output: Folder,
+    files: Sequence[StoredFile],
+    options: dict[str, Any],
+    numbering: Numbering,
+) -> str:
+    """A digest of everything that decides a part."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    known = [numbering.categories, numbering.images, numbering.masks]
+    digest.update(json.dumps(known).encode())
+    for file in files:
+        content = file.digest or output.digest(file.name)
+        digest.update(f"{file.name}\0{content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _state(target: Folder) -> list[dict[str, Any]]:
+    if not target.exists(STATE):
+        return []
+    state: list[dict[str, Any]] = json.loads(target.read_bytes(STATE))
+    return state
+
+
+def _numbering(state: dict[str, Any]) -> Numbering:
+    return Numbering(state["categories"], state["images"], state["masks"])
+
+
+def _check_stems(names: Sequence[str]) -> None:
+    """Refuse images whose files would have one name."""
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
+    counted = collections.Counter(stems)
+    twice = [name for name, stem in zip(names, stems, strict=True) if counted[stem] > 1]
+    if twice:
+        raise OperatorError(
+            f"{twice[0]} and {twice[1]} have one name without their suffix, and this format names "
+            "files so",
+            hint="rename one of them and run again, or choose another format",
+        )
+
+
+def open_target(output: Folder, name: str, target: str) -> Folder:
+    """The folder of an export: what the caller named, or ``exports/FORMAT`` of the run."""
+    return open_folder(target or f"{output.uri}/exports/{name}")

@@ -1,0 +1,94 @@
+"""One part of an export while a format writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from serving.storage import Folder
+
+
+class Numbering:
+    """The numbers that annotations, images and categories get across the parts of an export.
+
+    Args:
+        categories: known ones, with the ids of their owner; others follow as they appear.
+        images: how many have a number already.
+        masks: likewise.
+    """
+
+    def __init__(self, categories: list[dict[str, Any]], images: int = 0, masks: int = 0) -> None:
+        self.categories = [dict(category) for category in categories]
+        self.images, self.masks = images, masks
+        self._ids = {str(item["name"]): int(item["id"]) for item in categories}
+        self._indices = {str(item["name"]): i for i, item in enumerate(categories)}
+
+    def category_id(self, name: str) -> int:
+        """The id of a category, from 1 where no owner gave it one."""
+        if name not in self._ids:
+            self._ids[name] = max(self._ids.values(), default=0) + 1
+            self._indices[name] = len(self.categories)
+            self.categories.append({"id": self._ids[name], "name": name, "supercategory": ""})
+        return self._ids[name]
+
+    def category_index(self, name: str) -> int:
+        """The position of a category in the list, from 0, as YOLO numbers classes."""
+        self.category_id(name)
+        return self._indices[name]
+
+    def next_image(self) -> int:
+        """A new image's number, from 1."""
+        self.images += 1
+        return self.images
+
+    def next_mask(self) -> int:
+        """A new annotation's number, from 1."""
+        self.masks += 1
+        return self.masks
+
+
+class Part:
+    """Where a format writes one part.
+
+    Args:
+        target: the folder of the export.
+        label: of the part, to put into names: empty where there is one part only.
+        numbering: goes on from part to part.
+        reviewed: whether a person has accepted the masks.
+        folders: the outermost folders in the names of all images; empty for images in none.
+
+    Attributes:
+        files: what :meth:`file` has written.
+    """
+
+    def __init__(
+        self,
+        target: Folder,
+        label: str,
+        numbering: Numbering,
+        *,
+        reviewed: bool,
+        folders: frozenset[str],
+    ) -> None:
+        self.target, self.label, self.numbering = target, label, numbering
+        self.reviewed = reviewed
+        self.folders = folders
+        self.files: list[str] = []
+
+    @contextlib.contextmanager
+    def file(self, name: str, content_type: str) -> Iterator[IO[bytes]]:
+        """A file of the export that appears only when it is complete.
+
+        Args:
+            name: with ``{}`` where the part's label belongs.
+            content_type: for a bucket.
+        """
+        with tempfile.TemporaryDirectory(prefix="sam-export-") as folder:
+            path = Path(folder, "file")
+            with path.open("wb") as file:
+                yield file
+            self.files.append(name.format(self.label))
+            self.target.write_from(self.files[-1], path, content_type)

@@ -1,0 +1,86 @@
+"""What a run left in its output, as an export reads it: image by image, reviewed or not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipeline.ordered_map import ordered_map
+from pipeline.run.output_layout import CATEGORIES
+from pipeline.run.reviewed import is_accepted, is_rejected
+from scripts.terminal.errors import OperatorError
+from serving.sam.masks import category_of
+from serving.storage import Folder, StoredFile
+
+_PREFIX, _SUFFIX = "masks/", ".json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedImage:
+    """An image with the masks that are exported.
+
+    Attributes:
+        name: its name in the run.
+        uri: where the run read it.
+        width: in pixels.
+        height: in pixels.
+        masks: records of the masks file, each with its ``category`` and its ``number`` there.
+        content: the masks file.
+    """
+
+    name: str
+    uri: str
+    width: int
+    height: int
+    masks: list[dict[str, Any]]
+    content: dict[str, Any]
+
+
+class RunMasks:
+    """The masks of a run.
+
+    Args:
+        output: the run's folder.
+        reviewed: whether only masks count that somebody accepted.
+
+    Raises:
+        OperatorError: the folder holds no masks.
+        StorageError: it cannot be read.
+    """
+
+    def __init__(self, output: Folder, *, reviewed: bool) -> None:
+        self.output, self.reviewed = output, reviewed
+        self.files = [file for file in output.files(_PREFIX) if file.name.endswith(_SUFFIX)]
+        if not self.files:
+            raise OperatorError(
+                f"{output.uri}: no masks/*.json of a run",
+                hint="give the --output of 'sam-vertex run'",
+            )
+        known = json.loads(output.read_bytes(CATEGORIES)) if output.exists(CATEGORIES) else {}
+        self.categories: list[dict[str, Any]] = list(known.get("categories", ()))
+
+    def names(self) -> list[str]:
+        """The images' names in the run."""
+        return [file.name[len(_PREFIX) : -len(_SUFFIX)] for file in self.files]
+
+    def images(self, files: Sequence[StoredFile]) -> Iterator[ExportedImage]:
+        """Read masks files, some ahead; without masks that were rejected."""
+        return ordered_map(self._read, files, self.output.readers)
+
+    def _read(self, file: StoredFile) -> ExportedImage:
+        content = json.loads(self.output.read_bytes(file.name))
+        masks = [
+            {**record, "category": category_of(record), "number": number}
+            for number, record in enumerate(content["masks"])
+            if (is_accepted(record) if self.reviewed else not is_rejected(record))
+        ]
+        return ExportedImage(
+            name=content["image"],
+            uri=content["source"],
+            width=content["width"],
+            height=content["height"],
+            masks=masks,
+            content=content,
+        )
