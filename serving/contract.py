@@ -2,7 +2,8 @@
 
 ::
 
-    {"instances": [{"file_path": "a.jpg", "image": "<base64>" | "image_uri": "gs://...",
+    {"instances": [{"file_path": "a.jpg",
+                    "image": "<base64>" | "image_uri": "gs://..." | "image_id": "<of a reply>",
                     "input_point": [x, y] | [[x, y], ...] | [[[x, y], ...], ...],
                     "input_label": [1, ...], "input_box": [x0, y0, x1, y1] | [[...], ...],
                     "multimask_output": false, "mask_input": {...}}],
@@ -16,6 +17,7 @@ without any prompt gets automatic masks.
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ KEYS = (
     "file_path",
     "image",
     "image_uri",
+    "image_id",
     "input_point",
     "input_label",
     "input_box",
@@ -41,6 +44,7 @@ KEYS = (
     "mask_input",
 )
 MAX_NAME = 512
+_IMAGE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +54,9 @@ class Instance:
     Attributes:
         field: its JSON path in the request, for messages.
         file_path: the client's name for the image, which the reply repeats.
-        image: content of the image file, or ``None`` with ``image_uri``.
+        image: content of the image file, or ``None`` with ``image_uri`` or ``image_id``.
         image_uri: ``gs://`` object in an allowed folder, or empty.
+        image_id: digest of an image that the server may still have, or empty.
         prompts: one for each object; empty for automatic masks.
         several: whether the client listed objects, even if the list holds a single object.
         multimask_output: three candidates for each object instead of one mask.
@@ -62,6 +67,7 @@ class Instance:
     file_path: str
     image: bytes | None
     image_uri: str
+    image_id: str
     prompts: tuple[Prompt, ...]
     several: bool
     multimask_output: bool
@@ -130,9 +136,11 @@ def _instance(value: Any, field: str, limits: ServingSettings) -> Instance:
     for key in value:
         if key not in KEYS:
             raise RequestError(f"{field}: unknown key {key[:60]!r}; known are {', '.join(KEYS)}")
-    image, uri = value.get("image"), value.get("image_uri")
-    if (image is None) == (uri is None):
-        raise RequestError(f'{field}: give exactly one of "image" (base64) and "image_uri"')
+    image, uri, id_ = (value.get(name) for name in ("image", "image_uri", "image_id"))
+    if [image, uri, id_].count(None) != 2:
+        raise RequestError(
+            f'{field}: give exactly one of "image" (base64), "image_uri" and "image_id"'
+        )
     if uri is not None:
         if not isinstance(uri, str):
             raise RequestError(f"{field}.image_uri: expected gs://..., got {shown(uri)}")
@@ -145,11 +153,20 @@ def _instance(value: Any, field: str, limits: ServingSettings) -> Instance:
         )
     if multimask and not prompts:
         raise RequestError(f"{field}.multimask_output: only with a prompt")
+    if id_ is not None and (not isinstance(id_, str) or not _IMAGE_ID.fullmatch(id_)):
+        raise RequestError(
+            f"{field}.image_id: expected the image_id of an earlier reply, got {shown(id_)}"
+        )
+    if id_ is not None and not prompts:
+        raise RequestError(
+            f"{field}.image_id: only with a prompt; for automatic masks send the image"
+        )
     return Instance(
         field=field,
         file_path=_file_path(value.get("file_path", ""), f"{field}.file_path"),
         image=None if image is None else decode_base64(image, f"{field}.image"),
         image_uri=uri or "",
+        image_id=id_ or "",
         prompts=prompts,
         several=several,
         multimask_output=multimask,

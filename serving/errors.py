@@ -2,6 +2,7 @@
 
 - Refusal                any reply but masks; the message is safe to show
     - RequestError       (4xx) the caller's request
+        - ImageNotKept   (409) an ``image_id`` whose image the server no longer has
     - Unavailable        (429, 503) ours: busy, loading, or Cloud Storage; try again
 - ArtifactsError         the container cannot start with its artifacts or settings (no HTTP status)
 """
@@ -12,6 +13,8 @@ from fastapi import HTTPException
 
 STATUS_NAMES = {
     400: "INVALID_ARGUMENT",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
     413: "INVALID_ARGUMENT",
     415: "INVALID_ARGUMENT",
     422: "FAILED_PRECONDITION",
@@ -44,6 +47,13 @@ class RequestError(Refusal):
     """The request is at fault."""
 
     def __init__(self, message: str, status_code: int = 400) -> None:
+        super().__init__(message, status_code)
+
+
+class ImageNotKept(RequestError):
+    """The server no longer has the image of an ``image_id``; the client sends the image."""
+
+    def __init__(self, message: str, status_code: int = 409) -> None:
         super().__init__(message, status_code)
 
 

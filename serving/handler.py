@@ -1,7 +1,8 @@
 """HTTP in and out: prediction off the event loop, one at a time, within the endpoint's time.
 
 The SDK's own handler predicts inside the event loop, so that health checks wait meanwhile. Here a
-few threads decode images, one thread computes, and the loop stays free.
+few threads decode images, one thread computes, and the loop stays free. A bounded number of
+requests is in hand; one more is told to come back, or waits if a batch prediction sends it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from google.cloud.aiplatform.prediction.handler import Handler
 
 from serving.contract import parse_body
 from serving.errors import Refusal, RequestError, Unavailable, error_body
+from serving.log_lines import trace_of
 from serving.predictor import SegmentationPredictor
 from serving.work import Work
 
 log = logging.getLogger("serving")
 DECODING_THREADS = 2
-MAX_DECODED = 4  # requests whose decoded images may be in memory at a time
+MAX_PREPARED = 4  # requests that may be prepared and wait for the thread that computes
+# Of the endpoint's time, what the reply needs on its way back: this share, but so many seconds.
+REPLY_SHARE, REPLY_SECONDS = 0.1, 2.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,8 +61,8 @@ class SegmentationHandler(Handler):
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
         self.counters = Counters()
-        self._waiting_seconds = 0.0
-        self._decoded = asyncio.Semaphore(MAX_DECODED)
+        self._places = asyncio.Semaphore(self.predictor.settings.max_waiting)
+        self._prepared = asyncio.Semaphore(MAX_PREPARED)
         self._computer = concurrent.futures.ThreadPoolExecutor(1, "compute")
         self._helpers = concurrent.futures.ThreadPoolExecutor(DECODING_THREADS, "images")
         threading.Thread(target=self._load, args=(artifacts_uri,), name="load", daemon=True).start()
@@ -79,8 +83,9 @@ class SegmentationHandler(Handler):
         request_id = uuid.uuid4().hex[:12]
         headers: dict[str, str] = {}
         note = ""
+        instances = 0
         try:
-            content, note = await self._answer(request, started)
+            content, instances = await self._answer(request, started)
             status = 200
         except Refusal as error:
             status, headers = error.status_code, dict(error.headers or {})
@@ -88,41 +93,77 @@ class SegmentationHandler(Handler):
             note = error.message[:200]
         except Exception:
             status = 500
-            log.exception("request=%s failed", request_id)
+            log.exception(
+                "request=%s failed", request_id, extra={"trace": trace_of(request.headers)}
+            )
             message = f"internal error; the server's log has it under request={request_id}"
             content = orjson.dumps(error_body(500, message))
         self.counters.replies[status] = self.counters.replies.get(status, 0) + 1
         cache = self.predictor.cache
-        log.info(
-            "request=%s status=%d seconds=%.3f reply_bytes=%d cache_hits=%d cache_misses=%d %s",
-            request_id,
-            status,
-            time.monotonic() - started,
-            len(content),
-            cache.hits,
-            cache.misses,
+        values = {
+            "request": request_id,
+            "status": status,
+            "seconds": round(time.monotonic() - started, 3),
+            "reply_bytes": len(content),
+            "instances": instances,
+            "cache_hits": cache.hits,
+            "cache_misses": cache.misses,
+        }
+        log.log(
+            logging.WARNING if status >= 500 else logging.INFO,
+            "%s %s",
+            " ".join(f"{name}={value}" for name, value in values.items()),
             note,
+            extra={"values": {"event": "request", **values}, "trace": trace_of(request.headers)},
         )
         return Response(content, status, headers, media_type="application/json")
 
-    async def _answer(self, request: Request, started: float) -> tuple[bytes, str]:
+    async def _answer(self, request: Request, started: float) -> tuple[bytes, int]:
+        """The reply and how many instances it answers."""
+        settings = self.predictor.settings
         if not self.ready:
             raise Unavailable("the model is still loading; try again", retry_after_seconds=10)
-        body = await self._read(request)
-        deadline = started + self.predictor.settings.timeout_seconds
-        loop = asyncio.get_running_loop()
-        async with self._decoded:
-            work: Work = await loop.run_in_executor(self._helpers, self._prepare, body)
-            del body
-            self._admit(work, deadline)
-            self._waiting_seconds += work.seconds
+        if self._places.locked() and not settings.in_batch:
+            raise Unavailable(
+                f"busy: {settings.max_waiting} requests are in hand; try again later, or add "
+                "replicas",
+                429,
+            )
+        async with self._places:
+            if settings.in_batch:  # it waited for as long as it had to
+                started = time.monotonic()
+            margin = min(REPLY_SECONDS, REPLY_SHARE * settings.timeout_seconds)
+            deadline = started + settings.timeout_seconds - margin
             try:
-                work = await loop.run_in_executor(self._computer, self._compute, work, deadline)
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    body = await self._read(request)
+            except TimeoutError as error:
+                raise RequestError("the body did not arrive in time; send it again", 408) from error
+            loop = asyncio.get_running_loop()
+            content = await loop.run_in_executor(self._helpers, parse_body, body)
+            del body
+            try:
+                return await self._predict(content, deadline)
+            except Refusal as error:
+                if not settings.in_batch or not isinstance(content.get("instances"), list):
+                    raise
+                # A batch prediction would send the request again, and give up many at once.
+                return _errors_of_all(content["instances"], error), len(content["instances"])
+
+    async def _predict(self, content: dict[str, Any], deadline: float) -> tuple[bytes, int]:
+        loop = asyncio.get_running_loop()
+        async with self._prepared:
+            work: Work = await loop.run_in_executor(
+                self._helpers, self.predictor.preprocess, content
+            )
+            work.deadline = deadline
+            try:
+                work = await loop.run_in_executor(self._computer, self._compute, work)
             finally:
-                self._waiting_seconds -= work.seconds
-        content = await loop.run_in_executor(self._helpers, self._finish, work)
+                self.predictor.discard(work)
+        reply = await loop.run_in_executor(self._helpers, self._finish, work)
         self.counters.instances += len(work.names)
-        return content, f"instances={len(work.names)}"
+        return reply, len(work.names)
 
     async def _read(self, request: Request) -> bytes:
         limit = self.predictor.settings.max_body_bytes
@@ -147,31 +188,9 @@ class SegmentationHandler(Handler):
                 raise too_large
         return bytes(body)
 
-    def _prepare(self, body: bytes) -> Work:
-        return self.predictor.preprocess(parse_body(body))
-
-    def _admit(self, work: Work, deadline: float) -> None:
-        """Refuse at once a request that cannot end before the endpoint stops waiting."""
-        left = deadline - time.monotonic()
-        limit = self.predictor.settings.timeout_seconds
-        if work.seconds > limit:
-            raise RequestError(
-                f"this request takes about {work.seconds:.0f} s here, and the endpoint waits "
-                f"{limit:.0f} s; send fewer instances or objects, fewer points_per_side, or use a "
-                "batch prediction",
-                422,
-            )
-        waiting = self._waiting_seconds
-        if waiting + work.seconds > min(left, self.predictor.settings.queue_seconds + work.seconds):
-            raise Unavailable(
-                f"busy: {waiting:.0f} s of work are waiting; try again later, or add replicas",
-                429,
-                max(1, int(waiting)),
-            )
-
-    def _compute(self, work: Work, deadline: float) -> Work:
+    def _compute(self, work: Work) -> Work:
         started = time.monotonic()
-        if started > deadline:
+        if started > work.deadline:
             raise Unavailable("the request waited longer than the endpoint does; try again", 503)
         work = self.predictor.predict(work)
         self.counters.computing_seconds += time.monotonic() - started
@@ -187,6 +206,16 @@ class SegmentationHandler(Handler):
                 422,
             )
         return content
+
+
+def _errors_of_all(instances: list[Any], error: Refusal) -> bytes:
+    """A reply in which every instance has the error of the request."""
+    failed = error_body(error.status_code, error.message)
+    predictions = []
+    for instance in instances:
+        name = instance.get("file_path") if isinstance(instance, dict) else ""
+        predictions.append({"file_path": name if isinstance(name, str) else "", **failed})
+    return orjson.dumps({"predictions": predictions})
 
 
 def _smaller(work: Work) -> str:

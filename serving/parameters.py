@@ -13,7 +13,7 @@ from serving.settings import ServingSettings
 
 MaskFormat = Literal["rle", "polygon", "png", "array"]
 MASK_FORMATS: tuple[MaskFormat, ...] = ("rle", "polygon", "png", "array")
-ON_ERROR = ("report", "fail")
+ON_ERROR = ("report", "fail", "each")
 MAX_GRID_POINTS = 256 * 256
 _AUTOMATIC = {field.name for field in dataclasses.fields(AutomaticSettings)}
 
@@ -28,7 +28,8 @@ class Parameters:
         max_masks: the largest number of automatic masks in the reply; the best stay.
         return_logits: whether prompted masks come with their low-resolution logits.
         on_error: ``report`` puts an error in place of a bad instance's prediction; ``fail``
-            refuses the whole request. Both refuse a request without any good instance.
+            refuses the whole request. Both refuse a request without any good instance; ``each``
+            does not, and is the default in a batch prediction, which would send it again.
         output_uri: ``gs://`` folder into which the server writes predictions; the reply names them.
         automatic: settings of ``SamAutomaticMaskGenerator`` that differ from the checkpoint's.
     """
@@ -36,7 +37,7 @@ class Parameters:
     mask_format: MaskFormat = "rle"
     max_masks: int = 100
     return_logits: bool = True
-    on_error: Literal["report", "fail"] = "report"
+    on_error: Literal["report", "fail", "each"] = "report"
     output_uri: str = ""
     automatic: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -101,7 +102,7 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
         RequestError: an unknown name or a value of the wrong kind or range.
     """
     if value is None:
-        return Parameters()
+        value = {}
     if not isinstance(value, dict):
         raise RequestError(f"parameters: expected an object, got {repr(value)[:60]}")
     own = {field.name for field in dataclasses.fields(Parameters)} - {"automatic"}
@@ -117,6 +118,7 @@ def parse_parameters(value: Any, limits: ServingSettings) -> Parameters:
     if "point_grids" in automatic:
         automatic["point_grids"] = _grids(automatic["point_grids"], "parameters.point_grids")
     values: dict[str, Any] = {"automatic": automatic}
+    values["on_error"] = "each" if limits.in_batch else "report"
     if "mask_format" in value:
         values["mask_format"] = _choice(
             value["mask_format"], MASK_FORMATS, "parameters.mask_format"

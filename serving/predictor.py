@@ -14,15 +14,16 @@ import time
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import orjson
 from google.cloud.aiplatform.prediction.predictor import Predictor
 
 from serving.artifacts import checkpoint_file
 from serving.contract import Instance, Request, parse_request
+from serving.decoded_pixels import DecodedPixels
 from serving.embedding_cache import EmbeddingCache
 from serving.errors import Refusal, RequestError, error_body
 from serving.object_access import write_object
-from serving.parameters import Parameters
 from serving.preparation import prepare_instance
 from serving.request_budget import RequestBudget
 from serving.sam.embedding import Embedding
@@ -32,10 +33,10 @@ from serving.sam.machine.accelerators import describe_device, require_accelerato
 from serving.sam.machine.devices import choose_device
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.settings import ServingSettings
-from serving.timing import WorkTimes, grid_points
 from serving.warm_up import warm_up
 from serving.work import (
     Outcome,
+    OutOfTime,
     Prepared,
     Prompted,
     Work,
@@ -44,9 +45,7 @@ from serving.work import (
 )
 
 log = logging.getLogger("serving")
-# Of the largest image: what a request decodes before its turn comes, so that the accelerator need
-# not wait. It decodes the rest one image at a time.
-AHEAD = 0.5
+NO_LOGITS = np.empty((0, 0, 0), np.float32)
 
 
 class SegmentationPredictor(Predictor):
@@ -55,14 +54,14 @@ class SegmentationPredictor(Predictor):
     Attributes:
         settings: limits and choices.
         cache: embeddings of images that clients prompted before.
-        times: how long work takes on this machine.
+        room: for images of all requests that are decoded before their turn comes.
         about: checkpoint, precision, device and driver, for logs, health checks and replies.
     """
 
     def __init__(self, settings: ServingSettings | None = None) -> None:
         self.settings = settings or ServingSettings.from_environ(os.environ)
         self.cache = EmbeddingCache(self.settings.embedding_cache_bytes)
-        self.times = WorkTimes()
+        self.room = DecodedPixels(self.settings.max_pixels)
         self.about: dict[str, str] = {}
         self._engine: Engine | None = None
 
@@ -74,7 +73,7 @@ class SegmentationPredictor(Predictor):
         return self._engine
 
     def load(self, artifacts_uri: str, **_kwargs: Any) -> None:
-        """Load the checkpoint and run every network once, to warm up and to measure.
+        """Load the checkpoint, check the precision, and run every network once.
 
         Args:
             artifacts_uri: the value of ``AIP_STORAGE_URI``.
@@ -90,7 +89,7 @@ class SegmentationPredictor(Predictor):
         with checkpoint_file(artifacts_uri, self.settings.checkpoint) as path:
             engine = Engine.load(path, device=str(device), precision=self.settings.precision)
         loaded = time.monotonic()
-        self.times = warm_up(engine)
+        warm_up(engine)
         self._engine = engine
         self.about = {
             "checkpoint": engine.checkpoint.name,
@@ -122,19 +121,21 @@ class SegmentationPredictor(Predictor):
         ]
         names = [name if isinstance(name, str) else "" for name in given]
         work = Work(parameters, names, RequestBudget(self.settings, parameters), [])
-        pixels = 0
-        for instance in request.instances:
-            item: Prepared | Instance | Refusal = instance
-            if isinstance(instance, Instance) and pixels < self.settings.max_pixels * AHEAD:
-                item = self._prepared(instance, work)
-                if isinstance(item, Prepared) and item.image is not None:
-                    pixels += item.image.shape[0] * item.image.shape[1]
-            work.prepared.append(item)
-        refuse_failed(work.prepared, parameters)
-        work.seconds = sum(self._expected_seconds(item, work) for item in work.prepared)
+        try:
+            for instance in request.instances:
+                item: Prepared | Instance | Refusal = instance
+                if isinstance(instance, Instance):
+                    item = self._prepared(instance, work, self.room)
+                work.prepared.append(item)
+            refuse_failed(work.prepared, parameters)
+        except BaseException:
+            self.discard(work)
+            raise
         return work
 
-    def _prepared(self, instance: Instance, work: Work) -> Prepared | Refusal:
+    def _prepared(
+        self, instance: Instance, work: Work, room: DecodedPixels | None = None
+    ) -> Prepared | Instance | Refusal:
         return prepare_instance(
             instance,
             work.parameters,
@@ -142,17 +143,19 @@ class SegmentationPredictor(Predictor):
             cache=self.cache,
             limits=self.settings,
             budget=work.budget,
+            room=room,
         )
 
-    def _expected_seconds(self, item: Prepared | Instance | Refusal, work: Work) -> float:
-        if isinstance(item, Refusal):
-            return 0.0
-        instance = item if isinstance(item, Instance) else item.instance
-        if instance.prompts:
-            cached = isinstance(item, Prepared) and item.embedding is not None
-            return self.times.prompted(len(instance.prompts), cached=cached)
-        settings = work.parameters.automatic_settings(self.engine.checkpoint.automatic)
-        return self.times.automatic(settings)
+    def discard(self, work: Work) -> None:
+        """Drop the images of a request that are left, and give back their room."""
+        for item in work.prepared:
+            if isinstance(item, Prepared):
+                self._drop_image(item)
+
+    def _drop_image(self, item: Prepared) -> None:
+        item.image = None
+        self.room.give(item.reserved)
+        item.reserved = 0
 
     def predict(self, instances: Work) -> Work:
         """Compute the masks of every instance.
@@ -160,46 +163,58 @@ class SegmentationPredictor(Predictor):
         Raises:
             Refusal: every instance failed, or one did and the request says ``fail``.
         """
-        for number, item in enumerate(instances.prepared):
-            if isinstance(item, Instance):
-                item = self._prepared(item, instances)
-                instances.prepared[number] = item
-            instances.outcomes.append(self._outcome(item, instances))
-            if isinstance(item, Prepared):
-                item.image = None  # its memory is the next one's
+        try:
+            for number, item in enumerate(instances.prepared):
+                outcome = self._outcome(item, number, instances)
+                instances.outcomes.append(outcome)
+                done = instances.prepared[number]
+                if isinstance(done, Prepared):
+                    self._drop_image(done)  # its memory is the next one's
+        finally:
+            self.discard(instances)
         refuse_failed(instances.outcomes, instances.parameters)
         return instances
 
-    def _outcome(self, item: Prepared | Refusal, work: Work) -> Outcome:
-        if isinstance(item, Refusal):
-            return item
+    def _outcome(self, item: Prepared | Instance | Refusal, number: int, work: Work) -> Outcome:
+        """What becomes of one instance; whatever fails, the others are computed."""
+        field = f"instances[{number}]"
         try:
-            outcome = self._segment(item, work.parameters)
+            work.check_time()
+            if isinstance(item, Instance):
+                item = work.prepared[number] = self._prepared(item, work)
+            if isinstance(item, Instance):
+                raise RuntimeError("an instance came back unprepared when it was its turn")
+            if isinstance(item, Refusal):
+                return item
+            outcome = self._segment(item, work)
             if not isinstance(outcome, Prompted) and item.image is not None:
                 more = max(len(outcome) - 1, 0)  # than the one that was counted before
                 work.budget.take_masks(item.instance.field, more, item.image.size // 3)
             return outcome
         except InputError as error:
-            return RequestError(f"{item.instance.field}: {error}")
+            return RequestError(f"{field}: {error}")
         except NotFiniteError as error:
-            return Refusal(f"{item.instance.field}: {error}", 500)
+            return Refusal(f"{field}: {error}", 500)
+        except OutOfTime:
+            return RequestError(
+                f"{field}: not ready within the {self.settings.timeout_seconds:g} s that the "
+                "endpoint waits; send fewer instances or objects, fewer points_per_side, or use a "
+                "batch prediction",
+                422,
+            )
         except RequestError as error:
             return error
 
-    def _segment(self, item: Prepared, parameters: Parameters) -> Prompted | list[MaskRecord]:
-        started = time.monotonic()
+    def _segment(self, item: Prepared, work: Work) -> Prompted | list[MaskRecord]:
+        parameters = work.parameters
         if not item.instance.prompts:
             image = item.image
             if image is None:  # only a prompted instance may lack its image
                 raise RuntimeError("an automatic instance has no image")
-            records = self.engine.generate(image, item.settings)
-            seconds = time.monotonic() - started
-            crops_seconds = self.times.automatic(item.settings) - self.times.point * _points(item)
-            self.times.observe("point", max(seconds - crops_seconds, 1e-6), _points(item))
+            records = self.engine.generate(image, item.settings, before_work=work.check_time)
             return records[: parameters.max_masks]
         embedding = item.embedding or self._embed(item)
         outcome = Prompted([], [], [])
-        started = time.monotonic()
         predictions = self.engine.predictions(
             embedding,
             item.instance.prompts,
@@ -207,20 +222,19 @@ class SegmentationPredictor(Predictor):
             mask_inputs=item.instance.mask_inputs,
         )
         # Predictions come in the order of decoding. Keep of each only what the reply needs.
-        kept = {
-            number: (
+        kept = {}
+        for number, prediction in predictions:
+            work.check_time()
+            kept[number] = (
                 [encode_mask(mask) for mask in prediction.masks],
                 [float(score) for score in prediction.scores],
-                prediction.logits,
+                prediction.logits if parameters.return_logits else NO_LOGITS,
             )
-            for number, prediction in predictions
-        }
         for number in range(len(item.instance.prompts)):
             masks, scores, logits = kept[number]
             outcome.masks.append(masks)
             outcome.scores.append(scores)
             outcome.logits.append(logits)
-        self.times.observe("prompt", time.monotonic() - started, len(outcome.masks))
         return outcome
 
     def _embed(self, item: Prepared) -> Embedding:
@@ -230,11 +244,13 @@ class SegmentationPredictor(Predictor):
             return earlier
         if item.image is None:
             raise RuntimeError("an instance has neither image nor embedding")
-        started = time.monotonic()
         embedding = self.engine.embed(item.image)
-        self.times.observe("embedding", time.monotonic() - started)
         self.cache.put(item.digest, embedding)
         return embedding
+
+    def _image_id(self, digest: str) -> dict[str, str]:
+        """What the next prompt may name the image by, while its embedding is kept."""
+        return {} if self.cache.peek(digest) is None else {"image_id": digest}
 
     def postprocess(self, prediction_results: Work) -> dict[str, Any]:
         """Return the reply: ``predictions``, one per instance, in order; and ``metadata``."""
@@ -249,6 +265,8 @@ class SegmentationPredictor(Predictor):
             several = isinstance(item, Prepared) and item.instance.several
             fields = outcome_as_json(outcome, several, work.parameters)
             prediction: dict[str, Any] = {"file_path": name, **fields}
+            if isinstance(outcome, Prompted) and isinstance(item, Prepared):
+                prediction |= self._image_id(item.digest)
             if work.parameters.output_uri and isinstance(item, Prepared):
                 stem = PurePosixPath(name).stem or "instance"
                 content = orjson.dumps(prediction)
@@ -260,7 +278,3 @@ class SegmentationPredictor(Predictor):
             predictions.append(prediction)
         # The endpoint passes ``metadata`` on (aiplatform_v1.types.PredictResponse).
         return {"predictions": predictions, "metadata": self.about}
-
-
-def _points(item: Prepared) -> int:
-    return max(grid_points(item.settings)[1], 1)

@@ -27,6 +27,7 @@ from google.cloud.aiplatform.prediction.model_server import CprModelServer  # no
 from serving.errors import ArtifactsError  # noqa: E402
 from serving.front_page import front_page  # noqa: E402
 from serving.handler import SegmentationHandler, metrics  # noqa: E402
+from serving.log_lines import write_log_lines  # noqa: E402
 from serving.sam.machine.allocator import keep_freed_memory  # noqa: E402
 
 log = logging.getLogger("serving")
@@ -91,8 +92,10 @@ def main(
     try:
         app = ModelServer()
     except ArtifactsError as error:
-        print(f"error: {error}", file=sys.stderr)
+        write_log_lines(os.environ)
+        log.critical("cannot serve: %s", error)
         return 1
+    write_log_lines(os.environ)  # the SDK has set up its own, without severity
     config = uvicorn.Config(
         app,
         host=host,
@@ -100,7 +103,7 @@ def main(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         access_log=False,
-        log_level="warning",
+        log_config=None,
     )
     server = uvicorn.Server(config)
 

@@ -20,6 +20,11 @@ PREFIX = "SERVING_"
 REPLY_MARGIN = 0.8
 
 
+BATCH_SECONDS = 540.0
+BATCH_BYTES = 250_000_000
+BATCH = ("auto", "on", "off")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSettings:
     """Limits and choices of one model server; each field is the variable ``SERVING_<FIELD>``.
@@ -39,8 +44,10 @@ class ServingSettings:
         max_output_bytes: most that a request writes to its ``output_uri``, as far as it can be
             foreseen.
         reply_limit_bytes: largest reply that the endpoint passes on: 1.5 MB shared, 10 MB else.
-        timeout_seconds: how long the endpoint waits; the server refuses what takes longer.
-        queue_seconds: how much work may wait before the server answers 429.
+        timeout_seconds: how long the endpoint waits; what is not ready by then is given up.
+        max_waiting: requests in hand, computing or waiting; one more is answered 429.
+        batch: ``on`` in a batch prediction, ``off`` behind an endpoint; ``auto``: as Vertex's
+            variables say. See ``for_batch``.
         embedding_cache_bytes: memory for embeddings of recently prompted images; 0: none.
         read_prefixes: ``gs://`` folders that ``image_uri`` may name, comma-separated.
         write_prefixes: ``gs://`` folders that ``output_uri`` may name, comma-separated.
@@ -59,7 +66,8 @@ class ServingSettings:
     max_output_bytes: int = 200_000_000
     reply_limit_bytes: int = 10_000_000
     timeout_seconds: float = 60.0
-    queue_seconds: float = 60.0
+    max_waiting: int = 16
+    batch: str = "off"
     embedding_cache_bytes: int = 512 << 20
     read_prefixes: tuple[str, ...] = ()
     write_prefixes: tuple[str, ...] = ()
@@ -85,18 +93,54 @@ class ServingSettings:
                 values[key] = _convert(text, default)
             except ValueError as error:
                 raise ArtifactsError(f"{name}: {error}, got {text!r}") from error
+        values["batch"] = _batch(str(values.get("batch", "auto")), environ)
         settings = cls(**cast("dict[str, Any]", values))
         if settings.precision not in PRECISIONS:
             raise ArtifactsError(
                 f"SERVING_PRECISION: expected one of {', '.join(PRECISIONS)}, "
                 f"got {settings.precision!r}"
             )
-        return settings
+        return settings.for_batch() if settings.in_batch else settings
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether the requests come from a batch prediction job."""
+        return self.batch == "on"
+
+    def for_batch(self) -> Self:
+        """These settings with the limits of a batch prediction, where nobody waits at an endpoint.
+
+        Such a job sends a request for as many instances as its batch size says, waits ten minutes
+        for the reply and asks three times; its replies have no limit of size that is known
+        (Vertex AI "Troubleshooting batch inference": elapsed=600.04s, retry=3). Its requests are
+        never refused for being many: they wait until there is room.
+        """
+        return dataclasses.replace(
+            self,
+            timeout_seconds=max(self.timeout_seconds, BATCH_SECONDS),
+            max_body_bytes=max(self.max_body_bytes, BATCH_BYTES),
+            reply_limit_bytes=max(self.reply_limit_bytes, BATCH_BYTES),
+        )
 
     @property
     def largest_reply_bytes(self) -> int:
         """The largest reply that the server sends: the endpoint's limit less a margin."""
         return int(self.reply_limit_bytes * REPLY_MARGIN)
+
+
+def _batch(text: str, environ: Mapping[str, str]) -> str:
+    """Whether a batch prediction asks: ``on`` or ``off``.
+
+    On Vertex AI the container of an endpoint has ``AIP_ENDPOINT_ID`` ("Custom container
+    requirements for prediction"); that the container of a batch job lacks it is UNVERIFIED. Batch
+    jobs of this project also ask for ``"on_error": "each"``, which does not depend on it.
+    """
+    if text not in BATCH:
+        raise ArtifactsError(f"SERVING_BATCH: expected one of {', '.join(BATCH)}, got {text!r}")
+    if text != "auto":
+        return text
+    on_vertex = bool(environ.get("AIP_MODE") == "PREDICTION" and environ.get("AIP_MACHINE_TYPE"))
+    return "on" if on_vertex and not environ.get("AIP_ENDPOINT_ID") else "off"
 
 
 def _convert(text: str, default: object) -> object:

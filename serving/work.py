@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from typing import Any
 
 import numpy as np
@@ -25,11 +27,12 @@ class Prepared:
 
     Attributes:
         instance: as the request gives it.
-        digest: SHA-256 of the image file.
+        digest: SHA-256 of the image file, which is its ``image_id``.
         image: (H, W, 3) uint8 RGB, or ``None`` where the cache holds its embedding, and again when
             the masks are computed.
         embedding: from the cache, where an earlier request embedded the same image.
         settings: for automatic masks.
+        reserved: pixels of the image for which ``DecodedPixels`` made room.
     """
 
     instance: Instance
@@ -37,6 +40,7 @@ class Prepared:
     image: RgbImage | None
     embedding: Embedding | None
     settings: AutomaticSettings
+    reserved: int = 0
 
 
 @dataclasses.dataclass(slots=True)
@@ -46,6 +50,10 @@ class Prompted:
     masks: list[list[Rle]]
     scores: list[list[float]]
     logits: list[NDArray[np.float32]]
+
+
+class OutOfTime(Exception):
+    """The endpoint will have stopped waiting before the work is done."""
 
 
 Outcome = Prompted | list[MaskRecord] | Refusal
@@ -62,7 +70,7 @@ class Work:
         prepared: each instance with its image; as the request gives it where its image is decoded
             only when its turn comes; or the error that refuses it.
         outcomes: the masks or the error of each; empty before prediction.
-        seconds: estimate of how long the computation takes.
+        deadline: when the client stops waiting, by ``time.monotonic``.
     """
 
     parameters: Parameters
@@ -70,11 +78,25 @@ class Work:
     budget: RequestBudget
     prepared: list[Prepared | Instance | Refusal]
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
-    seconds: float = 0.0
+    deadline: float = math.inf
+
+    def check_time(self) -> None:
+        """End work that cannot be ready in time.
+
+        Raises:
+            OutOfTime: nobody waits for the reply any more.
+        """
+        if time.monotonic() > self.deadline:
+            raise OutOfTime
 
 
 def refuse_failed(items: list[Any], parameters: Parameters) -> None:
-    """Raise the first error if every instance has one, or if ``on_error`` is ``fail``."""
+    """Raise the first error if every instance has one, or if ``on_error`` is ``fail``.
+
+    With ``each`` every instance has its own error in the reply, whatever the others have.
+    """
+    if parameters.on_error == "each":
+        return
     errors = [item for item in items if isinstance(item, Refusal)]
     if errors and (len(errors) == len(items) or parameters.on_error == "fail"):
         if len(errors) > 1:

@@ -6,7 +6,7 @@ so threads may share an engine and a caller may keep embeddings as long as it li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -204,6 +204,7 @@ class Engine:
         settings: AutomaticSettings | None = None,
         *,
         output_mode: Literal["coco_rle"] = "coco_rle",
+        before_work: Callable[[], None] = ...,
     ) -> list[MaskRecord]: ...
 
     @overload
@@ -213,6 +214,7 @@ class Engine:
         settings: AutomaticSettings | None = None,
         *,
         output_mode: OutputMode,
+        before_work: Callable[[], None] = ...,
     ) -> list[Any]: ...
 
     def generate(
@@ -221,6 +223,7 @@ class Engine:
         settings: AutomaticSettings | None = None,
         *,
         output_mode: OutputMode = "coco_rle",
+        before_work: Callable[[], None] = lambda: None,
     ) -> list[Any]:
         """Return the masks of everything in the image, best first.
 
@@ -232,6 +235,8 @@ class Engine:
             settings: by default those that suit the checkpoint.
             output_mode: of each record's ``segmentation``, as in ``SamAutomaticMaskGenerator``;
                 ``binary_mask``, the default there, takes the memory of the image for every mask.
+            before_work: called before every crop and every batch of points; what it raises ends
+                the work, as a deadline does.
 
         Raises:
             ParameterError: the output mode is unknown, or the image is no RGB image.
@@ -246,7 +251,7 @@ class Engine:
             )
         settings = settings or self.checkpoint.automatic
         with torch.inference_mode():
-            records = generate(self._network, _checked(image), settings)
+            records = generate(self._network, _checked(image), settings, before_work)
         return in_output_mode(records, output_mode)
 
     def _check_mask_inputs(

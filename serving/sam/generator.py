@@ -38,19 +38,26 @@ from serving.sam.masks import MaskRecord, Rle, encode_mask
 from serving.sam.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Of the stable masks of a crop; beyond, every mask becomes a bitmap as soon as it passes.
 LOGITS_BYTES = 256 << 20
 
 
-def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> list[MaskRecord]:
+def generate(
+    network: Network,
+    image: RgbImage,
+    settings: AutomaticSettings,
+    before_work: Callable[[], None] = lambda: None,
+) -> list[MaskRecord]:
     """Masks of everything in an image, best first.
 
     Args:
         network: the loaded network on its device.
         image: (H, W, 3) uint8 RGB.
         settings: thresholds and grid.
+        before_work: called before every crop and every batch of points; what it raises ends the
+            work.
     """
     ensure_torchvision_ops()
     from segment_anything.utils.amg import build_all_layer_point_grids, generate_crop_boxes
@@ -72,7 +79,7 @@ def generate(network: Network, image: RgbImage, settings: AutomaticSettings) -> 
     candidates: list[CandidateMask] = []
     for box, layer in zip(boxes, layers, strict=True):
         crop = (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
-        candidates += _masks_of_crop(network, image, crop, grids[layer], settings)
+        candidates += _masks_of_crop(network, image, crop, grids[layer], settings, before_work)
     if len(boxes) > 1:
         # Prefer the masks of smaller crops, as the official code does.
         areas = [
@@ -108,7 +115,9 @@ def _masks_of_crop(
     crop: Box,
     grid: NDArray[np.float64],
     settings: AutomaticSettings,
+    before_work: Callable[[], None],
 ) -> list[CandidateMask]:
+    before_work()
     sam = network.sam
     left, top, right, bottom = crop
     part = image[top:bottom, left:right]
@@ -136,7 +145,8 @@ def _masks_of_crop(
 
     stable: list[_StableMask] = []
     logits_bytes = 0
-    for start, scored in _decoded(network, shared, coords, upsampling.extent, settings):
+    decoded = _decoded(network, shared, coords, upsampling.extent, settings, before_work)
+    for start, scored in decoded:
         for mask in _stable_masks(upsampling, start, scored, sam.mask_threshold, settings):
             if is_near_crop_edge(mask.measurement.box_xyxy, crop, image.shape[:2]):
                 continue
@@ -190,11 +200,13 @@ def _decoded(
     coords: torch.Tensor,
     extent: tuple[int, int],
     settings: AutomaticSettings,
+    before_work: Callable[[], None],
 ) -> Iterator[tuple[int, _ScoredMasks]]:
     """Decode all points in batches; for each its first point's number and what passed."""
     labels = torch.ones(len(coords), 1, dtype=torch.int, device=coords.device)
 
     def decode(batch: slice) -> _ScoredMasks | None:
+        before_work()
         return _decode(network, shared, coords[batch], labels[batch], extent, settings)
 
     at_once = prompts_at_once(network.decoder, shared, settings.points_per_batch)

@@ -57,6 +57,12 @@ TABLE: dict[str, tuple[Any, str]] = {
     "a number": (5, "instances"),
     "null": (None, "instances"),
     "nothing in it": ({}, "instances"),
+    "image_id of another form": (
+        without_image(image_id="../a", input_point=[1, 1]),
+        "image_id of an earlier reply",
+    ),
+    "image_id and image": (body(image_id="0" * 64, input_point=[1, 1]), "exactly one of"),
+    "image_id without prompt": (without_image(image_id="0" * 64), "only with a prompt"),
     "crops without points": (
         parameters(crop_n_layers=1, crop_n_points_downscale_factor=64),
         "crop layer 1 no points",

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_the_limits_of_a_shared_endpoint(serve_here: ServeHere) -> None:
     limits = {
         "SERVING_REPLY_LIMIT_BYTES": "200000",
         "SERVING_MAX_BODY_BYTES": "300000",
-        "SERVING_TIMEOUT_SECONDS": "2",
+        "SERVING_TIMEOUT_SECONDS": "4",
         "SERVING_MAX_PIXELS": "100000",
         "SERVING_EMBEDDING_CACHE_BYTES": "0",
     }
@@ -168,12 +169,12 @@ def test_a_checkpoint_folder_in_a_bucket(
 
 
 def test_a_busy_server_says_when_to_come_back(serve_here: ServeHere) -> None:
-    """With no queue, what meets work in progress is told so at once; later it is served."""
+    """What meets as much work as may be in hand is told so at once; later it is served."""
     long = {"instances": [{"image": base64_png(900, 700)}], "parameters": {"points_per_side": 24}}
-    with serve_here(SERVING_QUEUE_SECONDS="0") as server:
+    with serve_here(SERVING_MAX_WAITING="1") as server:
         client = threading.Thread(target=lambda: server.post(long))
         client.start()
-        time.sleep(0.5)  # the long one first: with no queue, it would be told to come back as well
+        time.sleep(0.5)  # the long one first: it would be told to come back as well
         deadline = time.monotonic() + 20
         while (reply := server.post({"instances": [POINT]})).status_code == 200:
             assert time.monotonic() < deadline, "the long request never got in the way"
@@ -185,6 +186,23 @@ def test_a_busy_server_says_when_to_come_back(serve_here: ServeHere) -> None:
         assert server.predict(POINT)
 
 
+def test_a_batch_is_never_refused_as_a_whole(serve_here: ServeHere) -> None:
+    """Whatever is wrong, each instance has its masks or its error, however many come at once."""
+    bad = {"file_path": "bad.png", "image": "AAAA"}
+    with serve_here(SERVING_BATCH="on", SERVING_MAX_WAITING="1") as server:
+        with ThreadPoolExecutor(6) as pool:
+            replies = list(pool.map(server.post, [{"instances": [bad, POINT]}] * 6))
+        assert [reply.status_code for reply in replies] == [200] * 6
+        for reply in replies:
+            first, second = reply.json()["predictions"]
+            assert first["error"]["code"] == 400 and second["masks"]
+        (alone,) = server.predict(bad)
+        assert (alone["file_path"], alone["error"]["status"]) == ("bad.png", "INVALID_ARGUMENT")
+        wrong = server.predict(POINT, bad, mask_format="bitmap")
+        assert [item["error"]["code"] for item in wrong] == [400, 400]
+        assert "mask_format" in wrong[0]["error"]["message"]
+
+
 class Broken(SegmentationPredictor):
     """Fails while computing, with something in its message that is nobody's business."""
 
@@ -193,12 +211,7 @@ class Broken(SegmentationPredictor):
 
 
 class Late(SegmentationPredictor):
-    """Has let a request wait for longer than the endpoint does."""
-
-    def preprocess(self, prediction_input: dict[str, Any]) -> Any:
-        work = super().preprocess(prediction_input)
-        work.seconds = 0.0
-        return work
+    """Lets a request wait for longer than the endpoint does."""
 
 
 def handled(

@@ -29,7 +29,7 @@ def prepare(
     request = parse_request(content, settings)
     (parsed,) = request.instances
     assert isinstance(parsed, Instance)
-    return prepare_instance(
+    prepared = prepare_instance(
         parsed,
         request.parameters,
         checkpoint=engine.checkpoint,
@@ -37,6 +37,8 @@ def prepare(
         limits=settings,
         budget=RequestBudget(settings, request.parameters),
     )
+    assert not isinstance(prepared, Instance)  # it was its turn
+    return prepared
 
 
 def test_a_prompted_image_in_the_cache_is_not_decoded_again(engine: Engine) -> None:

@@ -51,7 +51,7 @@ def test_a_prompt_gives_what_the_engine_gives_in_every_format(
         {**POINT, "multimask_output": multimask}, mask_format=mask_format
     )
     reference = expected(engine, scene, Prompt(points=((80, 95),), labels=(1,)), multimask)
-    assert set(prediction) == {"file_path", "masks", "scores", "logits"}
+    assert set(prediction) == {"file_path", "image_id", "masks", "scores", "logits"}
     assert prediction["file_path"] == "a.png"
     assert prediction["scores"] == pytest.approx(reference.scores.tolist(), abs=1e-6)
     assert len(prediction["masks"]) == (3 if multimask else 1)
@@ -273,3 +273,30 @@ def test_a_browser_is_told_what_this_is_and_loads_nothing(server: Server) -> Non
     assert "vit_tiny" in reply.text and f"--url {server.url}/" in reply.text
     assert "default-src 'none'" in reply.text and "://" not in reply.text.replace(server.url, "")
     assert requests.get(f"{server.url}/openapi.json", timeout=30).status_code == 200
+
+
+def test_an_image_that_was_sent_once_is_named_by_its_id(server: Server) -> None:
+    (sent,) = server.predict(POINT)
+    named = {"file_path": "a.png", "image_id": sent["image_id"], "input_point": [80, 95]}
+    assert server.predict(named) == [sent]
+    unknown = server.post({"instances": [{**named, "image_id": "0" * 64}]})
+    assert unknown.status_code == 409
+    assert unknown.json()["error"]["status"] == "ABORTED"
+    good, gone = server.predict(named, {**named, "image_id": "0" * 64})
+    assert good["masks"] and gone["error"]["code"] == 409
+
+
+def test_log_lines_are_json_with_severity_and_trace(server: Server) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    assert server.post({"instances": [POINT]}, headers=headers).status_code == 200
+    server.post({"instances": []}, headers={"x-cloud-trace-context": f"{trace}/1;o=1"})
+    deadline = time.monotonic() + 10
+    ours: list[dict[str, Any]] = []
+    while len(ours) < 2 and time.monotonic() < deadline:
+        lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+        assert all(line["severity"] in ("INFO", "WARNING", "ERROR") for line in lines)
+        ours = [line for line in lines if line.get("logging.googleapis.com/trace") == trace]
+    assert [line["status"] for line in ours] == [200, 400]
+    assert {line["event"] for line in ours} == {"request"}
+    assert ours[0]["instances"] == 1 and ours[0]["seconds"] >= 0

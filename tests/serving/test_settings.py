@@ -38,3 +38,29 @@ def test_a_reply_keeps_away_from_the_endpoints_limit() -> None:
     """What the endpoint adds, and the escapes that it may write, still fit."""
     settings = ServingSettings(reply_limit_bytes=1_500_000)
     assert settings.largest_reply_bytes == 1_200_000
+
+
+ON_VERTEX = {"AIP_MODE": "PREDICTION", "AIP_MACHINE_TYPE": "n1-standard-4"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "in_batch"),
+    [
+        ({}, False),
+        ({"AIP_MODE": "PREDICTION"}, False),
+        (ON_VERTEX, True),
+        ({**ON_VERTEX, "AIP_ENDPOINT_ID": "1"}, False),
+        ({**ON_VERTEX, "SERVING_BATCH": "off"}, False),
+        ({**ON_VERTEX, "AIP_ENDPOINT_ID": "1", "SERVING_BATCH": "on"}, True),
+    ],
+)
+def test_a_batch_prediction_is_known_by_the_endpoint_that_it_lacks(
+    variables: dict[str, str], in_batch: bool
+) -> None:
+    settings = ServingSettings.from_environ({**variables, "SERVING_REPLY_LIMIT_BYTES": "1500000"})
+    assert settings.in_batch is in_batch
+    assert (settings.timeout_seconds, settings.reply_limit_bytes) == (
+        (540.0, 250_000_000) if in_batch else (60.0, 1_500_000)
+    )
+    with pytest.raises(ArtifactsError, match="SERVING_BATCH"):
+        ServingSettings.from_environ({"SERVING_BATCH": "yes"})
