@@ -38,10 +38,20 @@ def _home_of_this_shell(home: Path) -> Path:
 
 
 @app.command(epilog='sam-vertex rehearsal start && eval "$(sam-vertex rehearsal env)"')
-def start(home: Home = local_cloud.DEFAULT_HOME, debug: options.Debug = False) -> None:
+def start(
+    home: Home = local_cloud.DEFAULT_HOME,
+    new_project: Annotated[
+        bool,
+        typer.Option(
+            "--new-project", help="A project without service agents and with one GPU of each quota."
+        ),
+    ] = False,
+    gpus: Annotated[bool, typer.Option(help="Whether a new project may use a GPU.")] = True,
+    debug: options.Debug = False,
+) -> None:
     """Start the local cloud, or use the one that runs already."""
     with reporting_errors(debug):
-        cloud = local_cloud.start(home)
+        cloud = local_cloud.start(home, new_project=new_project, gpus=gpus)
         print(f"The local cloud runs: storage at {cloud.storage_url}, files in {cloud.home}")
         print("Open a shell in it:  sam-vertex rehearsal shell")
         print('Or point this one at it:  eval "$(sam-vertex rehearsal env)"')

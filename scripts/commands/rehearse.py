@@ -19,6 +19,13 @@ def rehearse(
     output: Annotated[
         Path, typer.Option(help="Local folder that keeps report, predictions and logs.")
     ] = Path("rehearsal"),
+    new_project: Annotated[
+        bool,
+        typer.Option(
+            "--new-project/--used-project",
+            help="Whether the project was made today: no service agents, one GPU of each quota.",
+        ),
+    ] = True,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -29,7 +36,7 @@ def rehearse(
     nothing running either.
     """
     with reporting_errors(debug, "run the same command again: it begins anew"):
-        summary = Journey(output).run()
+        summary = Journey(output, new_project=new_project).run()
         if as_json:
             typer.echo(json.dumps(summary))
             return

@@ -40,10 +40,11 @@ class Journey:
 
     Args:
         output: folder for what it leaves: report, predictions, outputs of the stacks, logs.
+        new_project: whether the project was made today.
     """
 
-    def __init__(self, output: Path) -> None:
-        self._output = output
+    def __init__(self, output: Path, *, new_project: bool = True) -> None:
+        self._output, self._new_project = output, new_project
         self._steps = StepList(list(STEPS))
         self._settings: dict[str, str] = {}
         self._summary: dict[str, Any] = {}
@@ -64,7 +65,7 @@ class Journey:
         try:
             with self._steps.shown():
                 with self._steps.step("start the local cloud"):
-                    self._cloud = local_cloud.start(home)
+                    self._cloud = local_cloud.start(home, new_project=self._new_project)
                 self._deploy()
                 self._release()
                 self._predict()

@@ -17,7 +17,9 @@ from typing import Any
 
 from scripts.rehearsal import stand_ins
 from scripts.rehearsal.google_provider.protocol.mirror import write_mirror
+from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.iam.callers import address_as
+from scripts.rehearsal.new_project import make_new
 from scripts.rehearsal.processes import end, free_port
 from scripts.rehearsal.project_apis.agents import PREFIX
 
@@ -107,8 +109,14 @@ def running(home: Path) -> Cloud | None:
     return cloud if all(stand_ins.answers(url) for url in urls) else None
 
 
-def start(home: Path) -> Cloud:
+def start(home: Path, *, new_project: bool = False, gpus: bool = True) -> Cloud:
     """Start the local cloud, or return the one that runs already.
+
+    Args:
+        home: its folder.
+        new_project: whether its project was made today (:mod:`scripts.rehearsal.new_project`); a
+            world that was kept stays as it is.
+        gpus: whether a new project may use a GPU.
 
     Raises:
         OperatorError: a stand-in is not installed, or does not come up; then none is left running.
@@ -119,6 +127,9 @@ def start(home: Path) -> Cloud:
         return cloud
     for name in ("storage", STATE_FOLDER):
         (home / name).mkdir(parents=True, exist_ok=True)
+    world = World(home / "world.json")
+    if new_project and not world.path.exists():
+        make_new(world, gpus=gpus)
     write_mirror(home)
     stand_ins.write_docker(home)
     storage_url, backend_url, vertex_url = (f"http://127.0.0.1:{free_port()}" for _ in range(3))

@@ -16,6 +16,7 @@ import pytest
 
 from scripts.checkout import ROOT
 from scripts.cloud.deployment import Deployment
+from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.journey import STEPS, Journey
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.step_list import StepList
@@ -55,6 +56,9 @@ def test_whole_journey_leaves_a_report_and_nothing_else(
     class WithALife(Journey):
         def _predict(self) -> None:
             super()._predict()
+            with World(self._cloud.world_path).open() as world:
+                # A second version beside the first needs a second T4: the operator has asked for it.
+                world["quotas"]["CustomModelServingT4GPUsPerProjectPerRegion"] = 2
             with pytest.MonkeyPatch.context() as patch:
                 # This process is a client as well, and trusts the endpoint's name.
                 patch.setenv("REQUESTS_CA_BUNDLE", str(self._cloud.home / "vertex.pem"))

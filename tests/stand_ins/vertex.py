@@ -151,7 +151,7 @@ class Vertex:
             self.wait(self.ok("DELETE", model["name"]))
         with self.world.open() as world:
             world["vertex"]["faults"] = []
-            world["vertex"]["quotas"] = {"NVIDIA_TESLA_T4": 2}
+            world.pop("quotas", None)
 
 
 def furnish(vertex: Vertex, tree: Path) -> None:

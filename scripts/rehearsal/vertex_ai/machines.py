@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.rehearsal.api_errors import ApiError
+from scripts.rehearsal.project_apis.project import quotas
 from scripts.rehearsal.vertex_ai.state import Json
 
 # The SDK sends enums by number (google/cloud/aiplatform/v1/accelerator_type.proto).
@@ -69,9 +70,26 @@ def _check_quota(accelerator: str, count: int, world: Json) -> None:
         for deployments in world["vertex"]["deployments"].values()
         for deployment in deployments.values()
     )
-    quota = int(world["vertex"]["quotas"].get(accelerator, 0))
+    _refuse_beyond("Serving", accelerator, used, count, world)
+
+
+def check_training_quota(accelerator: str, count: int, world: Json) -> None:
+    """Refuse the tasks of a job that need more accelerators at once than the project may train on.
+
+    A task beyond the quota does not wait: it fails (GoogleCloudPlatform/vertex-ai-samples, 700).
+
+    Raises:
+        ApiError: 429.
+    """
+    if accelerator:
+        _refuse_beyond("Training", accelerator, 0, count, world)
+
+
+def _refuse_beyond(purpose: str, accelerator: str, used: int, count: int, world: Json) -> None:
+    model = accelerator.removeprefix("NVIDIA_").removeprefix("TESLA_")
+    quota = int(quotas(world).get(f"CustomModel{purpose}{model}GPUsPerProjectPerRegion", 0))
     if used + count > quota:
-        metric = f"custom_model_serving_{accelerator.lower().replace('tesla_', '')}_gpus"
+        metric = f"custom_model_{purpose.lower()}_nvidia_{model.lower()}_gpus"
         raise ApiError(
             429,
             "The following quota metrics exceed quota limits: "

@@ -8,6 +8,7 @@ from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.google_provider.services.identity import project_number
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.iam.policies import CurrentPolicies, Policies, account, project, repository
+from scripts.rehearsal.project_apis.agents import make_agent
 
 ACT_AS = "iam.serviceAccounts.actAs"
 # Who a deployed model's container acts as when nobody names an account: one of Google's that
@@ -34,7 +35,7 @@ class Permissions:
     """
 
     def __init__(self, world: World) -> None:
-        self._current = CurrentPolicies(world)
+        self._world, self._current = world, CurrentPolicies(world)
         self._lock = threading.Lock()
 
     def _policies(self) -> Policies:
@@ -67,6 +68,27 @@ class Permissions:
                     "metadata": {"permission": permission, "resource": name},
                 }
             ],
+        )
+
+    def require_agent(self, project_id: str) -> None:
+        """Refuse what the service's agent has to do while there is no agent yet.
+
+        A first call makes it where nobody has asked for it, and calls are refused until it is there
+        (docs.cloud.google.com/vertex-ai/docs/general/access-control#service-agents).
+
+        Raises:
+            ApiError: FAILED_PRECONDITION, for the first calls.
+        """
+        if not self._world.read().get("provisioning"):
+            return
+        with self._world.open() as contents:
+            contents["provisioning"] = max(int(contents.get("provisioning", 0)) - 1, 0)
+            make_agent(contents, agent_of(project_id))
+        raise failed_precondition(
+            "Vertex AI Service Agents are being provisioned "
+            "(https://cloud.google.com/vertex-ai/docs/general/access-control#service-agents). "
+            "Service Agents are needed to read the Cloud Storage file provided. So please try "
+            "again in a few minutes."
         )
 
     def require_act_as(self, caller: str, email: str) -> None:

@@ -18,8 +18,6 @@ from scripts.rehearsal.google_provider.world import World
 
 ENDPOINT = "google_vertex_ai_endpoint"
 Json = dict[str, Any]
-# GPUs that a project may serve with at once; new projects have fewer (1), see the README.
-DEFAULT_QUOTAS = {"NVIDIA_TESLA_T4": 2, "NVIDIA_L4": 2}
 EMPTY: Json = {
     "models": {},
     "deployments": {},
@@ -60,13 +58,12 @@ class State:
             vertex = world.setdefault("vertex", {})
             for key, empty in EMPTY.items():
                 vertex.setdefault(key, type(empty)())
-            vertex.setdefault("quotas", dict(DEFAULT_QUOTAS))
             yield world
 
     def read(self) -> Json:
         """The whole world as it is now, to look at."""
         world = self.world.read()
-        world["vertex"] = {**EMPTY, "quotas": DEFAULT_QUOTAS, **world.get("vertex", {})}
+        world["vertex"] = {**EMPTY, **world.get("vertex", {})}
         return world
 
     def dedicated_dns(self) -> str:

@@ -142,7 +142,7 @@ def test_a_first_release_that_fails_leaves_nothing(vertex: Vertex, release: Rele
 
 def test_one_accelerator_is_enough_in_place(vertex: Vertex, release: Release) -> None:
     with vertex.world.open() as world:
-        world["vertex"]["quotas"]["NVIDIA_TESLA_T4"] = 1
+        world["quotas"] = {"CustomModelServingT4GPUsPerProjectPerRegion": 1}
     release().release()
     with pytest.raises(OperatorError, match="quota") as caught:
         release(**B).release()
@@ -270,7 +270,7 @@ def test_roll_back_with_one_accelerator(vertex: Vertex, release: Release) -> Non
     release().release()
     release(**B).release()
     with vertex.world.open() as world:
-        world["vertex"]["quotas"]["NVIDIA_TESLA_T4"] = 1
+        world["quotas"] = {"CustomModelServingT4GPUsPerProjectPerRegion": 1}
     with pytest.raises(OperatorError, match="quota"):
         release().rollback()
     assert release().rollback(in_place=True).version == "1"

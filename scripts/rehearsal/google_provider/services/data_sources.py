@@ -28,6 +28,9 @@ def read_data(service: Service, type_name: str, config: Values, project: str) ->
     if type_name == "google_artifact_registry_docker_images":
         return _images(service, config, project)
     email = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
+    if email not in service.world.read().get("agents", [email]):
+        with service.world.open() as contents:  # who reads it makes it
+            contents["agents"].append(email)
     return {
         "id": email,
         "project": project,

@@ -102,11 +102,11 @@ def refuse_creation(
     ):
         raise ServiceError("Error creating Endpoint: 400: The endpoint id is not valid")
     if type_name == "google_workbench_instance":
-        _refuse_workbench(v)
+        _refuse_workbench(world, v)
     refuse_references(world, type_name, v)
 
 
-def _refuse_workbench(v: Values) -> None:
+def _refuse_workbench(world: dict[str, Any], v: Values) -> None:
     if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", v["name"]):
         raise ServiceError(f"Error creating Instance: 400: invalid name {v['name']}")
     if not re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", v["location"]):
@@ -115,6 +115,24 @@ def _refuse_workbench(v: Values) -> None:
     machine = first(v, "gce_setup.machine_type")
     if accelerator == "NVIDIA_TESLA_T4" and not str(machine).startswith("n1-"):
         raise ServiceError(f"Error creating Instance: 400: {machine} takes no {accelerator}")
+    if accelerator:
+        _refuse_beyond_quota(world)
+
+
+def _refuse_beyond_quota(world: dict[str, Any]) -> None:
+    """Refuse a Workbench with a GPU where the quotas of Compute Engine have none left."""
+    existing = world["resources"].get("google_workbench_instance", {}).values()
+    used = sum(bool(first(other, "gce_setup.accelerator_configs.type")) for other in existing)
+    for metric, quota_id, where in (
+        ("GPUS_ALL_REGIONS", "GPUS-ALL-REGIONS-per-project", "globally"),
+        ("NVIDIA_T4_GPUS", "NVIDIA-T4-GPUS-per-project-region", "in region"),
+    ):
+        limit = world.get("quotas", {}).get(quota_id)
+        if limit is not None and used + 1 > limit:
+            raise ServiceError(
+                "Error waiting to create Instance: Error waiting for Creating Instance: Error code "
+                f"8, message: Quota '{metric}' exceeded.  Limit: {float(limit)} {where}."
+            )
 
 
 def refuse_references(world: dict[str, Any], type_name: str, v: Values) -> None:
@@ -140,6 +158,11 @@ def refuse_references(world: dict[str, Any], type_name: str, v: Values) -> None:
         account = re.fullmatch(r"[^@]+@([a-z0-9-]+)\.iam\.gserviceaccount\.com", email)
         agent = email.startswith("service-")
         name = f"projects/{account[1]}/serviceAccounts/{email}" if account else ""
+        agents = world.get("agents")
+        if agent and agents is not None and email not in agents:
+            raise ServiceError(
+                f"googleapi: Error 400: Service account {email} does not exist., badRequest"
+            )
         if account and not agent and not exists("google_service_account", name):
             raise ServiceError(
                 f"googleapi: Error 400: Service account {email} does not exist., badRequest"

@@ -36,6 +36,18 @@ def parallelism(graph: Json) -> int:
     return max([int(limit) for limit in limits], default=0) or 1
 
 
+def accelerators_at_once(graph: Json) -> Json:
+    """How many accelerators a graph's tasks need at once, at most, by name."""
+    counts: Json = {}
+    for container in containers(graph):
+        accelerator = (container.get("resources") or {}).get("accelerator") or {}
+        kind = str(accelerator.get("resourceType") or accelerator.get("type", ""))
+        count = int(accelerator.get("resourceCount") or accelerator.get("count") or 1)
+        if kind:
+            counts[kind] = max(counts.get(kind, 0), count * parallelism(graph))
+    return counts
+
+
 def check_labels(labels: Json) -> None:
     """Refuse labels that the service refuses."""
     for key, value in labels.items():

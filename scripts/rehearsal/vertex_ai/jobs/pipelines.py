@@ -19,6 +19,7 @@ from scripts.rehearsal.vertex_ai.containers.environment import pipeline_environm
 from scripts.rehearsal.vertex_ai.containers.launching import launch_group
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
+    accelerators_at_once,
     check_graph,
     check_labels,
     check_parameters,
@@ -26,6 +27,7 @@ from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
     parallelism,
 )
 from scripts.rehearsal.vertex_ai.jobs.pipeline_tasks import PipelineTasks
+from scripts.rehearsal.vertex_ai.machines import check_training_quota
 from scripts.rehearsal.vertex_ai.operations import Operations
 from scripts.rehearsal.vertex_ai.permissions import Permissions, default_account
 from scripts.rehearsal.vertex_ai.state import Json, State, new_id, now
@@ -156,6 +158,9 @@ class PipelineJobs(Jobs):
 
     def _run_process(self, name: str) -> None:
         job = self.get(name)
+        world = self.state.read()
+        for accelerator, count in accelerators_at_once(job["pipelineSpec"]).items():
+            check_training_quota(accelerator, count, world)
         id_ = name.rpartition("/")[2]
         home = self._home / id_
         shutil.rmtree(home, ignore_errors=True)

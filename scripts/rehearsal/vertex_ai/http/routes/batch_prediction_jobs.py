@@ -23,6 +23,7 @@ router = APIRouter(tags=["batchPredictionJobs"])
 @router.post(COLLECTION, dependencies=[needs("aiplatform.batchPredictionJobs.create")])
 def create(service: ServiceOf, parent: Parent, body: JsonBody, caller: Caller) -> Json:
     """Begin a job."""
+    service.permissions.require_agent(parent.split("/")[1])
     return service.batch_jobs.create(parent, body, caller)
 
 

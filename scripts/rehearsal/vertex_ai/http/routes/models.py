@@ -22,6 +22,7 @@ router = APIRouter(tags=["models"])
 @router.post(f"{COLLECTION}:upload", dependencies=[needs("aiplatform.models.upload")])
 def upload(service: ServiceOf, parent: Parent, body: JsonBody) -> Json:
     """Upload a model, or a version of one."""
+    service.permissions.require_agent(parent.split("/")[1])
     return service.models.upload(parent, body)
 
 

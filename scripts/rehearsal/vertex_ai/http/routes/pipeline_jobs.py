@@ -31,6 +31,7 @@ def create(
     job_id: Annotated[str, Query(alias="pipelineJobId")] = "",
 ) -> Json:
     """Begin a job."""
+    service.permissions.require_agent(parent.split("/")[1])
     return service.pipeline_jobs.create(parent, job_id, body, caller)
 
 
