@@ -133,7 +133,7 @@ def is_transient(error: Exception) -> bool:
     from google.api_core.retry import if_transient_error
     from google.auth.exceptions import RefreshError, TransportError
 
-    if isinstance(error, exceptions.FailedPrecondition):
+    if isinstance(error, exceptions.BadRequest):  # FailedPrecondition by gRPC is a kind of it
         return agents_are_provisioned(error)
     if isinstance(error, exceptions.TooManyRequests) and allocation_used_up(error):
         return False

@@ -103,3 +103,11 @@ def test_rehearsed_job_is_looked_at_more_often(monkeypatch: pytest.MonkeyPatch) 
     patience = poll_seconds()
     monkeypatch.setenv(vertex_sdk.REHEARSAL, "http://127.0.0.1:1")
     assert poll_seconds() < 1 < patience
+
+
+@pytest.mark.parametrize("kind", [exceptions.BadRequest, exceptions.FailedPrecondition])
+def test_agents_in_the_making_are_waited_for_by_rest_and_by_grpc(
+    kind: type[exceptions.GoogleAPICallError],
+) -> None:
+    assert is_transient(kind("Vertex AI Service Agents are being provisioned (https://...)"))
+    assert not is_transient(kind("Path gs://b/model contains no objects."))
