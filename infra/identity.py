@@ -191,6 +191,10 @@ class Identities(Construct):
             to=self.member("pipeline"), id_="pipeline-lists", after=[self.accounts["pipeline"]]
         )
         self._images(registry, "pipeline", "roles/artifactregistry.reader")
+        # A shard on spot or flex machines is a custom job, which the step that starts it lets act
+        # as the same account: "The service account running the pipeline submitting jobs must have
+        # act-as permission on this run-as account" (Google's component for custom jobs).
+        self._acts_as("pipeline", "pipeline")
 
     def _build(self, registry: Registry) -> None:
         """What Google's page "Configure user-specified service accounts" lists for a build."""

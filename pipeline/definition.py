@@ -1,7 +1,6 @@
 """The graph: plan shards, segment each, write the report. The same one locally and on Vertex."""
 
 import contextlib
-import dataclasses
 import io
 import warnings
 from pathlib import Path
@@ -10,42 +9,12 @@ from typing import Any
 from kfp import dsl
 
 from pipeline import components
+from pipeline.components.segment_shard_job import ShardJob, define_shard_job
+from pipeline.machines import COORDINATOR, GPU, Machine
 
 # Only containers need the image; a local run uses this environment whatever the name says.
 LOCAL_IMAGE = "python:3.11"
 RETRIES, RETRY_SECONDS = 3, 300  # 35 minutes in all: a moment's lack of quota or machines passes
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What one step of the graph asks for.
-
-    The defaults of :data:`GPU` fit an n1-standard-4 with one T4 (4 vCPUs, 15 GB); Vertex takes the
-    closest machine that has them.
-
-    Attributes:
-        cpu: limit, in cores.
-        memory: limit, with its unit.
-        accelerator: Vertex's name of it; empty for none.
-        accelerators: how many.
-    """
-
-    cpu: str = "4"
-    memory: str = "15G"
-    accelerator: str = ""
-    accelerators: int = 1
-
-    def applied_to(self, task: Any) -> Any:
-        """Set the limits of a task."""
-        task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
-        if self.accelerator:
-            task.set_accelerator_type(self.accelerator)
-            task.set_accelerator_limit(self.accelerators)
-        return task
-
-
-GPU = Machine(accelerator="NVIDIA_TESLA_T4")
-COORDINATOR = Machine(cpu="2", memory="8G")
 
 
 def define_pipeline(
@@ -56,6 +25,7 @@ def define_pipeline(
     machine: Machine | None = None,
     retries: int = RETRIES,
     retry_seconds: int = RETRY_SECONDS,
+    shard_job: ShardJob | None = None,
 ) -> Any:
     """Return the pipeline whose steps run in ``image``.
 
@@ -75,6 +45,8 @@ def define_pipeline(
         retry_seconds: before the first of them, twice as long before the second and so on, up to
             an hour. A step that found no room in the project's quota has failed, and what holds the
             quota goes on for long.
+        shard_job: makes each shard a custom job, which may have machines that a task of the graph
+            cannot ask for; ``None`` for tasks.
 
     Returns:
         A Kubeflow pipeline function with one input, ``parameters`` (RunParameters as JSON).
@@ -88,6 +60,7 @@ def define_pipeline(
         task.set_caching_options(False)  # the folder may have changed since
         if limits is not None:
             limits.applied_to(task)
+        if machine is not None:
             task.set_retry(
                 retries, backoff_duration=f"{retry_seconds}s", backoff_max_duration="3600s"
             )
@@ -97,6 +70,10 @@ def define_pipeline(
     plan = component(components.plan_shards)
     segment = component(components.segment_shard)
     report = component(components.write_report)
+    report_of_jobs = component(components.write_report_of_jobs)
+    job = None
+    if shard_job is not None and machine is not None:
+        job = define_shard_job(shard_job, machine, image)
 
     @dsl.pipeline(  # type: ignore[untyped-decorator]
         name="segment-anything",
@@ -105,11 +82,17 @@ def define_pipeline(
     def segment_anything(parameters: str) -> str:
         planned = configured(plan(parameters=parameters), "Plan the shards", coordinator)
         with dsl.ParallelFor(planned.output, name="shards", parallelism=parallelism) as shard:
-            segmented = segment(parameters=parameters, shard=shard)
-            configured(segmented, "Segment a shard", machine)
-        reported = report(
-            parameters=parameters, row_files=dsl.Collected(segmented.output), engine=engine
-        )
+            if job is not None:  # the task only starts it, and waits for its end
+                segmented = configured(job(shard=shard), "Segment a shard", None)
+            else:
+                segmented = segment(parameters=parameters, shard=shard)
+                configured(segmented, "Segment a shard", machine)
+        if job is not None:
+            jobs = dsl.Collected(segmented.outputs["gcp_resources"])
+            reported = report_of_jobs(parameters=parameters, jobs=jobs, engine=engine)
+        else:
+            row_files = dsl.Collected(segmented.output)
+            reported = report(parameters=parameters, row_files=row_files, engine=engine)
         configured(reported, "Write the report", coordinator)
         return reported.outputs["Output"]  # type: ignore[no-any-return]
 
@@ -124,6 +107,7 @@ def compile_pipeline(
     parallelism: int = 1,
     engine: str = "vertex",
     retry_seconds: int = RETRY_SECONDS,
+    shard_job: ShardJob | None = None,
 ) -> None:
     """Write the graph as the YAML or JSON file that any Kubeflow takes (schema 2.1.0).
 
@@ -134,6 +118,7 @@ def compile_pipeline(
         parallelism: how many shards run at once.
         engine: where it will run, for the report.
         retry_seconds: before a failed step is tried again.
+        shard_job: makes each shard a custom job; ``None`` for tasks of the graph.
     """
     from kfp import compiler
 
@@ -143,6 +128,7 @@ def compile_pipeline(
         parallelism=parallelism,
         machine=machine,
         retry_seconds=retry_seconds,
+        shard_job=shard_job,
     )
     # Kubeflow prints to standard output, which belongs to the command.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

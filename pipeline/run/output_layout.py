@@ -6,6 +6,7 @@ from serving.storage import WORK
 
 LOCK = ".run.lock"  # whose claim the output is, see pipeline.run.claim
 PLAN = f"{WORK}/plan.json"
+PARAMETERS = f"{WORK}/parameters.json"  # of a run on Vertex AI, for what the graph does not start
 PLANNED = f"{WORK}/planned.json"  # the last file of the plan, so it says that the plan is complete
 PROGRESS = f"{WORK}/progress"
 ERROR = f"{WORK}/error.json"

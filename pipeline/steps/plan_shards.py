@@ -17,6 +17,7 @@ from pipeline.run.output_layout import (
     FAILED,
     LOG,
     MANIFEST,
+    PARAMETERS,
     PLAN,
     PLANNED,
     shard_name,
@@ -57,6 +58,8 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     todo_names = {image.name for image in todo}
     weights = image_weights([image for image in images if image.name in todo_names])
     _delete_working_files(output)
+    if parameters.run_id:
+        output.write_bytes(PARAMETERS, parameters.to_json().encode(), "application/json")
     output.write_bytes(PLAN, plan_lines(planned), _LINES)
     write_json(output, CATEGORIES, {"categories": [item.to_json() for item in given.categories]})
     names = _write_shards(output, todo, weights, parameters.shards)

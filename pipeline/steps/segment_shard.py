@@ -55,17 +55,10 @@ def segment_shard(parameters: RunParameters, shard: str) -> str:
 
         def run_worker(policy: RestartPolicy) -> WorkerEnd:
             note_path.unlink(missing_ok=True)
-            started = time.monotonic()
             limits = WorkerLimits.of_run(parameters.forecast, policy.spent_seconds)
             with _started_worker(parameters, shard, policy, note_path, result) as worker:
                 ended_by, overdue = wait_for_worker(worker, note_path, limits)
-            return WorkerEnd(
-                worker.returncode,
-                read_last_note(note_path),
-                ended_by,
-                overdue,
-                time.monotonic() - started,
-            )
+            return WorkerEnd(worker.returncode, read_last_note(note_path), ended_by, overdue)
 
         watch_shard(open_output(parameters), shard, parameters.run_id, run_worker)
         return result.read_text("utf-8")
@@ -80,14 +73,12 @@ class WorkerEnd:
         note: what it noted last.
         ended_by: the limit by which it was ended; empty where it ended by itself.
         overdue: whether the shard has used up all its time.
-        seconds: how long it ran.
     """
 
     code: int
     note: LastNote
     ended_by: str = ""
     overdue: bool = False
-    seconds: float = 0.0
 
     @property
     def cause(self) -> str:
@@ -120,8 +111,14 @@ def watch_shard(
         output.delete(shard_note_name(shard))
         record.begins()
         record.store(output, shard)
-        end = run_worker(record.policy())
-        record.ended(end.seconds)
+        started = time.monotonic()
+        try:
+            end = run_worker(record.policy())
+        except BaseException:  # told to end, as before a spot machine is taken away: no death
+            record.ended(time.monotonic() - started)
+            record.store(output, shard)
+            raise
+        record.ended(time.monotonic() - started)
         if end.code == 0:
             record.store(output, shard)
             return

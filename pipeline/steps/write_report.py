@@ -42,6 +42,8 @@ from pipeline.run.output_layout import (
     PLAN,
     PLANNED,
     masks_name,
+    shard_name,
+    shard_rows_name,
     shard_summary_name,
 )
 from pipeline.run.parameters import RunParameters
@@ -156,6 +158,18 @@ def _categories(output: Folder) -> list[dict[str, Any]]:
     """The categories of the prompts, with their owner's ids."""
     known = read_json(output, CATEGORIES)["categories"] if output.exists(CATEGORIES) else []
     return list(known)
+
+
+def write_report_of_plan(parameters: RunParameters, engine: str, artifact: str = "") -> RunSummary:
+    """:func:`write_report` over all shards of the plan, whoever ran them.
+
+    Raises:
+        ClaimLostError: another run has taken over the output.
+        StorageError: the output cannot be read or written, or the rows of a shard are missing.
+    """
+    shards = read_json(open_folder(parameters.output), PLANNED)["shards"]
+    rows = [shard_rows_name(shard_name(number)) for number in range(shards)]
+    return write_report(parameters, rows, engine, artifact)
 
 
 def _rows(output: Folder, row_files: Sequence[str]) -> tuple[dict[str, ManifestRow], int]:

@@ -40,7 +40,7 @@ def cost(
     parallel: options.Parallel = 1,
     cpus: Annotated[int, typer.Option(help="CPUs of a shard's machine.", min=1)] = 4,
     accelerator: options.Accelerator = "",
-    spot: Annotated[bool, typer.Option("--spot", help="At the price of spot machines.")] = False,
+    capacity: options.CapacityName = "standard",
     region: Annotated[
         str,
         typer.Option(help="Region of the run; a note says where the table has no prices for it."),
@@ -84,7 +84,11 @@ def cost(
             parallel=parallel or shards,
         )
         if engine == "local":
-            ignored = {"--accelerator": accelerator, "--spot": spot, "--region": region}
+            ignored = {
+                "--accelerator": accelerator,
+                "--capacity": capacity != "standard",
+                "--region": region,
+            }
             options.refuse("these are for --engine vertex", ignored, "cost")
             estimate = forecast_here(work, checkpoint, seconds_per_image)
             _print_estimate(images, estimate, [], "on this machine", as_json)
@@ -92,7 +96,7 @@ def cost(
         machine = ShardMachine(
             cpus=cpus,
             accelerator=options.accelerator_name(accelerator),
-            spot=spot,
+            capacity=capacity,
             region=region,
             start_seconds=start_seconds,
         )

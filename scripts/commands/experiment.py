@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,9 @@ import typer
 from scripts.checkpoints.choice import DEMO_NETWORK, best_checkpoint
 from scripts.cloud import deployment
 from scripts.commands import options
+from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.progress import report_line
 
 EXAMPLES = (
     "sam-vertex experiment photos/ --sizes 5,50 --output experiment/\n"
@@ -36,6 +39,12 @@ def experiment(
     checkpoint: options.Checkpoint = "",
     shards: options.Shards = 1,
     points_per_side: options.PointsPerSide = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Do not ask before it costs money.", rich_help_panel=options.VERTEX_PANEL
+        ),
+    ] = False,
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -60,6 +69,8 @@ def experiment(
             points_per_side=points_per_side,
             outputs=outputs,
         )
+        if engine == "vertex":
+            _agree(2 * len(counts), *runner.estimate(counts), yes=yes)
         result = conduct(study, runner, counts)
         text, plots = write_figures(result, output)
         if as_json:
@@ -67,6 +78,19 @@ def experiment(
         else:
             typer.echo(text)
             typer.echo("plots: " + ", ".join(map(str, plots)))
+
+
+def _agree(runs: int, seconds: float, usd: float, *, yes: bool) -> None:
+    """Say what an experiment on Vertex AI will take, and go on only with its owner's consent.
+
+    Raises:
+        OperatorError: nobody has agreed.
+    """
+    what = f"{runs} runs on Vertex AI, {duration(seconds)} in all, about ${usd:.2f}"
+    report_line(f"estimate: {what}")
+    if yes or (sys.stdin.isatty() and typer.confirm("Start them?", default=False, err=True)):
+        return
+    raise OperatorError(f"not started: {what}", hint="--yes starts them; --sizes takes fewer")
 
 
 def parse_sizes(text: str) -> list[int]:

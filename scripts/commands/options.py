@@ -11,6 +11,7 @@ from scripts.terminal.errors import OperatorError
 from serving.sam.machine.devices import Precision
 
 EngineName = Literal["local", "vertex"]
+Capacity = Literal["standard", "spot", "flex"]  # as in pipeline.machines, which loads slowly
 VERTEX_PANEL = "On Vertex AI"
 DEFAULT_ACCELERATOR = "NVIDIA_TESLA_T4"
 
@@ -74,6 +75,13 @@ Accelerator = Annotated[
     str,
     typer.Option(
         help=f"GPU of a shard's machine, or none; default: {DEFAULT_ACCELERATOR}.",
+        rich_help_panel=VERTEX_PANEL,
+    ),
+]
+CapacityName = Annotated[
+    Capacity,
+    typer.Option(
+        help="spot costs less and may be taken away; flex waits for room (L4 and larger).",
         rich_help_panel=VERTEX_PANEL,
     ),
 ]

@@ -39,7 +39,8 @@ def compile_(
     Its one input, 'parameters', is the run as JSON; 'sam-vertex run --engine vertex' makes it.
     """
     with reporting_errors(debug):
-        from pipeline.definition import Machine, compile_pipeline
+        from pipeline.definition import compile_pipeline
+        from pipeline.machines import Machine
         from scripts.runs.preparation import steps_image
 
         if output.suffix not in (".yaml", ".yml", ".json"):

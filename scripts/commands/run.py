@@ -73,6 +73,7 @@ def run(
     ] = False,
     parallel: options.Parallel = 1,
     accelerator: options.Accelerator = "",
+    capacity: options.CapacityName = "standard",
     image: options.StepsImage = "",
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
@@ -90,6 +91,7 @@ def run(
             "--parallel": parallel != 1,
             "--image": image,
             "--accelerator": accelerator,
+            "--capacity": capacity != "standard",
         }
         if attach:
             reason = "--attach follows a run as it was submitted"
@@ -129,6 +131,7 @@ def run(
             image=image,
             parallel=parallel or shards,
             accelerator=options.accelerator_name(accelerator),
+            capacity=capacity,
         )
         if detach:
             run_id = submitted.parameters.run_id

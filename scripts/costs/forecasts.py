@@ -17,14 +17,14 @@ class ShardMachine:
     Attributes:
         cpus: of the machine.
         accelerator: Vertex's name of it; empty for none.
-        spot: whether it is priced as preemptible.
+        capacity: ``standard``, ``spot`` or ``flex``.
         region: where it runs; empty for the one of the price table.
         start_seconds: until it computes.
     """
 
     cpus: int
     accelerator: str
-    spot: bool
+    capacity: str
     region: str
     start_seconds: float
 
@@ -34,21 +34,24 @@ class ShardMachine:
         Raises:
             OperatorError: no price is known.
         """
-        hour = prices().shard_hour(self.cpus, self.accelerator, 1)
+        spot = self.capacity == "spot"
+        hour = prices().shard_hour(self.cpus, self.accelerator, 1, spot=spot)
         if hour is None:
             raise OperatorError(
                 f"no price is known of {self.cpus} CPUs with {self.accelerator}",
                 hint="add pipeline_..._hour to a table of yours and name it in SAM_PRICES",
             )
-        return hour * prices().usd["spot_share"] if self.spot else hour
+        return hour
 
     def reservations(self) -> list[str]:
         """What the price leaves open."""
         notes = []
         if self.region and self.region != prices().region:
             notes.append(f"prices of {self.region} are not in the table")
-        if self.spot:
-            notes.append("as if spot, which Kubeflow's components cannot ask for here")
+        if self.capacity == "spot":
+            notes.append("spot prices change monthly; what is taken away is computed again")
+        elif self.capacity == "flex":
+            notes.append("at the standard price, as no other is known for flex")
         return notes
 
 

@@ -51,9 +51,16 @@ class Prices:
         """Dollars an hour of a Workbench that runs, without its disks."""
         return self._hour("compute", machine, accelerator, count)
 
-    def shard_hour(self, cpus: float, accelerator: str, count: int) -> float | None:
-        """Dollars an hour of a pipeline's step that asks for so many CPUs of an N1 machine."""
-        return self._hour("pipeline", f"n1-standard-{cpus:g}", accelerator, count)
+    def shard_hour(
+        self, cpus: float, accelerator: str, count: int, *, spot: bool = False
+    ) -> float | None:
+        """Dollars an hour of a shard's machine: an N1, or a G2 where it has an L4."""
+        name = _ACCELERATORS.get(accelerator, "")
+        family = "g2" if name == "l4" else "n1"
+        hour = self._hour("pipeline", f"{family}-standard-{cpus:g}", accelerator, count)
+        if hour is None or not spot:
+            return hour
+        return hour * self.usd["spot_share_l4" if name == "l4" else "spot_share"]
 
     def _hour(self, kind: str, machine: str, accelerator: str, count: int) -> float | None:
         whole = self.usd.get(f"{kind}_{machine}_hour")

@@ -7,13 +7,16 @@ import datetime
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.cloud.deployment import Deployment
+from scripts.costs.estimates import START_SECONDS, Work
+from scripts.costs.forecasts import ShardMachine, forecast_on_vertex
 from scripts.costs.prices import prices
-from scripts.experiment.results import Mode, Row
+from scripts.experiment.results import MODES, Mode, Row
 from scripts.terminal.progress import meter
 
 if TYPE_CHECKING:
@@ -57,6 +60,29 @@ class BatchRunner:
             "shards": self.shards,
             "points_per_side": self.points_per_side,
         }
+
+    def estimate(self, sizes: Sequence[int]) -> tuple[float, float]:
+        """Seconds and dollars of all batches of these sizes on Vertex AI, one after the other."""
+        machine = ShardMachine(
+            cpus=4,
+            accelerator=_ACCELERATOR,
+            capacity="standard",
+            region="",
+            start_seconds=START_SECONDS,
+        )
+        seconds = usd = 0.0
+        for count in sizes:
+            for mode in MODES:
+                prompted = count // 2 if mode == "prompted" else 0
+                work = Work(
+                    automatic=count - prompted,
+                    prompted=prompted,
+                    shards=self.shards,
+                    parallel=self.shards,
+                )
+                forecast = forecast_on_vertex(work, self.checkpoint, machine)
+                seconds, usd = seconds + forecast.seconds, usd + forecast.usd
+        return seconds, usd
 
     def run(self, batch: Path, run_folder: Path, count: int, mode: Mode) -> Row:
         """Run one batch from nothing.

@@ -14,7 +14,7 @@ from scripts.costs.throughput import throughput, vertex_machine
 from scripts.terminal.amounts import duration
 
 if TYPE_CHECKING:
-    from pipeline.definition import Machine
+    from pipeline.machines import Machine
     from pipeline.run.input_images import InputImage
 
 _REHEARSED_START_SECONDS = 5.0
@@ -51,7 +51,10 @@ def forecast(
         automatic=len(images) - prompted, prompted=prompted, shards=shards, parallel=parallel
     )
     key = measured_as(machine)
-    hour = prices().shard_hour(float(machine.cpu), machine.accelerator, machine.accelerators)
+    spot = machine.capacity == "spot"
+    hour = prices().shard_hour(
+        float(machine.cpu), machine.accelerator, machine.accelerators, spot=spot
+    )
     rehearsed = in_rehearsal()
     estimated = estimate(
         work,

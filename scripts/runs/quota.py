@@ -15,12 +15,16 @@ _SERVICE = "aiplatform.googleapis.com"
 # quotas, which follow those of serving (gcloud 528, surface/ai/endpoints,
 # _ACCELERATOR_TYPE_TO_QUOTA_ID_MAP).
 _QUOTAS = {
-    "NVIDIA_TESLA_T4": "CustomModelTrainingT4GPUsPerProjectPerRegion",
-    "NVIDIA_L4": "CustomModelTrainingL4GPUsPerProjectPerRegion",
+    ("NVIDIA_TESLA_T4", False): "CustomModelTrainingT4GPUsPerProjectPerRegion",
+    ("NVIDIA_L4", False): "CustomModelTrainingL4GPUsPerProjectPerRegion",
+    ("NVIDIA_TESLA_T4", True): "CustomModelTrainingPreemptibleT4GPUsPerProjectPerRegion",
+    ("NVIDIA_L4", True): "CustomModelTrainingPreemptibleL4GPUsPerProjectPerRegion",
 }
 
 
-def check_quota(deployment: Deployment, accelerator: str, at_once: int) -> None:
+def check_quota(
+    deployment: Deployment, accelerator: str, at_once: int, capacity: str = "standard"
+) -> None:
     """Refuse a run that asks for more GPUs at once than the project may use.
 
     A task over the quota does not wait for it but fails, after everything else was started. What
@@ -30,11 +34,13 @@ def check_quota(deployment: Deployment, accelerator: str, at_once: int) -> None:
         deployment: whose project and region the run is in.
         accelerator: of a shard's machine; empty for none.
         at_once: shards that run at once.
+        capacity: spot and flex machines have a quota of their own, that of preemptible GPUs
+            ("Schedule training jobs based on resource availability", Quota; of spot UNVERIFIED).
 
     Raises:
         OperatorError: the quota is smaller.
     """
-    quota = _QUOTAS.get(accelerator)
+    quota = _QUOTAS.get((accelerator, capacity != "standard"))
     if quota is None or not can_be_asked():
         return
     project, region = deployment.project_id, deployment.region

@@ -25,7 +25,7 @@ from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import report_line
 
 if TYPE_CHECKING:
-    from pipeline.definition import Machine
+    from pipeline.machines import Capacity, Machine
     from pipeline.run.parameters import RunParameters
 
 
@@ -35,6 +35,7 @@ def submit_run(
     outputs: Path,
     parallel: int,
     accelerator: str,
+    capacity: Capacity = "standard",
     image: str = "",
 ) -> VertexRun:
     """Check and estimate a run, then submit it; it goes on without this process.
@@ -47,6 +48,7 @@ def submit_run(
         outputs: file that 'cdktf deploy' wrote.
         parallel: shards that run at once.
         accelerator: of a shard's machine; empty for a CPU.
+        capacity: how the machines of the shards are reserved.
         image: container image of the steps; empty for the deployed or the last built one.
 
     Raises:
@@ -54,8 +56,9 @@ def submit_run(
             run writes to the output.
         RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
     """
-    from pipeline.definition import Machine
+    from pipeline.machines import Machine
 
+    machine = Machine(accelerator=accelerator, capacity=capacity)
     deployment = Deployment.from_outputs(outputs)
     checkpoint = parameters.checkpoint
     parameters = dataclasses.replace(
@@ -69,7 +72,6 @@ def submit_run(
     image = steps_image(outputs, image)
     images = check_run(parameters)
 
-    machine = Machine(accelerator=accelerator)
     at_once = min(parallel, parameters.shards)
     estimated = forecast.forecast(
         images,
@@ -79,7 +81,7 @@ def submit_run(
         parallel=parallel,
     )
     report_line(forecast.describe(estimated, at_once))
-    check_quota(deployment, accelerator, at_once)
+    check_quota(deployment, accelerator, at_once, capacity)
     content = {
         **estimated.to_json(),
         "machine": forecast.measured_as(machine),
@@ -129,6 +131,7 @@ def _submit(
     """Compile the graph and submit it as the pipeline's service account; return the job."""
     from google.api_core.exceptions import AlreadyExists
 
+    from pipeline.components.segment_shard_job import ShardJob
     from pipeline.definition import RETRY_SECONDS, compile_pipeline
     from pipeline.run.output_layout import ERROR, PLANNED
     from scripts.cloud.vertex_sdk import pipeline_client
@@ -142,12 +145,22 @@ def _submit(
         path = Path(folder, "pipeline.json")
         # Kubeflow's local runner, which a rehearsal uses, waits before a retry as Vertex AI does.
         retry_seconds = 1 if in_rehearsal() else RETRY_SECONDS
+        shard_job = None
+        if machine.capacity != "standard":
+            shard_job = ShardJob(
+                output=parameters.output,
+                service_account=deployment.service_accounts["pipeline"],
+                kms_key=deployment.kms_key,
+                labels=labels_of(parameters.run_id),
+                most_seconds=parameters.forecast["most_shard_seconds"],
+            )
         compile_pipeline(
             path,
             image=image,
             machine=machine,
             parallelism=parallel,
             retry_seconds=retry_seconds,
+            shard_job=shard_job,
         )
         job = {
             "display_name": parameters.run_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -77,6 +78,9 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunOperator]:
             account = platform_outputs("p1")["service_accounts"]["pipeline"]
             grant(world, account, "roles/storage.objectUser", bucket=BUCKET)
             grant(world, account, "roles/storage.legacyBucketReader", bucket=BUCKET)
+            grant(world, account, "roles/aiplatform.user", project="p1")
+            itself = f"projects/p1/serviceAccounts/{account}"
+            grant(world, account, "roles/iam.serviceAccountUser", service_account_id=itself)
             where = {"project": "p1", "location": "us-west1", "repository": "sam-images"}
             grant(world, account, "roles/artifactregistry.reader", **where)
         (home / "outputs.json").write_text(json.dumps({PLATFORM: platform_outputs("p1")}))
@@ -180,6 +184,51 @@ def test_follower_may_leave_and_the_run_may_be_cancelled_and_finished_later(
     assert (later["images"], later["failed"]) == (2, 0)
 
 
+def shard_jobs() -> list[int]:
+    """The processes that stand for containers of custom jobs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (path / "cmdline").read_bytes().split(b"\0")[1:3] == [b"-m", b"pipeline.shard_job"]:
+                found.append(int(path.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("warned", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_spot_shard_that_is_taken_away_goes_on_where_it_was(
+    operator: RunOperator, warned: bool
+) -> None:
+    """Google says so half a minute before, or not; either way another machine takes over."""
+    name = f"spot-{warned}".lower()
+    command = operator.run(name, "--capacity", "spot", "--accelerator", "NVIDIA_L4")
+    run = operator.finished(*command, "--detach").stdout.strip()
+    deadline = time.monotonic() + 120
+    while not (workers := workers_of(operator.cloud.pids[0])):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(workers[0], signal.SIGSTOP)  # so that it cannot end before it is taken away
+    (job,) = shard_jobs()
+    os.kill(job, signal.SIGTERM if warned else signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # what a machine takes along ends by itself here
+        os.kill(workers[0], signal.SIGCONT)
+    joined = operator.json("run", "--attach", run)
+    assert (joined["images"], joined["failed"]) == (6, 1)
+    metrics = json.loads(operator.read(f"pipeline/{name}/metrics.json"))
+    assert metrics["forecast"]["usd_per_shard_hour"] == pytest.approx(0.8128568 * 0.6, abs=1e-4)
+    assert metrics["run"]["restarts"] == (0 if warned else 1), "a warned end is no death"
+    world = json.loads(operator.cloud.world_path.read_text())
+    (spec,) = [
+        job["pipelineSpec"]
+        for job_name, job in world["vertex"]["pipelines"].items()
+        if job_name.endswith(run)
+    ]
+    launcher = spec["deploymentSpec"]["executors"]["exec-segment-shard"]["container"]
+    payload = json.loads(launcher["args"][launcher["args"].index("--payload") + 1])
+    assert payload["job_spec"]["scheduling"]["strategy"] == "SPOT"
+    assert payload["labels"]["run"] == run
+
+
 def test_error_of_a_step_reaches_the_operator(operator: RunOperator) -> None:
     """Weights of another network: found by the step, told as the local engine tells it."""
     import torch
@@ -210,6 +259,8 @@ def test_error_of_a_step_reaches_the_operator(operator: RunOperator) -> None:
           "--shards", "0"], "shards: expected"),
         (["run", IMAGES, "--engine", "vertex", "--output", f"gs://{BUCKET}/pipeline/x",
           "--prompts", "none.json"], "none.json"),
+        (["run", IMAGES, "--engine", "vertex", "--output", f"gs://{BUCKET}/pipeline/x",
+          "--capacity", "flex"], "not with NVIDIA_TESLA_T4"),
         (["run", "photos"], "missing --output"),
         (["run", "--output", "x"], "missing INPUT"),
     ],
@@ -247,7 +298,7 @@ def test_cost_of_what_is_deployed_names_everything_that_bills(operator: RunOpera
 @pytest.mark.slow
 def test_experiment_runs_there_as_well(operator: RunOperator) -> None:
     result = operator.json(
-        *("experiment", "photos/0.png", "--engine", "vertex", "--sizes", "2"),
+        *("experiment", "photos/0.png", "--engine", "vertex", "--yes", "--sizes", "2"),
         *("--points-per-side", "2", "--output", "study"),
     )
     rows = {row["mode"]: row for row in result["rows"]}

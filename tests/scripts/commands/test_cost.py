@@ -44,7 +44,8 @@ def test_cost_command_predicts_a_run_on_this_machine_from_earlier_ones() -> None
     assert "100 images: 7 min, on this machine" in text and "10 images, local, cpu" in text
     assert "with prompts" not in text
     assert "nothing was measured" in cost(*arguments, "--prompted", "0.5", code=2).output
-    assert "--spot: these are for --engine vertex" in cost(*arguments, "--spot", code=2).output
+    refused = cost(*arguments, "--capacity", "spot", code=2).output
+    assert "--capacity: these are for --engine vertex" in refused
 
 
 def test_cost_command_predicts_a_run() -> None:
@@ -55,8 +56,8 @@ def test_cost_command_predicts_a_run() -> None:
     seconds = 240 + 300 + 1000 * 12.7 / 4
     assert result["seconds"] == pytest.approx(seconds)
     assert result["usd"] == pytest.approx((240 + 4 * 300 + 12700) / 3600 * hour + 0.03, abs=1e-3)
-    text = cost("--images", "1000", "--spot", "--region", "europe-west4").stdout
-    assert "not in the table" in text and "as if spot" in text and "2026-10-04" in text
+    text = cost("--images", "1000", "--capacity", "spot", "--region", "europe-west4").stdout
+    assert "not in the table" in text and "spot prices change" in text and "2026-10-04" in text
 
 
 def test_prices_may_be_overridden_and_are_checked(

@@ -15,6 +15,7 @@ from scripts.commands.experiment import parse_sizes
 from scripts.experiment.results import read_result, write_result
 from scripts.experiment.study import Study
 from scripts.terminal.errors import OperatorError
+from tests.command_line import sam_vertex
 from tests.conftest import draw_scene
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
@@ -98,3 +99,16 @@ def test_prompts_of_the_seed_images_go_with_their_replicas(tmp_path: Path) -> No
 def test_wrong_sizes_are_named(text: str) -> None:
     with pytest.raises(OperatorError, match="--sizes"):
         parse_sizes(text)
+
+
+def test_experiment_that_costs_money_starts_only_with_consent(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    """Ten runs on GPUs were started without a word about what they take together."""
+    command = ("experiment", image_folder, "--engine", "vertex", "--output", tmp_path / "study")
+    done = sam_vertex(*command)
+    assert done.returncode == 2
+    assert "estimate: 10 runs on Vertex AI, " in done.stderr
+    assert "hint: --yes starts them" in done.stderr
+    agreed = sam_vertex(*command, "--yes", "--outputs", tmp_path / "none.json")
+    assert agreed.returncode == 2 and "none.json" in agreed.stderr, "it went on to the deployment"

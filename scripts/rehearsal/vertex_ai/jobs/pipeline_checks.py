@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from scripts.rehearsal.api_errors import ApiError
@@ -9,6 +10,7 @@ from scripts.rehearsal.vertex_ai.state import Json
 
 LABEL = re.compile(r"[a-z0-9_-]{0,63}")
 ACCELERATORS = ("NVIDIA_TESLA_T4", "NVIDIA_L4", "NVIDIA_TESLA_V100", "NVIDIA_TESLA_A100")
+_GOOGLES = "gcr.io/ml-pipeline/"
 MOST_CPUS, MOST_GB = 96, 624
 _TYPES: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
@@ -25,8 +27,19 @@ def containers(graph: Json) -> list[Json]:
 
 
 def images(graph: Json) -> list[str]:
-    """The images of a compiled graph's containers."""
-    return sorted({str(container.get("image", "")) for container in containers(graph)})
+    """The images of a compiled graph's containers, without Google's own."""
+    every = {str(container.get("image", "")) for container in containers(graph)}
+    return sorted(image for image in every if not image.startswith(_GOOGLES))
+
+
+def custom_jobs(graph: Json) -> list[Json]:
+    """The custom jobs that a compiled graph starts, as their launcher is told of them."""
+    jobs = []
+    for container in containers(graph):
+        arguments = container.get("args") or []
+        if str(container.get("image", "")).startswith(_GOOGLES) and "--payload" in arguments:
+            jobs.append(json.loads(arguments[arguments.index("--payload") + 1]))
+    return jobs
 
 
 def parallelism(graph: Json) -> int:

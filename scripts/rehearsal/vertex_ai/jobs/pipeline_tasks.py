@@ -12,7 +12,11 @@ from scripts.rehearsal.vertex_ai.state import Json, State, now
 _BEGINNING = re.compile(r"Executing task\s+\S*?'([\w-]+)'")
 _END = re.compile(r"Task\s+\S*?'([\w-]+)'\S*\s+finished with status\s+\S*?(SUCCESS|FAILURE)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_NO_ARTIFACTS = ("Output", "executor_output.json")  # parameters, and the runner's own file
+_NO_ARTIFACTS = (
+    "Output",
+    "gcp_resources",
+    "executor_output.json",
+)  # parameters, and the runner's own file
 
 
 class PipelineTasks:

@@ -23,6 +23,7 @@ from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
     check_graph,
     check_labels,
     check_parameters,
+    custom_jobs,
     images,
     parallelism,
 )
@@ -166,6 +167,7 @@ class PipelineJobs(Jobs):
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         log = self._logs / f"pipeline-{id_}.log"
+        self._check_custom_jobs(job)
         process = self._launch(name, job, home)
         if self.get(name)["state"] == "PIPELINE_STATE_CANCELLING":
             self._end(name)
@@ -186,11 +188,27 @@ class PipelineJobs(Jobs):
         self.update(name, state="PIPELINE_STATE_SUCCEEDED", endTime=now())
         shutil.rmtree(home, ignore_errors=True)
 
+    def _check_custom_jobs(self, job: Json) -> None:
+        """Refuse custom jobs that the steps' account may not make, or not as whom they are."""
+        project_id, steps = job["name"].split("/")[1], _account(job)
+        for custom_job in custom_jobs(job["pipelineSpec"]):
+            self._permissions.require(
+                steps, "aiplatform.customJobs.create", project_id, f"{job['name']}/customJobs"
+            )
+            account = custom_job["job_spec"].get("service_account", "")
+            self._permissions.require_act_as(steps, account)
+
     def _launch(self, name: str, job: Json, home: Path) -> subprocess.Popen[bytes]:
         """Start the process that runs a job's graph with the files of its image."""
         graph = job["pipelineSpec"]
         parameters = job["runtimeConfig"].get("parameterValues") or {}
-        content = {"pipelineSpec": graph, "parameters": parameters}
+        _, project_id, _, region, *_ = name.split("/")
+        content = {
+            "pipelineSpec": graph,
+            "parameters": parameters,
+            "project": project_id,
+            "location": region,
+        }
         (home / "job.json").write_text(json.dumps(content), "utf-8")
         tree = Path(self._artifacts.image(images(graph)[0])["tree"])
         if not tree.is_dir():
