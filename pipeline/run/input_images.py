@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import stat
@@ -21,6 +22,7 @@ from serving.sam.prompts import Prompt
 from serving.storage import Folder, StorageError, StoredFile, open_folder, open_parent
 
 _HEAD_BYTES = 65536
+_MOST_KINDS = 5  # of files that are named
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +77,13 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
     own_output = OwnOutput(open_folder(parameters.output))
     names = ImageNames()
     known: set[str] = set()
+    no_images: collections.Counter[str] = collections.Counter()
     for uri in parameters.inputs:
-        files = _images_of(uri, own_output)
+        files = _images_of(uri, own_output, no_images)
         if not files:
+            found = f", found {_kinds(no_images)}" if no_images else ""
             raise RunError(
-                f"{uri}: no images found; expected files ending in {', '.join(SUFFIXES)}"
+                f"{uri}: no images found; expected files ending in {', '.join(SUFFIXES)}{found}"
             )
         for folder, file in files:
             path = _one_path(folder, file.name)
@@ -97,12 +101,22 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
             )
     for uri, count in sorted(own_output.skipped.items()):
         tell(f"left out {count} pictures that an earlier run wrote to {uri}")
+    if no_images:
+        tell(f"left out what is no image by its name: {_kinds(no_images)}")
     images.sort(key=lambda image: image.name)
     return images
 
 
-def _images_of(uri: str, own_output: OwnOutput) -> list[tuple[Folder, StoredFile]]:
-    """The images that one input stands for: an image file, or a folder of them."""
+def _images_of(
+    uri: str, own_output: OwnOutput, no_images: collections.Counter[str]
+) -> list[tuple[Folder, StoredFile]]:
+    """The images that one input stands for: an image file, or a folder of them.
+
+    Args:
+        uri: the input.
+        own_output: the run's output.
+        no_images: counts the folder's other files, hidden ones apart, by the end of their names.
+    """
     folder = open_folder(uri)
     if folder.is_local:
         status = _local_status(folder.uri)
@@ -119,11 +133,22 @@ def _images_of(uri: str, own_output: OwnOutput) -> list[tuple[Folder, StoredFile
             raise RunError(f"{uri}: no such object")
         return [(parent, StoredFile(name, 0))]
     own_output.check_folder(folder)
-    return [
-        (folder, file)
-        for file in own_output.foreign_files(folder)
-        if PurePosixPath(file.name).suffix.lower() in SUFFIXES
+    files = []
+    for file in own_output.foreign_files(folder):
+        suffix = PurePosixPath(file.name).suffix.lower()
+        if suffix in SUFFIXES:
+            files.append((folder, file))
+        else:
+            no_images[suffix] += 1
+    return files
+
+
+def _kinds(counts: collections.Counter[str]) -> str:
+    """How many files there are of each kind, the most frequent first."""
+    kinds = [
+        f"{count} {as_text(kind) or 'without an ending'}" for kind, count in counts.most_common()
     ]
+    return ", ".join(kinds[:_MOST_KINDS]) + (", ..." if len(kinds) > _MOST_KINDS else "")
 
 
 def _local_status(path: str) -> os.stat_result | None:

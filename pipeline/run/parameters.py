@@ -71,6 +71,10 @@ class RunParameters:
     def __post_init__(self) -> None:
         if not self.inputs:
             raise ParameterError("inputs: expected at least one image or folder, got none")
+        if not all(uri.strip() for uri in self.inputs):
+            raise ParameterError(
+                "INPUT is empty; is a variable of your shell not set? Name an image or a folder"
+            )
         for name, low, high in (("shards", 1, MAX_SHARDS), ("max_masks", 1, 100)):
             value = getattr(self, name)
             if not low <= value <= high:

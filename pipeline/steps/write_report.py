@@ -65,9 +65,6 @@ class RunSummary:
         failed: how many have no masks.
         computed: how many of the others this run computed; the rest were done before.
         masks: masks of the others.
-        without_mask: how many of the others have none.
-        checkpoint: name of the network that made them; empty where there are none.
-        demo_network: whether that is the one in this package, which is for demonstrations.
         report: where the HTML report is.
         too_many_failed: whether more failed than the run allows.
     """
@@ -76,9 +73,6 @@ class RunSummary:
     failed: int
     computed: int
     masks: int
-    without_mask: int
-    checkpoint: str
-    demo_network: bool
     report: str
     too_many_failed: bool
 
@@ -146,9 +140,6 @@ def write_report(
         failed=metrics.failed,
         computed=computed,
         masks=metrics.masks,
-        without_mask=metrics.without_mask,
-        checkpoint=figures["model"].get("name", ""),
-        demo_network=figures["demo_network"],
         report=output.uri_of(HTML),
         too_many_failed=parameters.too_many_failed(metrics.failed, metrics.images),
     )

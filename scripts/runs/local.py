@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from typing import TYPE_CHECKING
 
 from scripts.costs.throughput import THIS_MACHINE, remember
 from scripts.runs.progress import RunMeter
-from scripts.runs.summary import Summary
+from scripts.runs.summary import Summary, summary_of_output
 from scripts.terminal.errors import as_operator_error
 from scripts.terminal.progress import meter, repeating, report_line
 
@@ -34,22 +33,19 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
     from pipeline.run.output_layout import METRICS
     from serving.storage import open_folder
 
-    started = time.monotonic()
     output = open_folder(parameters.output)
     with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
         try:
             with meter("segmenting") as bar:
                 run_meter = RunMeter(output, bar)
                 with repeating(run_meter.show, output.progress_seconds):
-                    summary = run_locally(parameters, log if show_log else None)
+                    run_locally(parameters, log if show_log else None)
         except StepError as error:
             raise as_operator_error(error) from error
         finally:
             if show_log:
                 log.seek(0)
                 report_line(log.read())
-    summary["engine"] = "local"
-    summary["wall_seconds"] = round(time.monotonic() - started, 2)
     metrics = read_json(output, METRICS)
     remember(metrics, THIS_MACHINE)
-    return summary
+    return summary_of_output(parameters, output, metrics)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scripts.terminal.amounts import count
-from scripts.terminal.errors import CLOUD, OperatorError
+from scripts.terminal.errors import CLOUD, OperatorError, shown
 
 if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
     from serving.storage import Folder
 
 Summary = dict[str, Any]
+_SHOWN_FAILURES = 3
 
 
 def summary_of_output(
     parameters: RunParameters, output: Folder, metrics: Mapping[str, Any]
 ) -> Summary:
-    """Return the summary of a run that ended elsewhere, from what it wrote to its output.
+    """Return the summary of a run that has ended, from what it wrote to its output.
 
     Args:
         parameters: the run's.
@@ -40,7 +42,18 @@ def summary_of_output(
         "too_many_failed": parameters.too_many_failed(metrics["failed"], metrics["images"]),
         "wall_seconds": metrics["run"]["wall_seconds"],
         "cost_usd": metrics["cost_usd"],
+        "max_failed": parameters.max_failed,
+        "first_failures": _first_failures(output) if metrics["failed"] else [],
     }
+
+
+def _first_failures(output: Folder) -> list[dict[str, str]]:
+    """The first failed images of a run with their reasons."""
+    from pipeline.run.manifest import read_rows
+    from pipeline.run.output_layout import FAILED
+
+    rows = itertools.islice(read_rows(output, FAILED), _SHOWN_FAILURES)
+    return [{"image": row.image, "reason": row.reason} for row in rows]
 
 
 def describe(summary: Summary) -> str:
@@ -57,11 +70,19 @@ def describe(summary: Summary) -> str:
         + f", {summary['wall_seconds']:.1f} s"
     ]
     cost = summary.get("cost_usd")
-    if cost:
+    if cost and summary["engine"] == "vertex":
         lines.append(f"cost: ${cost['actual']:.2f}, estimated ${cost['estimated']:.2f}")
     if summary["failed"]:
         output = summary["report"].removesuffix("report.html")
-        lines.append(f"failed images and reasons: {output}failed.jsonl (--only-failed retries)")
+        for failure in summary["first_failures"]:
+            # The reason often begins with the image's name.
+            reason = failure["reason"].removeprefix(f"{failure['image']}: ")
+            lines.append(f"  {shown(failure['image'])}: {shown(reason)}")
+        more = summary["failed"] - len(summary["first_failures"])
+        lines.append(
+            (f"  and {more} more; " if more > 0 else "  ")
+            + f"all reasons: {output}failed.jsonl (--only-failed retries)"
+        )
     lines.append(f"report: {summary['report']}")
     warning = demo_warning(summary["checkpoint"], done=done, without_mask=empty)
     if warning:
@@ -78,7 +99,9 @@ def refuse_too_many_failed(summary: Summary) -> None:
     """
     if summary["too_many_failed"]:
         raise OperatorError(
-            f"{summary['failed']} of {summary['images']} images failed, more than --max-failed",
-            hint="the report names each reason; fix the images and run again with --only-failed",
+            f"{summary['failed']} of {count(summary['images'], 'image')} failed, more than "
+            f"--max-failed {summary['max_failed']:g}",
+            hint="the lines above and the report name the reasons; fix the images and run again "
+            "with --only-failed",
             exit_code=CLOUD,
         )

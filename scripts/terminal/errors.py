@@ -100,7 +100,7 @@ def reporting_errors(debug: bool, interrupted_hint: str = INTERRUPTED_HINT) -> I
 
 def print_error(error: OperatorError, *, as_json: bool = False) -> None:
     """Print an error on standard error: two lines for a person, or an object for a program."""
-    message, hint = _one_line(str(error)), _one_line(error.hint)
+    message, hint = shown(str(error)), shown(error.hint)
     if as_json:
         content = {"error": message, "hint": hint, "exit_code": error.exit_code}
         print(json.dumps(content), file=sys.stderr)
@@ -108,8 +108,8 @@ def print_error(error: OperatorError, *, as_json: bool = False) -> None:
         print(f"error: {message}\nhint: {hint}", file=sys.stderr)
 
 
-def _one_line(text: str) -> str:
-    """The text with escapes for what a file's name, say, might do to a terminal."""
+def shown(text: str) -> str:
+    """The text in one line, with escapes for what a file's name, say, might do to a terminal."""
     line = " ".join(text.split())
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in line

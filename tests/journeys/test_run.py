@@ -69,7 +69,7 @@ def test_run_too_many_failed_is_an_error_after_the_report(tmp_path: Path) -> Non
     (tmp_path / "x.png").write_bytes(b"no image")
     done = sam_vertex(tmp_path / "x.png", "--output", tmp_path / "out")
     assert done.returncode == 1
-    assert "error: 1 of 1 images failed, more than --max-failed" in done.stderr
+    assert "error: 1 of 1 image failed, more than --max-failed 0.5" in done.stderr
     assert (tmp_path / "out" / "report.html").exists()
 
 

@@ -36,6 +36,25 @@ def test_find_images_a_named_file_is_taken_whatever_its_suffix(image_folder: Pat
     assert names(parameters(odd, image_folder / "a.png")) == ["a.png", "picture.dat"]
 
 
+def test_find_images_counts_what_it_leaves_out_by_kind(image_folder: Path) -> None:
+    for name in ("a.ARW", "b.arw", "c", "more/d.mov", ".hidden"):
+        (image_folder / name).write_bytes(b"")
+    lines: list[str] = []
+    find_images(parameters(image_folder), lines.append)
+    assert lines == ["left out what is no image by its name: 2 .arw, 1 without an ending, 1 .mov"]
+    (image_folder / "texts").mkdir()
+    (image_folder / "texts" / "a.txt").write_text("")
+    with pytest.raises(RunError, match=r"no images found; .*, found 1 \.txt"):
+        find_images(parameters(image_folder / "texts"))
+
+
+@pytest.mark.parametrize("given", ["", "  "])
+def test_an_empty_input_is_not_the_current_folder(given: str) -> None:
+    """As ``sam-vertex run "$PHOTOS"`` gives it where the variable is not set."""
+    with pytest.raises(ParameterError, match="INPUT is empty"):
+        parameters("a.jpg", given)
+
+
 def test_find_images_leaves_out_its_own_output(image_folder: Path) -> None:
     """``run photos --output photos/out`` does not segment its own pictures the second time."""
     out = image_folder / "out"

@@ -14,7 +14,8 @@ def summary(**changes: Any) -> dict[str, Any]:
     return {
         "images": 5, "failed": 0, "computed": 5, "masks": 40, "wall_seconds": 12.34,
         "report": "out/report.html", "too_many_failed": False, "without_mask": 0,
-        "checkpoint": "vit_b", "demo_network": False, "engine": "local", **changes,
+        "checkpoint": "vit_b", "demo_network": False, "engine": "local", "max_failed": 0.5,
+        "first_failures": [], **changes,
     }  # fmt: skip
 
 
@@ -27,11 +28,18 @@ def test_summary_of_a_clean_run_is_two_lines() -> None:
 
 def test_summary_names_earlier_images_failures_and_cost() -> None:
     cost = {"actual": 0.5, "estimated": 0.25}
-    text = describe(summary(failed=1, computed=3, cost_usd=cost, report="gs://b/run/report.html"))
+    first = [{"image": "a\nb.jpg", "reason": "a\nb.jpg: no image"}]
+    text = describe(
+        summary(
+            failed=1, computed=3, cost_usd=cost, report="gs://b/run/report.html", engine="vertex",
+            first_failures=first,
+        )
+    )  # fmt: skip
     assert text.splitlines() == [
         "5 images: 4 done (1 by an earlier run), 1 failed, 40 masks, 12.3 s",
         "cost: $0.50, estimated $0.25",
-        "failed images and reasons: gs://b/run/failed.jsonl (--only-failed retries)",
+        "  a b.jpg: no image",
+        "  all reasons: gs://b/run/failed.jsonl (--only-failed retries)",
         "report: gs://b/run/report.html",
     ]
 
@@ -57,6 +65,7 @@ def test_summary_counts_one_image_in_the_singular() -> None:
 
 def test_too_many_failures_are_the_clouds_fault_and_few_are_none() -> None:
     refuse_too_many_failed(summary(failed=1))
-    with pytest.raises(OperatorError, match="4 of 5 images failed") as caught:
+    said = r"4 of 5 images failed, more than --max-failed 0\.5"
+    with pytest.raises(OperatorError, match=said) as caught:
         refuse_too_many_failed(summary(failed=4, too_many_failed=True))
     assert caught.value.exit_code == 1
