@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from pipeline.graph_process import FAILURE, SUMMARY
 from pipeline.run.claim import PROCESS_SECONDS, claimed, name_of_process
-from pipeline.run.guarded_output import guarded
+from pipeline.run.guarded_output import guarded, refuse_awaited_batch
 from pipeline.run.parameters import RunParameters
 from pipeline.run.run_log import RunLog
 from pipeline.run.step_process import CLAIM_VARIABLE, ERROR_VARIABLE, environment_of_a_step
@@ -62,6 +62,7 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
         tempfile.TemporaryDirectory(prefix="sam-kfp-", ignore_cleanup_errors=True) as scratch,
     ):
         output = guarded(parameters.output, run, PROCESS_SECONDS)
+        refuse_awaited_batch(output)
         output.delete_folder(WORK)  # what a killed run left half-done
         root = Path(scratch)
         with contextlib.closing(RunLog(output, root, echo)) as log:

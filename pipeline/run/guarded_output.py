@@ -11,7 +11,8 @@ import threading
 import time
 
 from pipeline.run.claim import JOB_SECONDS, PROCESS_SECONDS, renew_claim
-from pipeline.run.parameters import RunParameters
+from pipeline.run.output_layout import BATCH
+from pipeline.run.parameters import RunError, RunParameters
 from pipeline.run.step_process import claim_of_local_run
 from serving.storage import Folder, open_folder
 
@@ -31,6 +32,21 @@ def open_output(parameters: RunParameters) -> Folder:
     if run:
         return guarded(parameters.output, run, PROCESS_SECONDS)
     return open_folder(parameters.output)
+
+
+def refuse_awaited_batch(output: Folder) -> None:
+    """Refuse an output that waits for a batch prediction, which a run would forget.
+
+    Raises:
+        RunError: it does; the job goes on and bills, and nobody would collect what it computes.
+        StorageError: the output cannot be read.
+    """
+    if output.exists(BATCH):
+        raise RunError(
+            f"{output.uri}: a batch prediction computes these images and was not collected yet; "
+            "collect it first with the same 'sam-vertex batch-predict' command, or choose another "
+            "output"
+        )
 
 
 def guarded(uri: str, run: str, seconds: float) -> Folder:

@@ -8,6 +8,7 @@ LOCK = ".run.lock"  # whose claim the output is, see pipeline.run.claim
 PLAN = f"{WORK}/plan.json"
 PARAMETERS = f"{WORK}/parameters.json"  # of a run on Vertex AI, for what the graph does not start
 PLANNED = f"{WORK}/planned.json"  # the last file of the plan, so it says that the plan is complete
+BATCH = f"{WORK}/batch.json"  # the batch prediction whose results the output waits for
 PROGRESS = f"{WORK}/progress"
 ERROR = f"{WORK}/error.json"
 LOG = f"{WORK}/log.txt"  # what Kubeflow and the steps of a local run print

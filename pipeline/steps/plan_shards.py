@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.run.checkpoint_source import checkpoint_identity
 from pipeline.run.claim import JOB_SECONDS, acquire_claim
-from pipeline.run.guarded_output import open_output
+from pipeline.run.guarded_output import open_output, refuse_awaited_batch
 from pipeline.run.image_weights import image_weights
 from pipeline.run.input_images import InputImage, find_files, with_prompts
 from pipeline.run.manifest import PlannedImage, finished, plan_lines, read_rows, write_json
@@ -46,6 +46,7 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     if parameters.run_id:
         acquire_claim(open_folder(parameters.output), parameters.run_id, JOB_SECONDS)
     output = open_output(parameters)
+    refuse_awaited_batch(output)
     given = read_prompts(parameters.prompts)
     images = with_prompts(find_files(parameters), given)
     planned = keep_reviewed(output, plan_images(images, parameters))

@@ -7,9 +7,8 @@ import secrets
 from collections.abc import Mapping
 
 from pipeline.run.manifest import read_json, write_json
-from serving.storage import WORK, Folder
-
-RECORD = f"{WORK}/batch.json"
+from pipeline.run.output_layout import BATCH
+from serving.storage import Folder
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Submission:
 
     def remember(self, output: Folder) -> None:
         """Let the output remember this submission in place of any other."""
-        write_json(output, RECORD, dataclasses.asdict(self))
+        write_json(output, BATCH, dataclasses.asdict(self))
 
     def with_input(self, unreadable: Mapping[str, str]) -> Submission:
         """This submission, once its input lies in the bucket."""
@@ -48,14 +47,14 @@ class Submission:
 
 def remembered(output: Folder) -> Submission | None:
     """The submission that an output remembers; ``None`` where it remembers none."""
-    if not output.exists(RECORD):
+    if not output.exists(BATCH):
         return None
     try:
-        return Submission(**read_json(output, RECORD))
+        return Submission(**read_json(output, BATCH))
     except (ValueError, TypeError):  # another version's
         return None
 
 
 def forget(output: Folder) -> None:
     """Forget the submission: what is left afterwards needs another job."""
-    output.delete(RECORD)
+    output.delete(BATCH)

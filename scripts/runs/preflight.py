@@ -26,12 +26,14 @@ def check_run(parameters: RunParameters) -> list[InputImage]:
         OperatorError, FullDiskError: the output cannot be written.
     """
     from pipeline.run.checkpoint_source import check_checkpoint
+    from pipeline.run.guarded_output import refuse_awaited_batch
     from pipeline.run.input_images import find_images
     from serving.storage import FullDiskError, local_error, open_folder
 
     images = find_images(parameters, report_line)
     check_checkpoint(parameters.checkpoint)
     output = open_folder(parameters.output)
+    refuse_awaited_batch(output)
     if output.is_local:
         try:
             Path(output.uri).mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,14 @@ def test_readme_fits_one_page_and_shows_a_result() -> None:
     assert 0 < (ROOT / picture[1]).stat().st_size <= 150_000
 
 
+def test_every_promise_about_surviving_names_the_test_that_proves_it() -> None:
+    text = (ROOT / "docs" / "running.md").read_text()
+    section = text.partition("## Resuming")[2].partition("\n## ")[0]
+    promises = re.findall(r"^- \*\*.*?(?=^- |\n\n|\Z)", section, re.MULTILINE | re.DOTALL)
+    assert len(promises) > 10
+    assert [promise for promise in promises if "`tests/" not in promise] == []
+
+
 def test_readme_leads_to_every_page() -> None:
     linked = {(ROOT / link.partition("#")[0]) for link in pages.links(README.read_text("utf-8"))}
     assert set(pages.PAGES) - {README} <= linked

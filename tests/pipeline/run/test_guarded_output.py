@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.local_engine import run_locally
 from pipeline.run import guarded_output
 from pipeline.run.claim import ClaimLostError, acquire_claim, read_claim, release_claim
 from pipeline.run.guarded_output import open_output
-from pipeline.run.output_layout import LOCK
+from pipeline.run.output_layout import BATCH, LOCK
 from pipeline.run.parameters import RunError, RunParameters
 from pipeline.run.step_process import CLAIM_VARIABLE
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
+from scripts.runs.preflight import check_run
 from serving.storage import Folder, open_folder
 
 SECONDS = 0.8
@@ -83,6 +85,19 @@ def test_run_without_a_claim_writes_freely(run: RunParameters, tmp_path: Path) -
     local = RunParameters(inputs=("x",), output=str(tmp_path / "out"), run_id="job")
     open_output(local).write_bytes("x", b"x", "text/plain")
     assert not (tmp_path / "out" / LOCK).exists()
+
+
+def test_output_that_waits_for_a_batch_prediction_is_refused(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    """Its record lies among the working files; without it the job would go on, and bill."""
+    run = RunParameters(inputs=(str(image_folder),), output=str(tmp_path / "out"))
+    output = open_folder(run.output)
+    output.write_bytes(BATCH, b"{}", "application/json")
+    for begin in (plan_shards, run_locally, check_run):
+        with pytest.raises(RunError, match="was not collected yet"):
+            begin(run)
+    assert output.read_bytes(BATCH) == b"{}"
 
 
 @pytest.mark.parametrize("ended", [False, True])
