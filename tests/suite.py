@@ -21,6 +21,7 @@ NOT_UNIT = (
     "tests/pipeline/steps/test_segment_shard.py",
     "tests/pipeline/test_local_engine.py",
     "tests/pipeline/steps/test_steps.py",
+    "tests/scripts/annotate/test_command.py",
     "tests/scripts/annotate/test_page.py",
     "tests/scripts/annotate/test_page_looks.py",
     "tests/scripts/annotate/test_page_saving.py",

@@ -143,8 +143,7 @@ class AnnotationServer:
 
     async def embed(self, number: int) -> Response:
         """Embed an image; answers when that is done."""
-        await self._open(number)
-        seconds = await self._prepare(number)
+        seconds = await self._prepare(number, await self._open(number))
         return JSONResponse({"seconds": round(seconds, 4)})
 
     async def candidates(self, number: int, request: Request) -> Response:
@@ -152,7 +151,7 @@ class AnnotationServer:
         body = await _json(request)
         image = await self._open(number)
         prompt = parse_prompt(body.get("prompt"), "prompt")
-        await self._prepare(number)
+        await self._prepare(number, image)
         if await request.is_disconnected():
             return Response(status_code=204)
         found = await self._in(
@@ -175,7 +174,7 @@ class AnnotationServer:
         image = await self._open(number)
         wanted = parse_object(identifier, body, image)
         if wanted.prompt is not None:
-            await self._prepare(number)
+            await self._prepare(number, image)
         record = await self._in(self._decoding, lambda: make_record(wanted, image, self._segmenter))
         await _in_thread(lambda: self._store.put(image, record))
         return JSONResponse(shown(record))
@@ -201,16 +200,19 @@ class AnnotationServer:
     async def _open(self, number: int) -> OpenImage:
         if number >= len(self._shelf.images):
             raise AnnotateError(f"there is no image {number}", 404)
-        return await _in_thread(lambda: self._shelf.get(number))
+        kept = self._shelf.kept(number)
+        return kept if kept is not None else await _in_thread(lambda: self._shelf.get(number))
 
-    async def _prepare(self, number: int) -> float:
-        """Embed an image once, however many ask for it; seconds that it took."""
+    async def _prepare(self, number: int, image: OpenImage) -> float:
+        """Embed an image once, however many ask for it; seconds that it took.
+
+        A prompt on a prepared image does not wait for the embedding of the next one.
+        """
+        if self._segmenter.is_prepared(image):
+            return 0.0
         if number not in self._under_way:
 
             def prepare() -> float:
-                image = self._shelf.get(number)
-                if self._segmenter.is_prepared(image):
-                    return 0.0
                 started = time.perf_counter()
                 self._segmenter.prepare(image)
                 self._last_seconds = time.perf_counter() - started

@@ -20,3 +20,10 @@ class AnnotateError(Exception):
     def __init__(self, message: str, status: int = 422) -> None:
         super().__init__(message)
         self.status = status
+
+
+class DamagedOutputError(Exception):
+    """A file of the output that somebody else has written, or cut off."""
+
+    callers_fault: ClassVar[bool] = True
+    hint: ClassVar[str] = "mend or remove the file, or choose another --output"

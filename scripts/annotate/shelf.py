@@ -63,18 +63,24 @@ class ImageShelf:
         self._open: OrderedDict[int, OpenImage] = OrderedDict()
         self._lock = threading.Lock()
 
+    def kept(self, number: int) -> OpenImage | None:
+        """Return an image that is decoded already."""
+        with self._lock:
+            kept = self._open.get(number)
+            if kept is not None:
+                self._open.move_to_end(number)
+            return kept
+
     def get(self, number: int) -> OpenImage:
-        """Return an image.
+        """Return an image, decoded here where it is not yet.
 
         Raises:
             ImageError: it cannot be decoded.
             StorageError: it cannot be read.
         """
-        with self._lock:
-            kept = self._open.get(number)
-            if kept is not None:
-                self._open.move_to_end(number)
-                return kept
+        kept = self.kept(number)
+        if kept is not None:
+            return kept
         image = self.images[number]
         data = image.folder.read_bytes(image.file)
         pixels = decode_image(data, image.name)

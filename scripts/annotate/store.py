@@ -24,7 +24,7 @@ from pipeline.report.coco import AnnotationsWriter
 from pipeline.run.manifest import read_json, write_json
 from pipeline.run.output_layout import ANNOTATIONS, REVIEWED, masks_name
 from pipeline.shard.pictures import outline_paths
-from scripts.annotate.errors import AnnotateError
+from scripts.annotate.errors import AnnotateError, DamagedOutputError
 from scripts.annotate.objects import Record, prompt_form
 from scripts.annotate.pictures import write_pictures
 from scripts.annotate.shelf import OpenImage
@@ -60,15 +60,22 @@ class AnnotationStore:
         self._writer.start()
 
     def _load(self) -> None:
-        if self.output.exists(PROMPTS):
-            stored = read_json(self.output, PROMPTS)
-            if not isinstance(stored, dict):
-                raise AnnotateError(f"{self.output.uri_of(PROMPTS)}: expected one JSON object")
-            self._prompts = stored
-        if self.output.exists(REVIEWED):
-            for line in self.output.read_bytes(REVIEWED).splitlines():
-                row = orjson.loads(line)
-                self._rows.setdefault(row["image"], []).append(row)
+        try:
+            if self.output.exists(PROMPTS):
+                self._prompts = dict(read_json(self.output, PROMPTS).items())
+        except (ValueError, AttributeError) as error:
+            raise DamagedOutputError(
+                f"{self.output.uri_of(PROMPTS)}: expected one JSON object"
+            ) from error
+        try:
+            if self.output.exists(REVIEWED):
+                for line in self.output.read_bytes(REVIEWED).splitlines():
+                    row = orjson.loads(line)
+                    self._rows.setdefault(row["image"], []).append(row)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedOutputError(
+                f"{self.output.uri_of(REVIEWED)}: expected a JSON object a line, each with an image"
+            ) from error
         if self.output.exists(_NOTE):
             name = read_json(self.output, _NOTE)["image"]
             content = self._content(name)

@@ -13,7 +13,7 @@ export const TOOLS = [
   { tool: "brush", key: "b", sign: "●", label: "Brush" },
   { tool: "erase", key: "d", sign: "○", label: "Eraser" },
   { tool: "choose", key: "v", sign: "◎", label: "Keep or drop" },
-  { tool: "pan", key: "h", sign: "✥", label: "Move the image" },
+  { tool: "pan", key: "h", sign: "✥", label: "Move" },
 ];
 
 /** @typedef {"everything" | "accept" | "undo" | "redo" | "in" | "out" | "fit"} Action */

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from fastapi.testclient import TestClient
 from pycocotools.coco import COCO
 
-from scripts.annotate.segmenters import Segmenter
+from scripts.annotate.segmenters import LocalSegmenter, Segmenter
+from scripts.annotate.shelf import OpenImage
+from serving.sam.engine import Engine
 from serving.sam.masks import decode_mask
 from serving.sam.prompts import parse_prompt
 from tests.scripts.annotate.conftest import Serve, Served
@@ -234,3 +238,42 @@ def test_an_image_that_cannot_be_read_says_so(serve: Serve, tmp_path: Path) -> N
     reply = TestClient(served.app, base_url=served.address.rstrip("/")).get("/api/images/0")
     assert reply.status_code == 422
     assert "broken.png" in reply.json()["error"] and str(tmp_path) not in reply.text
+
+
+class SlowAtTheSecond(LocalSegmenter):
+    """Embeds the second image when it is allowed to."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.begun, self.allowed = threading.Event(), threading.Event()
+
+    def prepare(self, image: OpenImage) -> None:
+        if image.name == "b.jpg":
+            self.begun.set()
+            assert self.allowed.wait(30)
+        super().prepare(image)
+
+
+def test_masks_follow_the_pointer_while_the_next_image_is_embedded(
+    serve: Serve, engine: Engine
+) -> None:
+    segmenter = SlowAtTheSecond(engine)
+    served = serve(maker=segmenter)
+    headers = {"Origin": served.address.rstrip("/")}
+    api = f"{served.address}api/images"
+    requests.post(f"{api}/0/embedding", json={}, headers=headers, timeout=30)
+
+    def embed_the_next() -> None:
+        requests.post(f"{api}/1/embedding", json={}, headers=headers, timeout=60)
+
+    waiting = threading.Thread(target=embed_the_next)
+    waiting.start()
+    try:
+        assert segmenter.begun.wait(30)
+        body = {"prompt": APPLE}
+        reply = requests.post(f"{api}/0/candidates", json=body, headers=headers, timeout=20)
+        assert len(reply.json()["candidates"]) == 3
+        assert waiting.is_alive()
+    finally:
+        segmenter.allowed.set()
+        waiting.join(30)
