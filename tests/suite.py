@@ -36,6 +36,7 @@ NOT_UNIT = (
     "tests/serving/sam/machine/test_torchvision_ops.py",
     "tests/serving/sam/test_limits.py",
     "tests/serving/sam/test_parity.py",
+    "tests/serving/test_any_request.py",
     "tests/serving/test_bad_requests.py",
     "tests/serving/test_container.py",
     "tests/serving/test_launch.py",
@@ -76,7 +77,8 @@ SECONDS = {
     "tests/scripts/releases/test_release.py": 70,
     "tests/serving/sam/test_limits.py": 25,
     "tests/serving/sam/test_parity.py": 40,
-    "tests/serving/test_bad_requests.py": 25,
+    "tests/serving/test_any_request.py": 25,
+    "tests/serving/test_bad_requests.py": 15,
     "tests/serving/test_launch.py": 30,
     "tests/serving/test_server.py": 25,
 }  # fmt: skip

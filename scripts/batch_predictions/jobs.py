@@ -103,7 +103,13 @@ class BatchJobs:
                 predictions_format="jsonl",
                 gcs_source=[folder.uri_of(INSTANCES)],
                 gcs_destination_prefix=folder.uri_of("results"),
-                model_parameters={"mask_format": "rle", "return_logits": False, **automatic},
+                # A bad instance has its error in its line; the job would send a 4xx again.
+                model_parameters={
+                    "mask_format": "rle",
+                    "return_logits": False,
+                    "on_error": "each",
+                    **automatic,
+                },
                 machine_type=request.machine,
                 accelerator_type=request.accelerator or None,
                 accelerator_count=request.accelerator_count if request.accelerator else None,

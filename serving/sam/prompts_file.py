@@ -72,7 +72,7 @@ def load_json(text: str) -> Any:
     """
     try:
         return json.loads(text, object_pairs_hook=_no_duplicates)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise PromptError(f"prompts file: not valid JSON ({error})") from error
 
 

@@ -8,8 +8,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from tests.serving.conftest import Server, base64_png
@@ -225,57 +223,3 @@ def test_the_server_is_right_after_all_that(server: Server) -> None:
     assert server.predict(body(input_point=[20, 20])["instances"][0]) == before
     assert server.health() == 200
     assert server.metrics().get('sam_replies_total{code="500"}', 0) == 0
-
-
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-100, 10**12) | st.floats(allow_nan=False)
-    | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)  # fmt: skip
-COORDINATE = st.integers(-5, 80) | st.floats(0, 60)
-POINT = st.lists(COORDINATE, min_size=2, max_size=2)
-BOX = st.lists(COORDINATE, min_size=4, max_size=4)
-INSTANCE = st.fixed_dictionaries(
-    {},
-    optional={
-        "file_path": st.sampled_from(["a.png", "b/c.jpg", "../x"]) | ANYTHING,
-        "image": st.sampled_from([IMAGE, IMAGE, IMAGE, encoded(JPEG.getvalue())]) | ANYTHING,
-        "image_uri": st.just("gs://b/c") | ANYTHING,
-        "input_point": POINT | st.lists(POINT, max_size=3)
-        | st.lists(st.lists(POINT, max_size=2), max_size=2) | ANYTHING,
-        "input_label": st.lists(st.integers(0, 1), max_size=3) | ANYTHING,
-        "input_box": BOX | st.lists(BOX, max_size=3) | ANYTHING,
-        "multimask_output": st.booleans() | ANYTHING,
-        "mask_input": st.just(LOGITS) | ANYTHING,
-    },
-)  # fmt: skip
-PARAMETERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "mask_format": st.sampled_from(["rle", "polygon", "png", "array"]) | ANYTHING,
-        "points_per_side": st.integers(1, 6) | ANYTHING,
-        "max_masks": st.integers(1, 5) | ANYTHING,
-        "on_error": st.sampled_from(["report", "fail"]) | ANYTHING,
-        "pred_iou_thresh": st.floats(0, 1) | ANYTHING,
-        "return_logits": st.booleans() | ANYTHING,
-    },
-)
-
-
-@settings(
-    max_examples=120, deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
-@given(
-    content=st.fixed_dictionaries(
-        {"instances": st.lists(INSTANCE, min_size=1, max_size=3) | ANYTHING},
-        optional={"parameters": PARAMETERS | ANYTHING},
-    )
-)
-def test_whatever_is_sent_the_answer_is_a_reply_or_a_4xx(server: Server, content: Any) -> None:
-    reply = server.post(data=json.dumps(content), headers={"Content-Type": "application/json"})
-    assert reply.status_code == 200 or 400 <= reply.status_code < 500, reply.text
-    if reply.status_code == 200:
-        assert len(reply.json()["predictions"]) == len(content["instances"])
