@@ -97,6 +97,11 @@ Save = Annotated[
     bool,
     typer.Option(help="Save it as a setting of the stacks in the cdktf.json beside the outputs."),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would do, take and cost; do nothing.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long or costly work.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks.")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +14,19 @@ from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.checkpoints.choice import DEMO_NETWORK, best_checkpoint, choose_checkpoint
 from scripts.cloud import deployment
 from scripts.commands import options
+from scripts.runs import expectation
+from scripts.terminal import progress
+from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.progress import report_line
 
 if TYPE_CHECKING:
+    from pipeline.run.input_images import InputImage
     from pipeline.run.parameters import RunParameters
+    from scripts.costs.estimates import Estimate
     from scripts.runs.summary import Summary
+
+    Agreement = Callable[[list[InputImage], Estimate | None], None]
 
 EXAMPLES = (
     "sam-vertex run photos/ --output out/\n"
@@ -76,6 +85,9 @@ def run(
     capacity: options.CapacityName = "standard",
     image: options.StepsImage = "",
     outputs: options.Outputs = deployment.DEFAULT_PATH,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    quiet: options.Quiet = False,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -85,7 +97,7 @@ def run(
     reported, not fatal. Killing the run at any moment loses at most the image in hand. A run on
     Vertex AI goes on without this command: leave it with Ctrl-C and join again with --attach.
     """
-    with reporting_errors(debug):
+    with reporting_errors(debug), progress.quiet(quiet):
         vertex_options: dict[str, object] = {
             "--detach": detach,
             "--parallel": parallel != 1,
@@ -120,7 +132,9 @@ def run(
         )
         if engine == "local":
             options.refuse("these are for --engine vertex", vertex_options, "run")
-            _print(_run_here(parameters, debug, ask=not (checkpoint or as_json)), as_json)
+            offer = not (checkpoint or as_json or yes or dry_run)
+            agree = _agreement(dry_run=dry_run, yes=yes, as_json=as_json)
+            _print(_run_here(parameters, debug, agree, offer=offer, dry=dry_run), as_json)
             return
         from scripts.runs.following import follow
         from scripts.runs.submission import submit_run
@@ -132,6 +146,7 @@ def run(
             parallel=parallel or shards,
             accelerator=options.accelerator_name(accelerator),
             capacity=capacity,
+            agree=_agreement(dry_run=dry_run, yes=yes, as_json=as_json),
         )
         if detach:
             run_id = submitted.parameters.run_id
@@ -147,14 +162,37 @@ def _checkpoint(name: str, engine: options.EngineName) -> str:
     return resolve_checkpoint(name or best_checkpoint())
 
 
-def _run_here(parameters: RunParameters, debug: bool, *, ask: bool) -> Summary:
+def _agreement(*, dry_run: bool, yes: bool, as_json: bool) -> Agreement:
+    """What is asked, or told in a dry run, when a run is known and has not begun."""
+
+    def agree(images: list[InputImage], estimated: Estimate | None) -> None:
+        if not dry_run:
+            expectation.agree(estimated, yes=yes)
+            return
+        if as_json:
+            typer.echo(json.dumps(expectation.plan_json(images, estimated)))
+        else:
+            typer.echo("\n".join(expectation.plan_lines(images, estimated)))
+        raise typer.Exit
+
+    return agree
+
+
+def _run_here(
+    parameters: RunParameters, debug: bool, agree: Agreement, *, offer: bool, dry: bool
+) -> Summary:
     from scripts.runs.local import run_here
     from scripts.runs.preflight import check_run
 
-    check_run(parameters)
-    if ask:
+    checked = check_run(parameters, dry=dry)
+    if offer:
         checkpoint = resolve_checkpoint(choose_checkpoint())
         parameters = dataclasses.replace(parameters, checkpoint=checkpoint)
+    estimated = expectation.expect_here(parameters, checked.images, checked.finished)
+    agree(checked.images, estimated)
+    if estimated is not None:
+        report_line(f"estimate: {duration(estimated.seconds)} ({estimated.basis})")
+        parameters = dataclasses.replace(parameters, forecast=estimated.to_json())
     return run_here(parameters, show_log=debug)
 
 

@@ -91,6 +91,8 @@ def mode_of(metrics: Mapping[str, Any]) -> Mode | None:
 def remember(metrics: Mapping[str, Any], machine: str) -> None:
     """Keep the times of a run for later estimates; a cache that cannot be written is no error.
 
+    Automatic masks with another grid than the checkpoint's own take another time.
+
     Args:
         metrics: content of the run's ``metrics.json``.
         machine: :data:`THIS_MACHINE`, or the name that :func:`vertex_machine` gives.
@@ -101,7 +103,8 @@ def remember(metrics: Mapping[str, Any], machine: str) -> None:
     if machine == THIS_MACHINE:
         basis += f", {metrics['device']}"
     measured = Throughput.from_metrics(metrics, basis) if mode is not None else None
-    if mode is None or measured is None:
+    own_grid = metrics.get("settings", {}).get("points_per_side") is not None
+    if mode is None or measured is None or (own_grid and mode == "automatic"):
         return
     stored = _stored()
     stored[_key(machine, metrics["model"]["name"], mode)] = dataclasses.asdict(measured)

@@ -19,7 +19,7 @@ _INPUTS = "inputs"  # the only setting that does not decide an image's masks
 
 def check_earlier_results(
     parameters: RunParameters, images: Sequence[InputImage], output: Folder
-) -> None:
+) -> int:
     """Say what this run will change of an earlier run's results; refuse to lose some by mistake.
 
     The same inputs may have fewer images than before: somebody has removed them. Other inputs over
@@ -30,6 +30,9 @@ def check_earlier_results(
         images: what it segments.
         output: its folder.
 
+    Returns:
+        How many of the images an earlier run has done under the same settings.
+
     Raises:
         OperatorError: images of the earlier run would leave the results.
         StorageError: the output cannot be read.
@@ -38,7 +41,7 @@ def check_earlier_results(
 
     finished = _finished_images(output)
     if not finished:
-        return
+        return 0
     earlier = _settings(output)
     names = {image.name for image in images}
     gone = [name for name in finished if name not in names]
@@ -65,6 +68,8 @@ def check_earlier_results(
                 hint="give the earlier run's options too, or leave out --only-failed",
             )
         report_line(f"{what}: up to {count(kept, 'image')} will be computed anew")
+        return 0
+    return kept
 
 
 def _finished_images(output: Folder) -> list[str]:

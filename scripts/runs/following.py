@@ -71,7 +71,7 @@ def _follow_to_end(run: VertexRun, output: Folder) -> RunState:
     parameters, forecast = run.parameters, run.parameters.forecast
     at_once = int(forecast.get("parallel", parameters.shards))
     usd_per_shard_hour = float(forecast.get("usd_per_shard_hour", 0.0))
-    with meter("segmenting") as bar:
+    with meter("segmenting", notes_time=True) as bar:
         run_meter = RunMeter(output, bar, usd_per_shard_hour * at_once)
         shown_phase, cancelled = "", False
         while True:

@@ -36,7 +36,7 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
     output = open_folder(parameters.output)
     with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
         try:
-            with meter("segmenting") as bar:
+            with meter("segmenting", notes_time=True) as bar:
                 run_meter = RunMeter(output, bar)
                 with repeating(run_meter.show, output.progress_seconds):
                     run_locally(parameters, log if show_log else None)

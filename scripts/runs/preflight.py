@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,25 @@ if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
 
 
-def check_run(parameters: RunParameters) -> list[InputImage]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class CheckedRun:
+    """What is known of a run before it begins.
+
+    Attributes:
+        images: what it segments.
+        finished: how many of them an earlier run has done under the same settings.
+    """
+
+    images: list[InputImage]
+    finished: int
+
+
+def check_run(parameters: RunParameters, *, dry: bool = False) -> CheckedRun:
     """Refuse a run whose inputs, prompts, checkpoint or output cannot be used.
 
-    Returns:
-        The images that it will segment.
+    Args:
+        parameters: the run's.
+        dry: leave the output as it is, so that nobody knows whether it can be written.
 
     Raises:
         RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
@@ -34,7 +49,7 @@ def check_run(parameters: RunParameters) -> list[InputImage]:
     check_checkpoint(parameters.checkpoint)
     output = open_folder(parameters.output)
     refuse_awaited_batch(output)
-    if output.is_local:
+    if output.is_local and not dry:
         try:
             Path(output.uri).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=output.uri):
@@ -47,5 +62,4 @@ def check_run(parameters: RunParameters) -> list[InputImage]:
                 f"cannot write to {output.uri}: {error.strerror or error}",
                 hint="choose another --output, or make that folder writable",
             ) from error
-    check_earlier_results(parameters, images, output)
-    return images
+    return CheckedRun(images, check_earlier_results(parameters, images, output))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.cloud.deployment import Deployment
 from scripts.cloud.vertex_sdk import in_rehearsal, patiently
+from scripts.costs.estimates import Estimate
 from scripts.runs import forecast
 from scripts.runs.preflight import check_run
 from scripts.runs.preparation import (
@@ -25,7 +26,10 @@ from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import report_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.machines import Capacity, Machine
+    from pipeline.run.input_images import InputImage
     from pipeline.run.parameters import RunParameters
 
 
@@ -37,6 +41,7 @@ def submit_run(
     accelerator: str,
     capacity: Capacity = "standard",
     image: str = "",
+    agree: Callable[[list[InputImage], Estimate], None] = lambda _images, _estimate: None,
 ) -> VertexRun:
     """Check and estimate a run, then submit it; it goes on without this process.
 
@@ -50,6 +55,7 @@ def submit_run(
         accelerator: of a shard's machine; empty for a CPU.
         capacity: how the machines of the shards are reserved.
         image: container image of the steps; empty for the deployed or the last built one.
+        agree: is told what the run will take before anything is written; raises to prevent it.
 
     Raises:
         OperatorError: the deployment, an input, the image or the output cannot be used, or another
@@ -70,7 +76,7 @@ def submit_run(
     )
     check_reachable(deployment, parameters)
     image = steps_image(outputs, image)
-    images = check_run(parameters)
+    images = check_run(parameters).images
 
     at_once = min(parallel, parameters.shards)
     estimated = forecast.forecast(
@@ -82,6 +88,7 @@ def submit_run(
     )
     report_line(forecast.describe(estimated, at_once))
     check_quota(deployment, accelerator, at_once, capacity)
+    agree(images, estimated)
     content = {
         **estimated.to_json(),
         "machine": forecast.measured_as(machine),

@@ -18,9 +18,24 @@ from scripts.terminal.amounts import amount
 Report = Callable[[str], None]  # prints a line of progress
 
 
+_quiet = False  # a process runs one command
+
+
+@contextlib.contextmanager
+def quiet(wanted: bool) -> Iterator[None]:
+    """Print no line about work that goes on while the block runs, where that is wanted."""
+    global _quiet
+    earlier, _quiet = _quiet, wanted
+    try:
+        yield
+    finally:
+        _quiet = earlier
+
+
 def report_line(line: str) -> None:
     """Print a line about work that goes on, on standard error, apart from a command's result."""
-    print(line, file=sys.stderr, flush=True)
+    if not _quiet:
+        print(line, file=sys.stderr, flush=True)
 
 
 class Meter(Protocol):
@@ -58,14 +73,24 @@ class _Lines:
         report_line(f"{self._title}: {share_done} {note}".rstrip())
 
 
+class _Nothing:
+    def update(self, done: float, total: float | None, note: str = "") -> None:
+        pass
+
+
 @contextlib.contextmanager
-def meter(title: str, unit: str = "images") -> Iterator[Meter]:
+def meter(title: str, unit: str = "images", *, notes_time: bool = False) -> Iterator[Meter]:
     """Show a progress bar on a terminal and print plain lines elsewhere, on standard error.
 
     Args:
         title: of the work.
         unit: of the work; ``bytes`` are shown in megabytes.
+        notes_time: whether the notes say how much time is left; then a bar shows the time that
+            has passed instead.
     """
+    if _quiet:
+        yield _Nothing()
+        return
     if not sys.stderr.isatty():
         yield _Lines(title, unit)
         return
@@ -77,6 +102,7 @@ def meter(title: str, unit: str = "images") -> Iterator[Meter]:
         Progress,
         ProgressColumn,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
@@ -84,7 +110,8 @@ def meter(title: str, unit: str = "images") -> Iterator[Meter]:
     quantity: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     if unit == "bytes":
         quantity = (DownloadColumn(), TransferSpeedColumn())
-    columns = (TextColumn("{task.description}"), BarColumn(), *quantity, TimeRemainingColumn())
+    clock = TimeElapsedColumn() if notes_time else TimeRemainingColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), *quantity, clock)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bar(title, progress)
 

@@ -14,7 +14,7 @@ from scripts.cli import app
     ("arguments", "message"),
     [
         (["predict", "none.png"], "cannot read"),
-        (["predict", "gs://b/a.png"], "--endpoint"),
+        (["predict", "gs://b/a.png", "--url", "127.0.0.1:9"], "--endpoint"),
         (["predict", "none.png", "--endpoint"], "cannot read"),
         (["model", "list"], "outputs"),
         (["model", "release"], "outputs"),

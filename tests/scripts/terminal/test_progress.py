@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
-from scripts.terminal.progress import Pace, meter, repeating
+from scripts.terminal.progress import Pace, meter, quiet, repeating, report_line
 
 
 def test_meter_in_a_pipe_prints_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,6 +19,26 @@ def test_meter_in_a_pipe_prints_plain_lines(capsys: pytest.CaptureFixture[str]) 
     assert lines[0] == "segmenting: 0/1000 2.00 images/s"
     assert lines[-1] == "segmenting: 1000/1000 2.00 images/s"
     assert len(lines) <= 12
+
+
+def test_quiet_commands_print_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    with quiet(True), meter("segmenting") as bar:
+        bar.update(10, 10)
+        report_line("submitted")
+    assert capsys.readouterr().err == ""
+    report_line("again")
+    assert capsys.readouterr().err == "again\n"
+
+
+def test_bar_of_work_that_notes_its_time_left_shows_it_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with meter("segmenting", notes_time=True) as bar:
+        bar.update(5, 10, "6 s left")
+    shown = capsys.readouterr().err
+    assert "6 s left" in shown and "0:00:00" in shown and "-:--:--" not in shown
 
 
 def test_pace_needs_two_looks_and_counts_from_the_first_progress(
