@@ -37,7 +37,7 @@ class Deployment:
         endpoint_resource_name: ``projects/.../endpoints/...``.
         endpoint_id: its id.
         endpoint_type: dedicated, shared or private.
-        endpoint_dns: address of a dedicated endpoint.
+        endpoint_dns: host name of a dedicated endpoint, without a scheme.
         reply_limit_bytes: largest reply that the endpoint sends.
         service_account: who the deployed model acts as.
         release: how a model is released here; a :class:`scripts.releases.request.ReleaseRequest`.

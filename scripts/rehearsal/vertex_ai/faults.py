@@ -7,7 +7,8 @@ from scripts.rehearsal.vertex_ai.state import Json, State
 
 OPERATION = "operation"
 CALL_KINDS = ("429", "503", "slow", "drop", "late")
-KINDS = (*CALL_KINDS, OPERATION)
+JOB_KINDS = ("expired", "partial")
+KINDS = (*CALL_KINDS, OPERATION, *JOB_KINDS)
 
 
 class Faults:
@@ -34,6 +35,11 @@ class Faults:
     def take_for_operation(self, metadata: str) -> Json | None:
         """The fault that an operation meets, by the type of its metadata."""
         return self._take(metadata, (OPERATION,))
+
+    def take_for_job(self, name: str) -> str:
+        """How a job is to end, by its name: ``expired``, ``partial``, or empty for as it does."""
+        fault = self._take(name, JOB_KINDS)
+        return str(fault["kind"]) if fault else ""
 
     def _take(self, text: str, kinds: tuple[str, ...]) -> Json | None:
         if not self._state.read()["vertex"]["faults"]:  # almost always, and without the lock

@@ -19,7 +19,9 @@ class Operations:
     """Starts operations and answers for them."""
 
     def __init__(self, state: State, faults: Faults) -> None:
-        self._state, self._faults = state, faults
+        self._state, self.faults = state, faults
+        self._ends: dict[str, Callable[[], None]] = {}
+        self._cancelled: set[str] = set()
 
     def start(
         self,
@@ -27,6 +29,7 @@ class Operations:
         metadata: str,
         work: Callable[[], Json],
         undo: Callable[[], None] = lambda: None,
+        end: Callable[[], None] | None = None,
     ) -> Json:
         """Begin an operation.
 
@@ -35,6 +38,7 @@ class Operations:
             metadata: type of its metadata, such as ``DeployModelOperationMetadata``.
             work: does it and returns the response with its ``@type``; an ApiError fails it.
             undo: takes back what the caller noted, where a fault keeps ``work`` from running.
+            end: makes ``work`` fail soon, for whoever cancels; ``None`` where nobody can.
 
         Returns:
             The operation as the service shows it.
@@ -48,9 +52,11 @@ class Operations:
                 "genericMetadata": {"createTime": now(), "updateTime": now()},
             },
         }
-        fault = self._faults.take_for_operation(metadata)
+        fault = self.faults.take_for_operation(metadata)
         with self._state.open() as world:
             world["vertex"]["operations"][name] = operation
+        if end is not None:
+            self._ends[name] = end
         arguments = (name, work, undo, fault)
         threading.Thread(target=self._run, args=arguments, name=name, daemon=True).start()
         return operation
@@ -73,10 +79,22 @@ class Operations:
         except Exception as error:
             log.exception("operation %s", name)
             outcome = {"error": ApiError.internal(error).rpc()}
+        self._ends.pop(name, None)
+        if "error" in outcome and name in self._cancelled:
+            outcome = {"error": {"code": 1, "message": "The operation was cancelled."}}
         with self._state.open() as world:
             operation = world["vertex"]["operations"][name]
             operation.update(outcome, done=True)
             operation["metadata"]["genericMetadata"]["updateTime"] = now()
+
+    def cancel(self, name: str) -> Json:
+        """Ask an operation to end; "success is not guaranteed" (google.longrunning.Operations)."""
+        self.get(name)
+        end = self._ends.pop(name, None)
+        if end is not None:
+            self._cancelled.add(name)
+            end()
+        return {}
 
     def get(self, name: str) -> Json:
         """An operation as it is now."""

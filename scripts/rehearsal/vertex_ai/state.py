@@ -25,6 +25,7 @@ EMPTY: Json = {
     "pipelines": {},
     "operations": {},
     "faults": [],
+    "unsettled": {},
 }
 
 
@@ -81,6 +82,16 @@ def endpoint_values(world: Json, name: str) -> Json:
     if values is None:
         raise not_found(name)
     return values
+
+
+def unsettle(world: Json, name: str) -> None:
+    """Let the next requests to an endpoint meet a proxy that does not know of a change.
+
+    Args:
+        world: contents; ``unsettled_requests`` in it says how many, none where it is missing.
+        name: of the endpoint that has changed.
+    """
+    world["vertex"]["unsettled"][name] = int(world.get("unsettled_requests", 0))
 
 
 def find_model(world: Json, name: str) -> tuple[Json, str]:

@@ -145,7 +145,9 @@ def _object(id_: str, v: Values) -> Mapping[str, Any]:
 def _endpoint(_id: str, v: Values) -> Mapping[str, Any]:
     host = f"{v['name']}.{v['location']}-{project_number(v['project'])}.prediction.vertexai.goog"
     return {
-        "dedicated_endpoint_dns": f"https://{host}" if v["dedicated_endpoint_enabled"] else "",
+        # Without a scheme, whatever the API reference says: the SDK puts "https://" before it
+        # (aiplatform/models.py 2.7.0, "https://{self.dedicated_endpoint_dns}/v1/...").
+        "dedicated_endpoint_dns": host if v["dedicated_endpoint_enabled"] else "",
         "deployed_models": [],
         "model_deployment_monitoring_job": "",
         "traffic_split": "",

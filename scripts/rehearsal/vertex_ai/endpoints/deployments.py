@@ -25,6 +25,7 @@ from scripts.rehearsal.vertex_ai.state import (
     find_model,
     new_id,
     now,
+    unsettle,
 )
 
 NEW = "0"  # in a split of traffic: the model that is being deployed
@@ -98,7 +99,11 @@ class Deployments:
             return self._start(name, id_, content, split)
 
         return self._operations.start(
-            name, "DeployModelOperationMetadata", work, lambda: self._forget(name, id_)
+            name,
+            "DeployModelOperationMetadata",
+            work,
+            undo=lambda: self._forget(name, id_),
+            end=lambda: self._end(name, id_),
         )
 
     def _start(self, name: str, id_: str, content: Json, split: Json) -> Json:
@@ -115,6 +120,7 @@ class Deployments:
             values = endpoint_values(world, name)
             deployment = world["vertex"]["deployments"][name][id_]
             deployment["ready"] = True
+            unsettle(world, name)
             if split:
                 values["traffic_split"] = split_text(
                     {id_ if key == NEW else key: share for key, share in split.items()}
@@ -144,6 +150,12 @@ class Deployments:
         )
         self._running.add((name, id_), replica)
         return replica
+
+    def _end(self, name: str, id_: str) -> None:
+        """End the container of a deployment that is cancelled, which fails it."""
+        replica = self._running.remove((name, id_))
+        if replica is not None:
+            replica.stop()
 
     def _forget(self, name: str, id_: str) -> None:
         """Take back the note of a deployment that failed."""

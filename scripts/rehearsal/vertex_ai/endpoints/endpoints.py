@@ -8,7 +8,15 @@ from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.google_provider.services.identity import project_number
 from scripts.rehearsal.vertex_ai.endpoints.traffic import check_split, read_split, split_text
 from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations, response
-from scripts.rehearsal.vertex_ai.state import ENDPOINT, Json, State, endpoint_values, new_id, now
+from scripts.rehearsal.vertex_ai.state import (
+    ENDPOINT,
+    Json,
+    State,
+    endpoint_values,
+    new_id,
+    now,
+    unsettle,
+)
 
 ENDPOINT_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9]\d{0,9}")
 
@@ -72,7 +80,7 @@ class Endpoints:
                     "labels": body.get("labels", {}),
                     "create_time": now(),
                     "dedicated_endpoint_enabled": dedicated,
-                    "dedicated_endpoint_dns": f"https://{host}" if dedicated else "",
+                    "dedicated_endpoint_dns": host if dedicated else "",
                     "deployed_models": [],
                     "traffic_split": "",
                 }
@@ -104,6 +112,7 @@ class Endpoints:
                 deployments = world["vertex"]["deployments"].get(name, {})
                 check_split(body["trafficSplit"], set(deployments))
                 values["traffic_split"] = split_text(body["trafficSplit"])
+                unsettle(world, name)
             for field, key in (("displayName", "display_name"), ("description", "description")):
                 if field in body:
                     values[key] = body[field]

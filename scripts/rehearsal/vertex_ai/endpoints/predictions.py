@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
+from typing import Any
 
 from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.vertex_ai.containers.replica import Replica
@@ -25,7 +27,25 @@ class Limits:
     seconds: float
 
 
-DEDICATED, SHARED = Limits(10_000_000, 3600.0), Limits(1_500_000, 60.0)
+# "The default request timeout for a dedicated public endpoint is 10 minutes" (page "Create a public
+# endpoint"), unless it was set when the endpoint was made.
+DEDICATED, SHARED = Limits(10_000_000, 600.0), Limits(1_500_000, 60.0)
+
+
+def _with_floats(body: bytes) -> bytes:
+    """JSON as it comes out of ``google.protobuf.Value``: every number is a double."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: convert(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [convert(item) for item in value]
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    try:
+        return json.dumps(convert(json.loads(body))).encode()
+    except ValueError as error:
+        raise ApiError(400, f"Invalid JSON payload received: {error}") from error
 
 
 class Predictions:
@@ -34,8 +54,17 @@ class Predictions:
     def __init__(self, state: State, running: RunningReplicas) -> None:
         self._state, self._running = state, running
 
-    def predict(self, name: str, body: bytes, *, by_dedicated_name: bool) -> tuple[bytes, Json]:
+    def predict(
+        self, name: str, body: bytes, *, by_dedicated_name: bool, raw: bool = False
+    ) -> tuple[bytes, Json]:
         """Send a request to one of the deployed models, by their shares of the traffic.
+
+        Args:
+            name: of the endpoint.
+            body: of the request.
+            by_dedicated_name: whether it came to the endpoint's own name.
+            raw: whether bodies are passed on as they are (``rawPredict``). Otherwise a shared
+                endpoint reads them into protobuf's values, whose numbers are all floats.
 
         Returns:
             The container's reply, and the deployed model that gave it.
@@ -51,16 +80,35 @@ class Predictions:
         limits = DEDICATED if dedicated else SHARED
         if len(body) > limits.size:
             raise ApiError(413, f"Request payload size exceeds the limit: {limits.size} bytes.")
+        self._meet_a_proxy_that_learns(name)
         key, deployed_model, replica = self._choose(name)
+        as_values = not dedicated and not raw
+        if as_values:
+            body = _with_floats(body)
         try:
             status, content = replica.predict(body, limits.seconds)
         finally:
             self._running.end_request(key)
         if status != 200:
             raise ApiError(status, content.decode("utf-8", errors="replace")[:2000])
+        if as_values:
+            content = _with_floats(content)
         if len(content) > limits.size:
             raise ApiError(413, f"Response size exceeds the limit: {limits.size} bytes.")
         return content, deployed_model
+
+    def _meet_a_proxy_that_learns(self, name: str) -> None:
+        """Refuse the first requests after a deployment or a move of traffic, where asked for.
+
+        Google's proxies learn of them one after the other; ``unsettled`` in the world says how many
+        requests meet one that has not.
+        """
+        if not self._state.read()["vertex"]["unsettled"].get(name):
+            return
+        with self._state.open() as world:
+            left = world["vertex"]["unsettled"]
+            left[name] = left.get(name, 0) - 1
+        raise ApiError(503, "The service is currently unavailable.")
 
     def _choose(self, name: str) -> tuple[Key, Json, Replica]:
         """Choose a deployed model by its share of the traffic, and count the request as open."""

@@ -157,6 +157,11 @@ class BatchJobs(Jobs):
             raise ApiError(403, error.message) from error
 
     def _predict(self, name: str, job: Json, display_name: str, replica: Replica) -> None:
+        ending = self._operations.faults.take_for_job(name)
+        if ending == "expired":
+            expired = ApiError(504, "The job has run for longer than it may.").rpc()
+            self.update(name, state="JOB_STATE_EXPIRED", error=expired, endTime=now())
+            return
         instances = self._instances(job)
         size = int((job.get("manualBatchTuningParameters") or {}).get("batchSize", DEFAULT_BATCH))
         results: list[str] = []
@@ -188,9 +193,10 @@ class BatchJobs(Jobs):
             self.update(name, completionStats=statistics)
         folder = self._write(job, display_name, results, errors)
         failed = not results
+        succeeded = "PARTIALLY_SUCCEEDED" if ending == "partial" else "SUCCEEDED"
         self.update(
             name,
-            state="JOB_STATE_FAILED" if failed else "JOB_STATE_SUCCEEDED",
+            state=f"{self.prefix}{'FAILED' if failed else succeeded}",
             endTime=now(),
             outputInfo={"gcsOutputDirectory": folder},
             **({"error": ApiError(400, "All instances failed.").rpc()} if failed else {}),

@@ -10,7 +10,7 @@ from scripts.rehearsal.api_errors import ApiError, failed_precondition, not_foun
 from scripts.rehearsal.vertex_ai.operations import EMPTY_RESPONSE, Operations
 from scripts.rehearsal.vertex_ai.state import Json, State, now
 
-END_STATES = ("SUCCEEDED", "FAILED", "CANCELLED")
+END_STATES = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
 
 
 class Jobs(abc.ABC):

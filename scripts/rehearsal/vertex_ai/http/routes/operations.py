@@ -25,3 +25,12 @@ def get(service: ServiceOf, parent: Parent, owner: str, operation: int) -> Json:
         operation: the operation's number.
     """
     return service.operations.get(f"{parent}/{owner}operations/{operation}")
+
+
+@router.post(
+    f"{PARENT_PATH}/{{owner:path}}operations/{{operation:int}}:cancel",
+    dependencies=[needs("aiplatform.operations.list")],
+)
+def cancel(service: ServiceOf, parent: Parent, owner: str, operation: int) -> Json:
+    """Ask an operation to end; the arguments are those of :func:`get`."""
+    return service.operations.cancel(f"{parent}/{owner}operations/{operation}")

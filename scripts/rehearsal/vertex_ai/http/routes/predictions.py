@@ -43,7 +43,9 @@ def raw_predict(
     service: ServiceOf, name: EndpointName, body: Body, by_dedicated_name: ByDedicatedName
 ) -> Response:
     """The container's reply as it is."""
-    content, model = service.predictions.predict(name, body, by_dedicated_name=by_dedicated_name)
+    content, model = service.predictions.predict(
+        name, body, by_dedicated_name=by_dedicated_name, raw=True
+    )
     return Response(content, headers=_headers(model), media_type="application/json")
 
 

@@ -86,3 +86,12 @@ def test_a_container_that_ends_fails_the_deployment_with_its_last_words(vertex: 
     assert "exited unexpectedly" in ended["error"]["message"]
     assert "cannot start" in ended["error"]["message"]
     assert vertex.ok("GET", ENDPOINT)["deployedModels"] == []
+
+
+def test_deployment_that_is_cancelled_leaves_nothing(vertex: Vertex) -> None:
+    model = vertex.uploaded(env=[{"name": "SERVING_PRECISION", "value": "slow"}])
+    operation = vertex.deploy(model).json()
+    assert vertex.ok("POST", f"{operation['name']}:cancel", {}) == {}
+    assert vertex.wait(operation)["error"]["code"] == 1
+    assert vertex.ok("GET", ENDPOINT)["deployedModels"] == []
+    assert vertex.ok("POST", f"{operation['name']}:cancel", {}) == {}  # it has ended

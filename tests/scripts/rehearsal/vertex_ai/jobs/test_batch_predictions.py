@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+import requests
 
 from tests.stand_ins.vertex import MACHINE, PARENT, Vertex
 
@@ -30,7 +31,7 @@ def batch(vertex: Vertex, model: str, **changes: Any) -> Any:
         },
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not job["state"].endswith(("SUCCEEDED", "FAILED", "CANCELLED")):
+    while not job["state"].endswith(("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
         job = vertex.ok("GET", job["name"])
@@ -66,3 +67,15 @@ def test_batch_predictions_that_cannot_be(vertex: Vertex) -> None:
     assert "not found" in job["error"]["message"]
     vertex.wait(vertex.ok("DELETE", job["name"]))
     assert vertex.call("GET", job["name"]).status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["expired", "partial"])
+def test_batch_prediction_may_end_as_seldom_as_googles(vertex: Vertex, kind: str) -> None:
+    vertex.objects.put("p1-bucket", "in.jsonl", b'"a"\n')
+    fault = {"method": "batchPredictionJobs", "kind": kind}
+    reply = requests.post(f"{vertex.cloud.vertex_url}/rehearsal/faults", json=fault, timeout=10)
+    assert reply.status_code == 200
+    job = batch(vertex, vertex.uploaded())
+    partial = kind == "partial"
+    assert job["state"] == f"JOB_STATE_{'PARTIALLY_SUCCEEDED' if partial else 'EXPIRED'}"
+    assert ("outputInfo" in job) is partial
