@@ -72,6 +72,10 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunOperator]:
         with World(cloud.world_path).open() as world:
             name = "projects/p1/locations/us-west1/repositories/sam-images"
             world["resources"]["google_artifact_registry_repository"] = {name: {"id": name}}
+            world["resources"]["google_project_service"] = {
+                f"p1/{api}": {"project": "p1", "service": f"{api}.googleapis.com"}
+                for api in ("artifactregistry", "aiplatform", "cloudquotas")
+            }
             world["resources"]["google_storage_bucket"] = {
                 BUCKET: {"name": BUCKET, "project": "p1", "versioning": []}
             }
