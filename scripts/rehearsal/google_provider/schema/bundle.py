@@ -6,7 +6,7 @@
 The wheel ``cdktf-cdktf-provider-google`` carries its TypeScript sources (in the source maps of its
 bundle), generated from the real provider. They tell, for every attribute, its type and whether it
 is computed, optional or required, and for every block how it nests. What they do not tell
-(sensitive, defaults, allowed values, what forces a replacement) is in ``rulebook.py``.
+(sensitive, defaults, allowed values, what forces a replacement) is in ``rules/products``.
 
 The form is that of ``terraform providers schema -json``
 (https://developer.hashicorp.com/terraform/cli/commands/providers/schema).

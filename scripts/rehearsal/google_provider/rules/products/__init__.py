@@ -1,0 +1,1 @@
+"""The rules of each product's resources."""
