@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from scripts.annotate.objects import make_record, parse_category, parse_object, 
 from scripts.annotate.segmenters import Segmenter, fit_frame
 from scripts.annotate.shelf import ImageShelf, OpenImage
 from scripts.annotate.store import AnnotationStore, shown
+from scripts.annotate.workers import Worker
 from scripts.terminal.errors import CALLER, OperatorError, as_operator_error
 from serving.sam.errors import SamError
 from serving.sam.masks import encode_mask
@@ -57,8 +57,7 @@ class AnnotationServer:
     ) -> None:
         self._shelf, self._store, self._segmenter = shelf, store, segmenter
         self._warning = warning
-        self._embedding = ThreadPoolExecutor(1, thread_name_prefix="embedding")
-        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decoding")
+        self._embedding, self._decoding = Worker("embedding"), Worker("decoding")
         self._under_way: dict[int, asyncio.Future[float]] = {}
         self._last_seconds = 0.0
 
@@ -154,8 +153,8 @@ class AnnotationServer:
         await self._prepare(number, image)
         if await request.is_disconnected():
             return Response(status_code=204)
-        found = await self._in(
-            self._decoding, lambda: self._segmenter.candidates(image, prompt, PREVIEW_SIDE)
+        found = await self._decoding(
+            lambda: self._segmenter.candidates(image, prompt, PREVIEW_SIDE)
         )
         rows = [
             {"segmentation": encode_mask(one.mask), "score": round(one.score, 4)} for one in found
@@ -165,7 +164,7 @@ class AnnotationServer:
     async def everything(self, number: int) -> Response:
         """Automatic masks, which nobody has judged yet; nothing is kept of them here."""
         image = await self._open(number)
-        records = await self._in(self._embedding, lambda: self._segmenter.everything(image))
+        records = await self._embedding(lambda: self._segmenter.everything(image))
         return JSONResponse({"objects": [shown(dict(record)) for record in records]})
 
     async def put_object(self, number: int, identifier: str, request: Request) -> Response:
@@ -175,7 +174,7 @@ class AnnotationServer:
         wanted = parse_object(identifier, body, image)
         if wanted.prompt is not None:
             await self._prepare(number, image)
-        record = await self._in(self._decoding, lambda: make_record(wanted, image, self._segmenter))
+        record = await self._decoding(lambda: make_record(wanted, image, self._segmenter))
         await _in_thread(lambda: self._store.put(image, record))
         return JSONResponse(shown(record))
 
@@ -218,14 +217,10 @@ class AnnotationServer:
                 self._last_seconds = time.perf_counter() - started
                 return self._last_seconds
 
-            future = asyncio.ensure_future(self._in(self._embedding, prepare))
+            future = asyncio.ensure_future(self._embedding(prepare))
             self._under_way[number] = future
             future.add_done_callback(lambda _: self._under_way.pop(number, None))
         return await asyncio.shield(self._under_way[number])
-
-    @staticmethod
-    async def _in(threads: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
 
 async def _in_thread(work: Callable[[], Result]) -> Result:

@@ -24,14 +24,20 @@ from serving.sam.prompts import Prompt
 _MOST_BYTES = 1_000_000  # in base64 below the 1.5 MB that a shared endpoint takes
 _SENT_SIDE = 1024  # SAM's own frame, so a larger picture tells the network nothing more
 _QUALITY = 92
+_NOT_KEPT = 409
+_MOST_SENT = 16  # images at hand as they are sent
+
+
+class _ImageNotKeptError(Exception):
+    """The server no longer has an image."""
 
 
 class ServerSegmenter:
     """A model server.
 
-    It gets the image with each request and keeps what it computed of it. An image that is too
-    large to be sent with every movement is sent as the network sees it, 1024 pixels at most, and
-    its masks are scaled up.
+    It gets the image with the first request, and again when it no longer has it; the others name
+    it by the ``image_id`` of a reply. An image that is too large to be sent often is sent as the
+    network sees it, 1024 pixels at most, and its masks are scaled up.
 
     Args:
         name: what to call the server.
@@ -42,7 +48,7 @@ class ServerSegmenter:
         self.name = name
         self._ask = ask
         self._sent: dict[str, tuple[RequestedImage, tuple[int, int]]] = {}
-        self._prepared: set[str] = set()
+        self._ids: dict[str, str] = {}  # by the image's digest; of images that the server has
         self._lock = threading.Lock()
 
     def prepare(self, image: OpenImage) -> None:
@@ -50,11 +56,11 @@ class ServerSegmenter:
         if not self.is_prepared(image):
             height, width = image.size_hw
             self.candidates(image, Prompt(points=((width / 2, height / 2),), labels=(1,)), 0)
-            self._prepared.add(image.digest)
+            self._ids.setdefault(image.digest, "")
 
     def is_prepared(self, image: OpenImage) -> bool:
         """Whether the server has been asked about the image."""
-        return image.digest in self._prepared
+        return image.digest in self._ids
 
     def candidates(self, image: OpenImage, prompt: Prompt, longest: int) -> list[Candidate]:
         """Ask for the masks of a prompt.
@@ -67,7 +73,7 @@ class ServerSegmenter:
         requested, sent_hw = self._request(image)
         asked = scaled(prompt, image.size_hw, sent_hw)
         body = make_request(requested, [asked], multimask=is_ambiguous(prompt))
-        prediction = self._prediction(body)
+        prediction = self._prompted(image, body)
         frame = fit_frame(image.size_hw, longest)
         try:
             return [
@@ -89,15 +95,34 @@ class ServerSegmenter:
             return records
         return [_enlarged(record, image.size_hw) for record in records]
 
+    def _prompted(self, image: OpenImage, body: dict[str, Any]) -> dict[str, Any]:
+        """The prediction of a prompt, without sending the image where the server has it."""
+        body["parameters"] |= {"return_logits": False, "on_error": "each"}
+        known = self._ids.get(image.digest)
+        if known:
+            (instance,) = body["instances"]
+            short = {key: value for key, value in instance.items() if key != "image"}
+            short["image_id"] = known
+            try:
+                return self._prediction({**body, "instances": [short]})
+            except _ImageNotKeptError:
+                self._ids.pop(image.digest, None)
+        prediction = self._prediction(body)
+        self._ids[image.digest] = str(prediction.get("image_id", ""))
+        return prediction
+
     def _prediction(self, body: dict[str, Any]) -> dict[str, Any]:
         reply = self._ask(body)
         try:
             prediction: dict[str, Any] = reply["predictions"][0]
-        except (KeyError, IndexError, TypeError) as error:
+            if "error" not in prediction:
+                return prediction
+            if prediction["error"].get("code") == _NOT_KEPT:
+                raise _ImageNotKeptError
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise _unexpected(self.name) from error
-        if "error" in prediction:
-            mask_records(prediction, [])  # raises it
-        return prediction
+        mask_records(prediction, [])  # raises the error as the server puts it
+        raise _unexpected(self.name)
 
     def _request(self, image: OpenImage) -> tuple[RequestedImage, tuple[int, int]]:
         """The image as it is sent, always the same bytes, and the size that the server sees."""
@@ -110,6 +135,8 @@ class ServerSegmenter:
                     Image.fromarray(small).save(buffer, "JPEG", quality=_QUALITY)
                     data, size_hw = buffer.getvalue(), (small.shape[0], small.shape[1])
                 self._sent[image.digest] = RequestedImage(name=image.name, data=data), size_hw
+                if len(self._sent) > _MOST_SENT:
+                    del self._sent[next(iter(self._sent))]
             return self._sent[image.digest]
 
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,32 @@ def test_a_model_server_gives_the_masks_of_the_engine(
         body = {"prompt": APPLE, "candidate": 2, "category": "apple"}
         areas = [c.put("/api/images/0/objects/x", json=body).json()["area"] for c in (here, there)]
         assert areas[0] == areas[1]
+
+
+def test_the_image_is_sent_once_and_again_when_the_server_has_lost_it(
+    serve: Serve, serve_here: ServeModel
+) -> None:
+    sent: list[bool] = []
+    lost: list[bool] = []
+    with serve_here() as model:
+
+        def ask(body: dict[str, Any]) -> dict[str, Any]:
+            (instance,) = body["instances"]
+            sent.append("image" in instance)
+            if lost and "image_id" in instance:
+                instance["image_id"] = "0" * 64  # as of an image that the server never had
+            return ask_server(f"{model.url}/predict", body)
+
+        served = serve(maker=ServerSegmenter("a server", ask))
+        base = served.address.rstrip("/")
+        client = TestClient(served.app, base_url=base, headers={"Origin": base})
+        address, body = "/api/images/0/candidates", {"prompt": APPLE}
+        replies = [client.post(address, json=body).json() for _ in range(2)]
+        assert sent == [True, False, False]  # to prepare it, and two prompts
+        lost.append(True)
+        replies.append(client.post(address, json=body).json())
+        assert sent[3:] == [False, True]
+        assert replies[0] == replies[1] == replies[2]
 
 
 def test_an_image_too_large_to_send_is_sent_as_the_network_sees_it(

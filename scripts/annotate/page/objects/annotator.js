@@ -275,7 +275,12 @@ export class Annotator {
     if (object?.proposed) {
       if (known && !known.proposed) this.around.save({ method: "DELETE", id });
       this.objects.place(object);
-    } else if (object && known && !known.proposed && known.segmentation === object.segmentation) {
+    } else if (
+      object &&
+      known &&
+      !known.proposed &&
+      known.segmentation.counts === object.segmentation.counts
+    ) {
       const { category, verdict } = object;
       this.objects.place(object);
       this.around.save({ method: "PATCH", id, body: { category, verdict: verdict ?? "" } });
