@@ -20,6 +20,8 @@ from infra.operator_command import sam_vertex
 from infra.settings import Settings
 from infra.storage import BUILD, STARTUP
 
+RECORDS = "serving"  # where releases before 0.8.0 recorded themselves
+
 
 class DestroyGuard(Construct):
     """Refuses a destroy of a bucket with the user's data in it, before anything is destroyed.
@@ -63,7 +65,7 @@ class DestroyGuard(Construct):
                     command=sam_vertex(
                         f"platform clear-bucket {TerraformSelf.get_string('input.bucket')} "
                         f"--project {TerraformSelf.get_string('input.project')} "
-                        f"--ours {STARTUP}/ --ours {BUILD}/{force}"
+                        f"--ours {STARTUP}/ --ours {BUILD}/ --ours {RECORDS}/{force}"
                     ),
                 )
             ],

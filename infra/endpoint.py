@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdktf import Precondition, TerraformResourceLifecycle
 from cdktf_cdktf_provider_google.vertex_ai_endpoint import (
     VertexAiEndpoint,
     VertexAiEndpointEncryptionSpec,
@@ -24,11 +25,21 @@ class Endpoint(Construct):
 
     ``traffic_split`` stays unset, because ids of deployed models are known only after deployment.
 
+    Args:
+        preconditions: what must hold before Terraform makes it.
+
     Attributes:
         endpoint: the endpoint.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, settings: Settings) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        preconditions: list[Precondition] | None,
+    ) -> None:
         super().__init__(scope, id_)
         logging = private = encryption = None
         if settings.request_logging:
@@ -59,4 +70,7 @@ class Endpoint(Construct):
             private_service_connect_config=private,
             predict_request_response_logging_config=logging,
             encryption_spec=encryption,
+            lifecycle=TerraformResourceLifecycle(precondition=preconditions)
+            if preconditions
+            else None,
         )

@@ -15,6 +15,7 @@ from infra.model import Model
 from infra.monitoring import Channels, Monitoring
 from infra.network import Network
 from infra.registry import Registry
+from infra.release_checks import ReleaseChecks
 from infra.service_agents import ServiceAgents
 from infra.services import Services
 from infra.settings import STACKS, Settings, state_file, state_prefix
@@ -138,10 +139,16 @@ class ServingStack(_Stack):
 
     def __init__(self, scope: App, settings: Settings) -> None:
         super().__init__(scope, SERVING, settings)
-        endpoint = Endpoint(self, "endpoint", settings=settings).endpoint
+        checks = ReleaseChecks(self, "checks", settings=settings) if settings.image else None
+        endpoint = Endpoint(
+            self,
+            "endpoint",
+            settings=settings,
+            preconditions=checks.preconditions if checks else None,
+        ).endpoint
         name = settings.endpoint_name
         plan = release_plan(settings)
-        Model(self, "model", settings=settings, endpoint=endpoint, plan=plan)
+        Model(self, "model", settings=settings, endpoint=endpoint, plan=plan, checks=checks)
         self.publish(
             {
                 "project_id": settings.project_id,

@@ -12,6 +12,14 @@ from scripts.local_files import write_whole
 PROJECT_FILE = "cdktf.json"
 
 
+def saved_settings(folder: Path) -> dict[str, Any]:
+    """The settings that a folder's ``cdktf.json`` holds; none where it has no such file."""
+    path = folder / PROJECT_FILE
+    if not path.is_file():
+        return {}
+    return dict(json.loads(path.read_text("utf-8")).get("context", {}))
+
+
 def save_setting(outputs: Path, project_id: str, name: str, value: str) -> str:
     """Write a setting into the ``context`` of the ``cdktf.json`` beside the deployment's outputs.
 

@@ -89,12 +89,14 @@ def list_versions(
             state = traffic if row["deployed_model_ids"] else "not deployed, $0.00/h"
             typer.echo(f"version {row['version']}  {', '.join(row['aliases'])}: {state}")
             typer.echo(f"    {row['checkpoint']} ({row['checkpoint_digest']}), {row['image']}")
+        if rows and not any(row["deployed_model_ids"] for row in rows):
+            typer.echo("nothing serves; sam-vertex model release deploys the deployment's version")
         typer.echo(f"{prices().basis}; machines bill while deployed, asked or not")
 
 
 @app.command(epilog="sam-vertex model undeploy")
 def undeploy(outputs: options.Outputs = DEFAULT_PATH, debug: options.Debug = False) -> None:
-    """Undeploy every version: nothing bills any more; 'model release' wakes the endpoint."""
+    """Undeploy every version: nothing bills any more until 'model release' is asked for."""
     with reporting_errors(debug):
         count = Releases(read_request(outputs)).undeploy()
         typer.echo(f"{count} deployed models removed; the endpoint stays and costs nothing")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scripts.checkout import ROOT
 from scripts.cloud.deployment import Deployment
+from scripts.cloud.saved_settings import saved_settings
 from scripts.prerequisites.cloud_checks import cloud_findings
 from scripts.prerequisites.findings import Finding
 
@@ -112,6 +113,27 @@ def check_credentials() -> Finding:
     )
 
 
+def check_gcloud() -> Finding:
+    """The account of gcloud itself, which the application default login does not bring."""
+    name, login = "gcloud account", "gcloud auth login"
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        return Finding(name, "skipped", "none needed: this shell uses the local cloud")
+    needed = "needed where Cloud Build builds the image, and for curl"
+    if shutil.which("gcloud") is None:
+        return Finding(name, "skipped", f"gcloud is not installed; {needed}")
+    command = ["gcloud", "auth", "list", "--filter=status:ACTIVE", "--format=value(account)"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Finding(name, "waiting", f"gcloud does not answer; {needed}", login)
+    account = done.stdout.strip()
+    if account:
+        return Finding(name, "ok", account)
+    return Finding(name, "waiting", f"nobody is logged in; {needed}", login)
+
+
 def check_startup(outputs: Path) -> Finding:
     """What the Workbench's start-up script last reported."""
     from serving.storage import StorageError, open_folder
@@ -154,6 +176,7 @@ def findings(outputs: Path) -> Iterator[Finding]:
         check_cdktf,
         check_settings,
         check_credentials,
+        check_gcloud,
         lambda: check_startup(outputs),
     )
     for check in checks:
@@ -166,7 +189,10 @@ def _cloud(outputs: Path) -> Iterator[Finding]:
     if outputs.exists():
         deployment = Deployment.from_outputs(outputs)
         workbench = (deployment.workbench_name, deployment.workbench_zone)
-        yield from cloud_findings(deployment.project_id, deployment.region, workbench)
+        endpoint = deployment.endpoint_resource_name if deployment.release.get("image") else ""
+        yield from cloud_findings(deployment.project_id, deployment.region, workbench, endpoint)
     else:
-        project_id, region = os.environ.get("SAM_PROJECT_ID", ""), os.environ.get("SAM_REGION", "")
-        yield from cloud_findings(project_id, region or "us-west1", ("", ""))
+        saved = saved_settings(Path())
+        project_id = os.environ.get("SAM_PROJECT_ID") or str(saved.get("project_id", ""))
+        region = os.environ.get("SAM_REGION") or str(saved.get("region", "us-west1"))
+        yield from cloud_findings(project_id, region, ("", ""))

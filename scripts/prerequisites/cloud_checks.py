@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator
 
 from scripts.cloud.credentials import access_token, find_credentials
 from scripts.cloud.google_errors import explain_google_error
-from scripts.cloud.project_services import can_be_asked, fetch, rehearsed_address
+from scripts.cloud.project_services import (
+    call,
+    can_be_asked,
+    fetch,
+    rehearsed_address,
+)
 from scripts.cloud.quotas import read_quota, request_line
 from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError
@@ -47,13 +52,16 @@ QUOTAS = (
 )
 
 
-def cloud_findings(project_id: str, region: str, workbench: tuple[str, str]) -> Iterator[Finding]:
+def cloud_findings(
+    project_id: str, region: str, workbench: tuple[str, str], endpoint_name: str = ""
+) -> Iterator[Finding]:
     """Check a project, in the order in which one thing needs another.
 
     Args:
         project_id: the project; empty where nothing names one.
         region: of endpoint and pipeline.
         workbench: name and zone of the Workbench; empty names where none is deployed.
+        endpoint_name: full name of the endpoint; empty where none is deployed.
     """
     if not project_id:
         yield Finding("project", "skipped", "SAM_PROJECT_ID is not set and nothing is deployed")
@@ -68,11 +76,14 @@ def cloud_findings(project_id: str, region: str, workbench: tuple[str, str]) -> 
         ("project", lambda: check_project(project_id)),
         ("billing", lambda: check_billing(project_id)),
         ("APIs", lambda: check_apis(project_id)),
+        ("agents", lambda: check_agents(project_id)),
     ]
     for quota in QUOTAS:
         checks.append((quota.title, lambda quota=quota: check_quota(quota, project_id, region)))  # type: ignore[misc]
     if workbench[0]:
         checks.append(("workbench", lambda: check_workbench(project_id, *workbench)))
+    if endpoint_name:
+        checks.append(("model", lambda: check_model(project_id, region, endpoint_name)))
     for name, check in checks:
         finding = _checked(name, check)
         yield finding
@@ -131,6 +142,21 @@ def check_apis(project_id: str) -> Finding:
     return Finding("APIs", "waiting", f"off: {', '.join(off)}", hint)
 
 
+def check_agents(project_id: str) -> Finding:
+    """Whether Vertex AI's agent is there: the project's policy names it from its making on."""
+    path = f"/v1/projects/{project_id}:getIamPolicy"
+    policy = call("POST", "cloudresourcemanager.googleapis.com", path, project_id)
+    members = [member for binding in policy.get("bindings", []) for member in binding["members"]]
+    if any("@gcp-sa-aiplatform.iam." in member for member in members):
+        return Finding("agents", "ok", "Vertex AI's is there")
+    service = "aiplatform.googleapis.com"
+    hint = (
+        "'cdktf deploy' makes it, or: "
+        f"gcloud beta services identity create --service={service} --project={project_id}"
+    )
+    return Finding("agents", "waiting", "Vertex AI's is not made yet", hint)
+
+
 def check_quota(quota: GpuQuota, project_id: str, region: str) -> Finding:
     """Whether a quota of GPUs is enough, and the line that asks for more where it is not."""
     value = read_quota(project_id, region, quota.service, quota.quota_id) or 0
@@ -140,6 +166,16 @@ def check_quota(quota: GpuQuota, project_id: str, region: str) -> Finding:
     place = region if quota.regional else ""
     hint = request_line(project_id, quota.service, quota.quota_id, quota.needed, place)
     return Finding(quota.title, "wrong", text, hint)
+
+
+def check_model(project_id: str, region: str, endpoint_name: str) -> Finding:
+    """Whether a model is deployed on the endpoint, which bills it and answers by it."""
+    path = f"/v1/{endpoint_name}"
+    answer = fetch(f"{region}-aiplatform.googleapis.com", path, project_id)
+    count = len(answer.get("deployedModels", []))
+    if count:
+        return Finding("model", "ok", f"{count} deployed")
+    return Finding("model", "waiting", "none is deployed", "sam-vertex model release")
 
 
 def check_workbench(project_id: str, name: str, zone: str) -> Finding:

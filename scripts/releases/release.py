@@ -12,7 +12,6 @@ from typing import Any
 
 from scripts.cloud.vertex_sdk import connect, patiently
 from scripts.releases.checkpoints import find_checkpoint
-from scripts.releases.records import ReleaseRecord
 from scripts.releases.registry import PREVIOUS, VersionRegistry, content_alias
 from scripts.releases.request import ReleaseRequest
 from scripts.releases.rollout import Rollout
@@ -53,7 +52,6 @@ class Releases:
         self.request, self.report = request, report
         self.sdk = connect(request.project_id, request.region)
         self.registry = VersionRegistry(self.sdk, request, report)
-        self._record = ReleaseRecord(request)
 
     def _rollout(self) -> Rollout:
         from google.api_core.exceptions import NotFound
@@ -103,7 +101,6 @@ class Releases:
         serving = [deployment for deployment in matching if split.get(deployment.id) == 100]
         if serving and len(deployed) == 1:
             self.registry.mark_live(version)
-            self._record.write(serving[0].id)
             self.report(f"version {version.version_id} serves already; nothing to do")
             return ReleaseResult(version.version_id, alias, serving[0].id, changed=False)
         others = [deployment for deployment in deployed if deployment not in matching]
@@ -124,7 +121,6 @@ class Releases:
         try:
             rollout.undeploy([item.id for item in rollout.deployed() if item.id != id_])
             self.registry.mark_live(version)
-            self._record.write(id_)
         except Exception as error:
             raise OperatorError(
                 f"version {version.version_id} serves, but tidying up after it failed: {error}",
@@ -196,10 +192,9 @@ class Releases:
         return len(ids)
 
     def teardown(self) -> None:
-        """Undeploy everything, delete the model and the release record: nothing bills any more."""
+        """Undeploy everything and delete the model: nothing bills any more."""
         try:
             self.undeploy()
         except OperatorError:
             self.report("the endpoint is gone already")
         self.registry.delete_model()
-        self._record.clear()

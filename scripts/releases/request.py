@@ -14,7 +14,6 @@ from scripts.cloud.deployment import release_of
 from scripts.terminal.errors import OperatorError
 
 RELEASE_VARIABLE = "SAM_VERTEX_RELEASE"  # the request as JSON; infra.model sets it
-EPOCH_VARIABLE = "SAM_VERTEX_EPOCH"  # its epoch, which Terraform knows only when it applies
 
 _IMAGE = re.compile(
     r"[a-z0-9-]+-docker\.pkg\.dev/[^/]+/[^/]+/[^@:]+@(?P<digest>sha256:[0-9a-f]{64})"
@@ -29,7 +28,7 @@ class ReleaseRequest:
     Attributes:
         project_id: Google Cloud project.
         region: of endpoint, image and bucket.
-        bucket_name: the platform's bucket, in which releases are recorded.
+        bucket_name: the platform's bucket.
         endpoint_id: endpoint that serves the model.
         model_id: the model, of which a release makes a version.
         image: image by digest.
@@ -44,7 +43,6 @@ class ReleaseRequest:
         service_account: who the container acts as.
         kms_key: key of the model's copy, or empty.
         serving: the container's ``SERVING_*`` settings without their prefix, in lower case.
-        epoch: counts repairs, see infra.model; empty where an operator releases by hand.
     """
 
     project_id: str
@@ -64,7 +62,6 @@ class ReleaseRequest:
     service_account: str = ""
     kms_key: str = ""
     serving: dict[str, str] = dataclasses.field(default_factory=dict)
-    epoch: str = ""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -152,7 +149,7 @@ def read_request(outputs: Path, **changes: str) -> ReleaseRequest:
     """
     text = os.environ.get(RELEASE_VARIABLE, "")
     if text:
-        values: dict[str, Any] = {**json.loads(text), "epoch": os.environ.get(EPOCH_VARIABLE, "")}
+        values: dict[str, Any] = json.loads(text)
     else:
         values = dict(release_of(outputs))
     values |= {name: value for name, value in changes.items() if value}

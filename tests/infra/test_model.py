@@ -155,26 +155,31 @@ def test_a_replaced_endpoint_is_emptied_first_and_filled_again(
 
 
 @pytest.mark.parametrize(
-    ("recorded", "deployed", "epoch"),
-    [([], [], "0"), (["0-12"], ["12"], "0"), (["3-12"], ["12", "13"], "3"), (["3-12"], ["9"], "4")],
-)
-def test_the_epoch_rises_where_the_recorded_deployment_is_gone(
-    tmp_path: Path, recorded: list[str], deployed: list[str], epoch: str
+    ("created", "deployed", "warned"),
+    [("2026-01-01T00:00:00.5Z", [], True), ("2026-01-01T00:00:00Z", ["1"], False),
+     ("2999-01-01T00:00:00Z", [], False)],
+)  # fmt: skip
+def test_a_plan_warns_where_nothing_is_deployed(
+    tmp_path: Path, created: str, deployed: list[str], warned: bool
 ) -> None:
-    """The expression, evaluated by Terraform's own console."""
-    from infra.model import _epoch
-
-    expression = _epoch("local.records", "local.endpoint").removeprefix("${").removesuffix("}")
-    names = [{"name": f"serving/sam/{name}"} for name in recorded]
+    """Not of an endpoint that this very command makes; evaluated by the real Terraform."""
+    stack = document(synthesize(tmp_path, image=IMAGE, checkpoint=CHECKPOINT), SERVING)
+    (check,) = stack["check"]["endpoint_serves"]["assert"]
+    (name,) = stack["resource"]["google_vertex_ai_endpoint"]
+    check["condition"] = check["condition"].replace(
+        f"google_vertex_ai_endpoint.{name}", "local.endpoint"
+    )
+    models = [{"id": id_} for id_ in deployed]
     content = {
-        "locals": {
-            "records": {"bucket_objects": names},
-            "endpoint": {"deployed_models": [{"id": id_} for id_ in deployed]},
-        }
+        "locals": {"endpoint": {"create_time": created, "deployed_models": models}},
+        "check": {"endpoint_serves": {"assert": [check]}},
     }
-    (tmp_path / "main.tf.json").write_text(json.dumps(content))
-    done = subprocess.run(
-        ["terraform", "console"], cwd=tmp_path, input=expression + "\n", capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.strip() == f'"{epoch}"', done.stderr
+    folder = tmp_path / "checked"
+    folder.mkdir()
+    (folder / "main.tf.json").write_text(json.dumps(content))
+    for command in ("init", "plan"):
+        done = subprocess.run(
+            ["terraform", command, "-no-color"], cwd=folder, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+    assert ("sam-vertex model release deploys" in " ".join(done.stdout.split())) == warned

@@ -263,15 +263,17 @@ def check_provider_is_our_own(operator: Operator) -> None:
 
 
 def check_repair(operator: Operator) -> None:
-    """What somebody undeployed by hand comes back, and the plan after that is empty."""
-    assert "No changes" in operator.plan()
-    operator.run("model", "undeploy")
+    """What somebody undeployed stays so, every plan warns, and asking brings it back."""
     plan = operator.plan()
-    assert "must be" in plan
-    assert "repairs" in plan
-    operator.terraform("apply", "-auto-approve")
+    assert "No changes" in plan
+    assert "Check block" not in plan
+    operator.run("model", "undeploy")
+    applied = operator.terraform("apply", "-auto-approve")
+    assert "no model was deployed" in " ".join(applied.split())
+    assert "nothing serves" in operator.run("model", "list")
+    assert "version 1" in operator.run("model", "release")
     assert operator.live() == "1"
-    assert "No changes" in operator.plan()
+    assert "Check block" not in operator.plan()
 
 
 def check_releases(operator: Operator, folder: Path) -> None:

@@ -13,6 +13,8 @@ from scripts.prerequisites.findings import Finding
 from tests.stand_ins.answers import Answers, answering
 
 PROJECT = "my-project"
+ENDPOINT = f"projects/{PROJECT}/locations/us-west1/endpoints/sam-endpoint"
+POLICY = f"/cloudresourcemanager.googleapis.com/v1/projects/{PROJECT}:getIamPolicy"
 
 
 def set_quota(services: Answers, index: int, value: int, region: str = "us-west1") -> None:
@@ -41,6 +43,9 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
         known.set(
             f"/serviceusage.googleapis.com/v1/projects/{PROJECT}/services", {"services": enabled}
         )
+        agent = "serviceAccount:service-42@gcp-sa-aiplatform.iam.gserviceaccount.com"
+        known.set(POLICY, {"bindings": [{"role": "r", "members": [agent]}]})
+        known.set(f"/us-west1-aiplatform.googleapis.com/v1/{ENDPOINT}", {"deployedModels": [{}]})
         for index in range(len(QUOTAS)):
             set_quota(known, index, 1)
         known.set(
@@ -51,14 +56,17 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
 
 
 def found() -> dict[str, Finding]:
-    listed = cloud_findings(PROJECT, "us-west1", ("w", "us-west1-b"))
+    listed = cloud_findings(PROJECT, "us-west1", ("w", "us-west1-b"), ENDPOINT)
     return {finding.check: finding for finding in listed}
 
 
 def test_project_in_order(services: Answers) -> None:
     findings = found()
     assert {finding.status for finding in findings.values()} == {"ok"}
-    assert {"project", "billing", "APIs", "workbench", *(q.title for q in QUOTAS)} == set(findings)
+    assert {
+        *("project", "billing", "APIs", "agents", "workbench", "model"),
+        *(quota.title for quota in QUOTAS),
+    } == set(findings)
 
 
 def test_quota_that_is_too_small_names_current_needed_and_the_line(services: Answers) -> None:
@@ -82,10 +90,16 @@ def test_every_other_fault_has_its_own_words(services: Answers) -> None:
     services.set(f"/serviceusage.googleapis.com/v1/projects/{PROJECT}/services", {})
     denied = {"error": {"code": 403, "message": "Permission 'resourcemanager.projects.get' denied"}}
     services.set(f"/cloudresourcemanager.googleapis.com/v3/projects/{PROJECT}", denied, status=403)
+    services.set(POLICY, {"bindings": []})
+    services.set(f"/us-west1-aiplatform.googleapis.com/v1/{ENDPOINT}", {})
     findings = found()
     assert findings["billing"].status == "wrong"
     assert "billing projects link" in findings["billing"].hint
     assert "aiplatform.googleapis.com" in findings["APIs"].hint
+    assert findings["agents"].hint.startswith("'cdktf deploy' makes it")
+    assert (findings["model"].status, findings["model"].hint) == (
+        "waiting", "sam-vertex model release",
+    )  # fmt: skip
     assert "permission resourcemanager.projects.get is missing" in findings["project"].message
 
 

@@ -8,12 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.releases.request import (
-    EPOCH_VARIABLE,
-    RELEASE_VARIABLE,
-    ReleaseRequest,
-    read_request,
-)
+from scripts.releases.request import RELEASE_VARIABLE, ReleaseRequest, read_request
 from scripts.terminal.errors import OperatorError
 
 REQUEST = ReleaseRequest(
@@ -60,7 +55,6 @@ def test_terraforms_request_comes_before_the_outputs(
     assert read_request(outputs, image="", machine="n1-standard-8").machine == "n1-standard-8"
     text = {**VALUES, "min_replicas": "2", "spot": "true"}
     monkeypatch.setenv(RELEASE_VARIABLE, json.dumps(text))
-    monkeypatch.setenv(EPOCH_VARIABLE, "3")
     request = read_request(outputs, checkpoint="gs://b/other")
-    expected = {"min_replicas": 2, "spot": True, "epoch": "3", "checkpoint": "gs://b/other"}
+    expected = {"min_replicas": 2, "spot": True, "checkpoint": "gs://b/other"}
     assert request == dataclasses.replace(REQUEST, **expected)  # type: ignore[arg-type]
