@@ -11,6 +11,7 @@ from cdktf_cdktf_provider_google.billing_budget import (
     BillingBudgetBudgetFilter,
     BillingBudgetThresholdRules,
 )
+from cdktf_cdktf_provider_google.provider import GoogleProvider
 from constructs import Construct
 
 from infra.monitoring import Channels
@@ -33,9 +34,20 @@ class Budget(Construct):
         after: list[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
+        # Google refuses budgets (403) to a user's own credentials unless a project pays for the
+        # calls. A provider of its own: nothing else needs the right to use the project's quota.
+        payer = GoogleProvider(
+            self,
+            "payer",
+            alias="budget",
+            project=settings.project_id,
+            billing_project=settings.project_id,
+            user_project_override=True,
+        )
         BillingBudget(
             self,
             "budget",
+            provider=payer,
             billing_account=settings.billing_account,
             display_name=f"{settings.prefix} monthly budget",
             amount=BillingBudgetAmount(

@@ -8,16 +8,16 @@ from cdktf_cdktf_provider_google.vertex_ai_endpoint import (
     VertexAiEndpointEncryptionSpec,
     VertexAiEndpointPredictRequestResponseLoggingConfig,
     VertexAiEndpointPredictRequestResponseLoggingConfigBigqueryDestination,
-    VertexAiEndpointPrivateServiceConnectConfig,
 )
 from constructs import Construct
 
-from infra.settings import Settings, listed
+from infra.settings import Settings
 
-REPLY_LIMIT_BYTES = {"dedicated": 10_000_000, "private": 10_000_000, "shared": 1_500_000}
-# A dedicated or private endpoint can wait up to an hour, but the provider has no field for that;
-# 600 s is the default (UNVERIFIED).
-TIMEOUT_SECONDS = {"dedicated": 600, "private": 600, "shared": 60}
+REPLY_LIMIT_BYTES = {"dedicated": 10_000_000, "shared": 1_500_000}
+# A dedicated endpoint can wait up to an hour, but the provider has no field for that; 600 s is
+# the default ("The default request timeout for a dedicated public endpoint is 10 minutes", Google's
+# page "Create a public endpoint").
+TIMEOUT_SECONDS = {"dedicated": 600, "shared": 60}
 
 
 class Endpoint(Construct):
@@ -41,7 +41,7 @@ class Endpoint(Construct):
         preconditions: list[Precondition] | None,
     ) -> None:
         super().__init__(scope, id_)
-        logging = private = encryption = None
+        logging = encryption = None
         if settings.request_logging:
             logging = VertexAiEndpointPredictRequestResponseLoggingConfig(
                 enabled=True,
@@ -49,11 +49,6 @@ class Endpoint(Construct):
                 bigquery_destination=VertexAiEndpointPredictRequestResponseLoggingConfigBigqueryDestination(
                     output_uri=settings.request_logging
                 ),
-            )
-        if settings.endpoint_type == "private":
-            private = VertexAiEndpointPrivateServiceConnectConfig(
-                enable_private_service_connect=True,
-                project_allowlist=list(listed(settings.private_projects)),
             )
         if settings.encryption_key:
             encryption = VertexAiEndpointEncryptionSpec(kms_key_name=settings.encryption_key)
@@ -67,7 +62,6 @@ class Endpoint(Construct):
             project=settings.project_id,
             labels={"app": settings.prefix},
             dedicated_endpoint_enabled=True if settings.endpoint_type == "dedicated" else None,
-            private_service_connect_config=private,
             predict_request_response_logging_config=logging,
             encryption_spec=encryption,
             lifecycle=TerraformResourceLifecycle(precondition=preconditions)

@@ -50,13 +50,20 @@ VIEWER, CREATOR = "roles/storage.objectViewer", "roles/storage.objectCreator"
 EDITOR = "roles/storage.objectUser"
 
 
+def purposes(settings: Settings) -> dict[str, str]:
+    """What each account of a platform is for; nobody acts on a Workbench that is not there."""
+    return {
+        name: text for name, text in PURPOSES.items() if settings.workbench or name != "workbench"
+    }
+
+
 class Identities(Construct):
     """Service accounts with their grants: per folder, per repository, per account acted as.
 
     The project grants only roles that no narrower resource can grant.
 
     Attributes:
-        accounts: the service account of each name in ``PURPOSES``.
+        accounts: the service account of each purpose.
         workbench_ready: grants that the Workbench's first start needs.
     """
 
@@ -84,13 +91,15 @@ class Identities(Construct):
                 description=description,
                 depends_on=after,
             )
-            for purpose, description in PURPOSES.items()
+            for purpose, description in purposes(settings).items()
         }
-        self.workbench_ready = [
-            self._folder("workbench", STARTUP, VIEWER),
-            self._folder("workbench", STATUS, EDITOR),
-        ]
-        self._workbench(registry)
+        self.workbench_ready: list[ITerraformDependable] = []
+        if settings.workbench:
+            self.workbench_ready += [
+                self._folder("workbench", STARTUP, VIEWER),
+                self._folder("workbench", STATUS, EDITOR),
+            ]
+            self._workbench(registry)
         self._serving(agents)
         self._pipeline(registry)
         self._folder("checkpoints", CHECKPOINTS, EDITOR)

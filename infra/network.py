@@ -5,6 +5,7 @@ from __future__ import annotations
 from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_google.compute_firewall import (
     ComputeFirewall,
+    ComputeFirewallAllow,
     ComputeFirewallDeny,
     ComputeFirewallLogConfig,
 )
@@ -23,6 +24,8 @@ from constructs import Construct
 from infra.settings import Settings
 
 RANGE = "10.64.0.0/24"
+# Where IAP's TCP forwarding comes from (Google's page "Using IAP for TCP forwarding").
+IAP_RANGE = "35.235.240.0/20"
 
 
 class Network(Construct):
@@ -85,6 +88,19 @@ class Network(Construct):
                 deny=[ComputeFirewallDeny(protocol="all")],
                 log_config=ComputeFirewallLogConfig(metadata="INCLUDE_ALL_METADATA"),
             )
+            if settings.workbench_ssh:
+                ComputeFirewall(
+                    self,
+                    "ssh-by-iap",
+                    name=f"{settings.prefix}-ssh-by-iap",
+                    project=settings.project_id,
+                    network=network.id,
+                    direction="INGRESS",
+                    priority=65_533,
+                    source_ranges=[IAP_RANGE],
+                    allow=[ComputeFirewallAllow(protocol="tcp", ports=["22"])],
+                    log_config=ComputeFirewallLogConfig(metadata="INCLUDE_ALL_METADATA"),
+                )
             self.network, self.subnet = network.id, subnet.id
             self.ready.append(subnet)
         if settings.nat == "create" or not settings.network:

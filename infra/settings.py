@@ -52,6 +52,8 @@ class Settings(BaseModel):
     keep_images: int = Field(10, ge=1, description="container images kept whatever their age")
     untagged_days: int = Field(7, ge=1, description="age at which untagged images go")
 
+    workbench: bool = Field(True, description="a notebook machine with an accelerator; false: none")
+    workbench_ssh: bool = Field(False, description="let IAP's SSH into the network made here")
     workbench_machine: str = Field("n1-standard-2", description="machine of the Workbench")
     workbench_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; one")
     workbench_image: str = Field("debian-11", description="debian-11 or debian-12")
@@ -84,10 +86,9 @@ class Settings(BaseModel):
     )
 
     endpoint_id: str = Field("", description="stable id of the endpoint; default {prefix}-endpoint")
-    endpoint_type: Literal["dedicated", "shared", "private"] = Field(
-        "dedicated", description="dedicated (10 MB replies), shared (1.5 MB), private (PSC)"
+    endpoint_type: Literal["dedicated", "shared"] = Field(
+        "dedicated", description="dedicated (10 MB replies) or shared (1.5 MB)"
     )
-    private_projects: str = Field("", description="projects that may connect privately, commas")
     request_logging: str = Field(
         "", description="BigQuery table for payloads, bq://P.D.T; empty: none"
     )

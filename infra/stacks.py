@@ -10,7 +10,7 @@ from infra.budget import Budget
 from infra.destroy import DestroyGuard, DestroyReport
 from infra.encryption import Encryption
 from infra.endpoint import REPLY_LIMIT_BYTES, TIMEOUT_SECONDS, Endpoint
-from infra.identity import PURPOSES, Identities
+from infra.identity import Identities, purposes
 from infra.model import Model
 from infra.monitoring import Channels, Monitoring
 from infra.network import Network
@@ -36,9 +36,6 @@ class _Stack(TerraformStack):
             project=settings.project_id,
             region=settings.region,
             zone=settings.zone,
-            # Without these, Google refuses budgets (403) to a user's own credentials.
-            billing_project=settings.project_id if settings.budget else None,
-            user_project_override=True if settings.budget else None,
         )
         if settings.state_bucket:
             GcsBackend(self, bucket=settings.state_bucket, prefix=state_prefix(settings) + id_)
@@ -81,19 +78,21 @@ class PlatformStack(_Stack):
             agents=agents,
             after=after,
         )
-        network = Network(self, "network", settings=settings, after=after)
         # Of the two guards the first is there even where the Workbench finds no quota or no stock.
         DestroyGuard(self, "destroy-guard", settings=settings, bucket=storage.bucket)
-        workbench = Workbench(
-            self,
-            "workbench",
-            settings=settings,
-            storage=storage,
-            network=network,
-            service_account=settings.service_account("workbench"),
-            kms_key=key,
-            after=[*ready, *identities.workbench_ready],
-        )
+        workbench = None
+        if settings.workbench:
+            network = Network(self, "network", settings=settings, after=after)
+            workbench = Workbench(
+                self,
+                "workbench",
+                settings=settings,
+                storage=storage,
+                network=network,
+                service_account=settings.service_account("workbench"),
+                kms_key=key,
+                after=[*ready, *identities.workbench_ready],
+            )
         channels = Channels(self, "channels", settings=settings, after=after)
         if settings.monitoring:
             Monitoring(self, "monitoring", settings=settings, channels=channels, after=after)
@@ -118,20 +117,28 @@ class PlatformStack(_Stack):
                 "pipeline_uri": f"{bucket}/{PIPELINE}",
                 "registry_uri": registry.uri,
                 "service_accounts": {
-                    purpose: settings.service_account(purpose) for purpose in PURPOSES
+                    purpose: settings.service_account(purpose) for purpose in purposes(settings)
                 },
-                "workbench_name": workbench.instance.name,
-                "workbench_zone": settings.zone,
-                "workbench_proxy_uri": workbench.instance.proxy_uri,
-                "workbench_shape": {
-                    "machine": settings.workbench_machine,
-                    "accelerator": settings.workbench_accelerator,
-                    "disk_gb": settings.workbench_disk_gb + DATA_DISK_GB,
-                },
-                "startup_status_uri": workbench.status_uri,
+                **_workbench_outputs(settings, workbench),
                 "kms_key": key or "",
             }
         )
+
+
+def _workbench_outputs(settings: Settings, workbench: Workbench | None) -> dict[str, object]:
+    """What the scripts know of the Workbench; empty without one."""
+    shape = {
+        "machine": settings.workbench_machine,
+        "accelerator": settings.workbench_accelerator,
+        "disk_gb": settings.workbench_disk_gb + DATA_DISK_GB,
+    }
+    return {
+        "workbench_name": workbench.instance.name if workbench else "",
+        "workbench_zone": settings.zone if workbench else "",
+        "workbench_proxy_uri": workbench.instance.proxy_uri if workbench else "",
+        "workbench_shape": shape if workbench else {},
+        "startup_status_uri": workbench.status_uri if workbench else "",
+    }
 
 
 class ServingStack(_Stack):
@@ -147,6 +154,7 @@ class ServingStack(_Stack):
             preconditions=checks.preconditions if checks else None,
         ).endpoint
         name = settings.endpoint_name
+        dns = f"{endpoint.fqn}.dedicated_endpoint_dns"
         plan = release_plan(settings)
         Model(self, "model", settings=settings, endpoint=endpoint, plan=plan, checks=checks)
         self.publish(
@@ -156,7 +164,9 @@ class ServingStack(_Stack):
                 "endpoint_resource_name": endpoint.id,
                 "endpoint_id": name,
                 "endpoint_type": settings.endpoint_type,
-                "endpoint_dns": endpoint.dedicated_endpoint_dns,
+                # A bare host name, though the reference of the API gives its form with a scheme
+                # (SDK 2.7.0 puts https:// before it: aiplatform/models.py, raw_predict).
+                "endpoint_dns": f'${{try(trimprefix({dns}, "https://"), "")}}',
                 "reply_limit_bytes": REPLY_LIMIT_BYTES[settings.endpoint_type],
                 "service_account": settings.service_account("serving"),
                 "kms_key": settings.encryption_key or "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from infra.checks.requirement import check_machine, require
-from infra.settings import Settings, listed
+from infra.settings import Settings
 
 
 def check_endpoint(settings: Settings) -> None:
@@ -23,25 +23,12 @@ def check_endpoint(settings: Settings) -> None:
         f"{settings.max_replicas} is below SAM_MIN_REPLICAS={settings.min_replicas}",
         "raise it, or lower the other",
     )
-    private = settings.endpoint_type == "private"
-    require(
-        private == bool(listed(settings.private_projects)),
-        "private_projects",
-        "goes with SAM_ENDPOINT_TYPE=private, and only with it",
-        "list the projects that may connect, or choose dedicated or shared",
-    )
     require(
         not settings.request_logging
         or re.fullmatch(r"bq://[\w-]+(\.\w+(\.\w+)?)?", settings.request_logging),
         "request_logging",
         f"expected bq://project.dataset.table, got {settings.request_logging!r}",
         "the dataset exists, the table does not",
-    )
-    require(
-        not (private and settings.request_logging),
-        "request_logging",
-        "is not offered by a private endpoint",
-        "leave it empty, or choose dedicated or shared",
     )
     require(
         bool(settings.image) == bool(settings.checkpoint),

@@ -50,7 +50,7 @@ def check_names(settings: Settings) -> None:
 
 
 def check_location(settings: Settings) -> None:
-    """Require a zone of the region, with T4s if the Workbench has a T4."""
+    """Require a zone of the region, with T4s if there is a Workbench that has one."""
     require(
         re.fullmatch(r"[a-z]+-[a-z]+\d+", settings.region),
         "region",
@@ -63,7 +63,7 @@ def check_location(settings: Settings) -> None:
         f"{settings.zone!r} is not a zone of the region {settings.region!r}",
         f"set SAM_ZONE to one of {', '.join(t4_zones(settings.region)) or 'its zones'}",
     )
-    if settings.workbench_accelerator == "NVIDIA_TESLA_T4":
+    if settings.workbench and settings.workbench_accelerator == "NVIDIA_TESLA_T4":
         zones = t4_zones(settings.region)
         require(
             settings.zone in zones,

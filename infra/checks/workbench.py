@@ -11,6 +11,20 @@ from infra.settings import Settings, listed
 
 def check_workbench(settings: Settings) -> None:
     """Check the machine and its image, the owner or the users, and the network with its NAT."""
+    require(
+        settings.workbench or not (settings.network or settings.workbench_owner),
+        "workbench",
+        "is false, but SAM_NETWORK or SAM_WORKBENCH_OWNER describes one",
+        "leave the two empty, or set SAM_WORKBENCH=true",
+    )
+    require(
+        not settings.workbench_ssh or (settings.workbench and not settings.network),
+        "workbench_ssh",
+        "is for the network that is made here with the Workbench",
+        "with a network of your own, allow 35.235.240.0/20 to port 22 there",
+    )
+    if not settings.workbench:
+        return
     check_machine(settings, "workbench_machine", "workbench_accelerator")
     require(
         settings.workbench_image in WORKBENCH_IMAGES,

@@ -36,8 +36,8 @@ class Deployment:
         workbench_shape: its ``machine``, ``accelerator`` and ``disk_gb``.
         endpoint_resource_name: ``projects/.../endpoints/...``.
         endpoint_id: its id.
-        endpoint_type: dedicated, shared or private.
-        endpoint_dns: host name of a dedicated endpoint, without a scheme.
+        endpoint_type: dedicated or shared.
+        endpoint_dns: host name of a dedicated endpoint, which answers by https.
         reply_limit_bytes: largest reply that the endpoint sends.
         service_account: who the deployed model acts as.
         release: how a model is released here; a :class:`scripts.releases.request.ReleaseRequest`.

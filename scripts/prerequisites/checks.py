@@ -14,7 +14,7 @@ from pathlib import Path
 from scripts.checkout import ROOT
 from scripts.cloud.deployment import Deployment
 from scripts.cloud.saved_settings import saved_settings
-from scripts.prerequisites.cloud_checks import cloud_findings
+from scripts.prerequisites.cloud_checks import QUOTAS, WITHOUT_WORKBENCH, cloud_findings
 from scripts.prerequisites.findings import Finding
 
 ADC = ".config/gcloud/application_default_credentials.json"
@@ -142,6 +142,8 @@ def check_startup(outputs: Path) -> Finding:
     if not outputs.exists():
         return Finding(name, "skipped", f"nothing is deployed: there is no {outputs}")
     deployment = Deployment.from_outputs(outputs)
+    if not deployment.startup_status_uri:
+        return Finding(name, "skipped", "the platform has no Workbench (SAM_WORKBENCH=false)")
     folder, _, object_name = deployment.startup_status_uri.rpartition("/")
     try:
         status_folder = open_folder(folder)
@@ -190,9 +192,15 @@ def _cloud(outputs: Path) -> Iterator[Finding]:
         deployment = Deployment.from_outputs(outputs)
         workbench = (deployment.workbench_name, deployment.workbench_zone)
         endpoint = deployment.endpoint_resource_name if deployment.release.get("image") else ""
-        yield from cloud_findings(deployment.project_id, deployment.region, workbench, endpoint)
+        quotas = QUOTAS if deployment.workbench_name else WITHOUT_WORKBENCH
+        yield from cloud_findings(
+            deployment.project_id, deployment.region, workbench, endpoint, quotas
+        )
     else:
         saved = saved_settings(Path())
         project_id = os.environ.get("SAM_PROJECT_ID") or str(saved.get("project_id", ""))
         region = os.environ.get("SAM_REGION") or str(saved.get("region", "us-west1"))
-        yield from cloud_findings(project_id, region, ("", ""))
+        wanted = os.environ.get("SAM_WORKBENCH") or str(saved.get("workbench", True))
+        none = wanted.lower() in ("false", "0", "no", "off")
+        quotas = WITHOUT_WORKBENCH if none else QUOTAS
+        yield from cloud_findings(project_id, region, ("", ""), quotas=quotas)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from scripts.cloud.credentials import access_token, find_credentials
 from scripts.cloud.google_errors import explain_google_error
@@ -50,10 +50,16 @@ QUOTAS = (
     GpuQuota("quota Workbench", _COMPUTE, "NVIDIA-T4-GPUS-per-project-region", 1),
     GpuQuota("quota all regions", _COMPUTE, "GPUS-ALL-REGIONS-per-project", 1, regional=False),
 )
+# Compute Engine's are the Workbench's alone.
+WITHOUT_WORKBENCH = tuple(quota for quota in QUOTAS if quota.service != _COMPUTE)
 
 
 def cloud_findings(
-    project_id: str, region: str, workbench: tuple[str, str], endpoint_name: str = ""
+    project_id: str,
+    region: str,
+    workbench: tuple[str, str],
+    endpoint_name: str = "",
+    quotas: Sequence[GpuQuota] = QUOTAS,
 ) -> Iterator[Finding]:
     """Check a project, in the order in which one thing needs another.
 
@@ -62,6 +68,7 @@ def cloud_findings(
         region: of endpoint and pipeline.
         workbench: name and zone of the Workbench; empty names where none is deployed.
         endpoint_name: full name of the endpoint; empty where none is deployed.
+        quotas: those that are needed.
     """
     if not project_id:
         yield Finding("project", "skipped", "SAM_PROJECT_ID is not set and nothing is deployed")
@@ -78,7 +85,7 @@ def cloud_findings(
         ("APIs", lambda: check_apis(project_id)),
         ("agents", lambda: check_agents(project_id)),
     ]
-    for quota in QUOTAS:
+    for quota in quotas:
         checks.append((quota.title, lambda quota=quota: check_quota(quota, project_id, region)))  # type: ignore[misc]
     if workbench[0]:
         checks.append(("workbench", lambda: check_workbench(project_id, *workbench)))

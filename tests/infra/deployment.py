@@ -38,9 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "debian_12": {"workbench_image": "debian-12", "workbench_owner": "ada@example.com"},
     "shared_endpoint": {"endpoint_type": "shared", "request_logging": "bq://my-project.sam.log"},
-    "private": {
-        "endpoint_type": "private",
-        "private_projects": "my-project",
+    "no_workbench": {"workbench": False, "zone": "us-west1-c"},
+    "own_network": {
         "network": "projects/host/global/networks/company",
         "subnet": "projects/host/regions/us-west1/subnetworks/workbench",
         "nat": "existing",

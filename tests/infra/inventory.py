@@ -65,7 +65,7 @@ IMPORTANT: dict[str, tuple[str, ...]] = {
     "google_storage_managed_folder_iam_member": ("managed_folder", "role", "member"),
     "google_vertex_ai_endpoint": (
         "name", "location", "dedicated_endpoint_enabled", "traffic_split",
-        "private_service_connect_config.project_allowlist", "encryption_spec.kms_key_name",
+        "encryption_spec.kms_key_name",
         "predict_request_response_logging_config.sampling_rate",
     ),
     "google_workbench_instance": (

@@ -37,7 +37,7 @@ def test_variant_plans_its_golden_inventory_and_applies(
     inventory = {stack: of_plan(changes, made.project) for stack, changes in plans.items()}
     assert inventory == golden, REGENERATE
     assert_least_privilege(plans[PLATFORM])
-    assert_closed(plans[PLATFORM])
+    assert_closed(plans[PLATFORM], workbench=made.settings.get("workbench", True))
     assert_encrypted_or_not(plans, made)
     made.apply()
     assert {stack: made.changes(stack) for stack in STACKS} == {stack: {} for stack in STACKS}
@@ -55,12 +55,17 @@ def assert_least_privilege(changes: Changes) -> None:
             assert role != "roles/iam.serviceAccountUser", change["address"]
 
 
-def assert_closed(changes: Changes) -> None:
+def assert_closed(changes: Changes, *, workbench: bool) -> None:
     (bucket,) = planned(changes, "google_storage_bucket")
     assert bucket["public_access_prevention"] == "enforced"
     assert bucket["uniform_bucket_level_access"] is True
-    (workbench,) = planned(changes, "google_workbench_instance")
-    assert workbench["gce_setup"][0]["disable_public_ip"] is True
+    kinds = {change["type"] for change in changes}
+    assert ("google_workbench_instance" in kinds) == workbench
+    if workbench:
+        (instance,) = planned(changes, "google_workbench_instance")
+        assert instance["gce_setup"][0]["disable_public_ip"] is True
+    else:  # nothing that only a Workbench needs, and bills
+        assert not [kind for kind in kinds if kind.startswith("google_compute_")]
     for service in planned(changes, "google_project_service"):
         assert service["disable_on_destroy"] is False
 

@@ -107,17 +107,15 @@ def settings(**environ: str) -> Settings:
             {"SAM_ENDPOINT_TYPE": "public"}, "SAM_ENDPOINT_TYPE", "dedicated", id="endpoint type",
         ),
         pytest.param(
-            {"SAM_ENDPOINT_TYPE": "private"}, "SAM_PRIVATE_PROJECTS", "goes with", id="private",
+            {"SAM_ENDPOINT_TYPE": "private"}, "SAM_ENDPOINT_TYPE", "dedicated", id="private",
         ),
         pytest.param(
-            {"SAM_PRIVATE_PROJECTS": "p"}, "SAM_PRIVATE_PROJECTS", "only with", id="not private",
+            {"SAM_WORKBENCH": "false", "SAM_WORKBENCH_OWNER": "a@example.com"},
+            "SAM_WORKBENCH", "describes one", id="owner of no Workbench",
         ),
         pytest.param(
-            {
-                "SAM_ENDPOINT_TYPE": "private", "SAM_PRIVATE_PROJECTS": "p",
-                "SAM_REQUEST_LOGGING": "bq://p.d.t",
-            },
-            "SAM_REQUEST_LOGGING", "private endpoint", id="private and logged",
+            {"SAM_WORKBENCH": "false", "SAM_WORKBENCH_SSH": "true"},
+            "SAM_WORKBENCH_SSH", "made here", id="ssh into no Workbench",
         ),
         pytest.param({"SAM_REQUEST_LOGGING": "p.d.t"}, "SAM_REQUEST_LOGGING", "bq://", id="table"),
         pytest.param(

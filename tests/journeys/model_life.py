@@ -25,6 +25,7 @@ from pycocotools import mask as coco
 
 from scripts.checkout import STACKS
 from scripts.rehearsal import journey_tools
+from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.local_cloud import Cloud
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
@@ -293,8 +294,9 @@ def check_releases(operator: Operator, folder: Path) -> None:
     assert operator.live() == "2"
 
     # A corrupt one fails; the old still serves; its version stays in the registry.
-    (folder / "corrupt.pth").write_bytes(os.urandom(5000))
-    operator.run("checkpoint", "upload", str(folder / "corrupt.pth"))
+    # Our own upload would refuse it.
+    corrupt = Objects(operator.cloud.storage_url)
+    corrupt.put(BUCKET, "sam-checkpoint/corrupt/corrupt.pth", os.urandom(5000))
     with Load(operator, request) as load:
         output = operator.run(
             "model", "release", "--checkpoint", f"gs://{BUCKET}/sam-checkpoint/corrupt", expect=1

@@ -89,7 +89,7 @@ def test_what_was_undeployed_comes_back_when_somebody_asks(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"machine": "n1-standard-8"}, {"accelerator": "", "machine": "n1-standard-8"},
+        {"machine": "n1-standard-8"},
         {"target_utilization": 75}, {"spot": True}, {"service_account": "a@p1.example.com"},
     ],
 )  # fmt: skip
