@@ -59,7 +59,7 @@ SECONDS = {
     "tests/infra/test_plan.py": 25,
     "tests/journeys/test_chaos.py": 25,
     "tests/journeys/test_rehearse.py": 30,
-    "tests/journeys/test_rehearse.py::test_whole_journey_leaves_a_report_and_nothing_else": 190,
+    "tests/journeys/test_rehearse.py::test_whole_journey_leaves_a_report_and_nothing_else": 215,
     "tests/journeys/test_run.py": 40,
     "tests/journeys/test_run.py::test_run_killed_and_run_again_equals_an_undisturbed_run": 30,
     "tests/journeys/test_run_log.py": 25,

@@ -74,7 +74,9 @@ def _follow_to_end(run: VertexRun, output: Folder) -> RunState:
     with meter("segmenting", notes_time=True) as bar:
         run_meter = RunMeter(output, bar, usd_per_shard_hour * at_once)
         shown_phase, cancelled = "", False
+        claim = _ClaimKeeper(output, parameters.run_id)
         while True:
+            claim.keep()
             state = state_of(patiently(lambda: run.job.state))
             tasks = patiently(lambda: run.job.task_details)
             phase = _phase(tasks, state)
@@ -91,6 +93,27 @@ def _follow_to_end(run: VertexRun, output: Folder) -> RunState:
                 cancelled = True
                 patiently(run.job.cancel)
             time.sleep(poll_seconds())
+
+
+class _ClaimKeeper:
+    """Renews a run's claim on its output while no process of the run may be there to do so.
+
+    A shard may wait for its machine far longer than the claim lasts, with flex for a day.
+    """
+
+    def __init__(self, output: Folder, run_id: str) -> None:
+        self._output, self._run_id = output, run_id
+        self._renewed = time.monotonic()
+
+    def keep(self) -> None:
+        """Renew the claim where a quarter of its time is over; a lost one is the run's matter."""
+        from pipeline.run.claim import JOB_SECONDS, ClaimLostError, renew_claim
+        from serving.storage import StorageError
+
+        if time.monotonic() - self._renewed >= JOB_SECONDS / 4:
+            self._renewed = time.monotonic()
+            with contextlib.suppress(StorageError, ClaimLostError):
+                renew_claim(self._output, self._run_id, JOB_SECONDS)
 
 
 def _phase(tasks: Sequence[Any], state: RunState) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +10,8 @@ import pytest
 import requests
 from google.cloud.aiplatform_v1.types import PipelineState
 
+from pipeline.run import claim
+from pipeline.run.output_layout import LOCK
 from pipeline.run.parameters import RunParameters
 from pipeline.run.step_process import run_step
 from scripts.cloud import vertex_sdk
@@ -16,7 +19,7 @@ from scripts.rehearsal.processes import free_port
 from scripts.runs.following import follow
 from scripts.runs.vertex_runs import VertexRun
 from scripts.terminal.errors import OperatorError
-from serving.storage import StorageError
+from serving.storage import StorageError, open_folder
 
 
 class UnreachableJob:
@@ -62,6 +65,46 @@ def test_interrupted_follower_leaves_the_run_and_says_how_to_end_it(tmp_path: Pa
         follow(run_of(InterruptedJob(), tmp_path))
     assert "--attach sam-1" in caught.value.hint and "pipeline cancel sam-1" in caught.value.hint
     assert caught.value.exit_code == 130
+
+
+class WaitingJob:
+    """A job that waits for a machine during some looks, and then fails."""
+
+    task_details: ClassVar[list[Any]] = []
+    error = None
+
+    def __init__(self, looks: int) -> None:
+        self._left = looks
+
+    @property
+    def state(self) -> Any:
+        self._left -= 1
+        pending = PipelineState.PIPELINE_STATE_PENDING
+        return pending if self._left else PipelineState.PIPELINE_STATE_FAILED
+
+
+def test_follower_keeps_the_claim_of_a_run_that_waits_for_its_machines(
+    bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With flex for up to a day, and the claim lasts an hour."""
+    monkeypatch.setenv(vertex_sdk.REHEARSAL, "http://127.0.0.1:1")  # looks every half second
+    monkeypatch.setattr(claim, "JOB_SECONDS", 2.0)
+    output = open_folder(bucket("runs/1"))
+    claim.acquire_claim(output, "sam-1", 2.0)
+    generations = set()
+
+    class Watched(WaitingJob):
+        @property
+        def state(self) -> Any:
+            stored = output.stat(LOCK)
+            generations.add(stored.generation if stored else 0)
+            return super().state
+
+    parameters = RunParameters(inputs=("gs://b/x",), output=output.uri, run_id="sam-1")
+    with pytest.raises(OperatorError, match="failed"):
+        follow(VertexRun(Watched(8), parameters))
+    assert len(generations) > 2, "it was written anew while nobody but the follower was there"
+    assert 0 not in generations
 
 
 class FinishedJob:
