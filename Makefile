@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs demo check static test rehearse lint audit bench lock clean
+.PHONY: help setup docs demo check static test rehearse lint audit bench lock clean distclean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,5 +77,9 @@ lock: ## resolve the newest packages that pyproject.toml allows into requirement
 	rm -rf .venv-lock
 	$(BIN)/python -m scripts.development.container_lock
 
-clean: ## remove the environments, what was synthesized and the demo's output
-	rm -rf .venv .venv-audit node_modules cdktf.out demo rehearsal
+clean: ## remove what running has made: the demo's and rehearsals' output, caches
+	rm -rf cdktf.out demo rehearsal .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -not -path './node_modules/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environments as well (3 GB); never outputs.json, image.json or a state
+	rm -rf .venv .venv-audit node_modules *.egg-info

@@ -24,7 +24,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
@@ -35,13 +34,14 @@ from serving.storage import Folder, StorageError, local_error
 PROCESS_SECONDS = 120.0  # a live process renews its claim
 JOB_SECONDS = 3600.0  # steps of a job may wait for their machines
 _FRESH = 0.75  # a claim with more of its time left than this needs no renewal
+_WAIT = "wait until it has ended, or choose another --output"
 _MOST_TRIES = 3  # against other processes of the same run
 
 
 class ClaimLostError(RunError):
     """A run no longer owns its output: another has taken over, and may have ended since."""
 
-    hint: ClassVar[str] = "wait for the other run's end, then run again; finished images are kept"
+    hint: str = "wait for the other run's end, then run again; finished images are kept"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -142,7 +142,8 @@ def acquire_claim(output: Folder, run: str, seconds: float) -> None:
         if left > 0:
             raise RunError(
                 f"{output.uri}: another run is writing here ({look.claim.run}); wait for it or "
-                f"choose another output. If it is dead, its claim ends in {left:.0f} s"
+                f"choose another output. If it is dead, its claim ends in {left:.0f} s",
+                hint=_WAIT,
             )
     if not output.create(LOCK, claim.to_json(), replacing=look.generation):
         raise RunError(f"{output.uri}: another run has just begun to write here")
@@ -205,7 +206,8 @@ def _locked(output: Folder) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise RunError(
-            f"{output.uri}: another run is writing here; wait for it or choose another output"
+            f"{output.uri}: another run is writing here; wait for it or choose another output",
+            hint=_WAIT,
         ) from error
     except OSError as error:
         raise local_error(output.uri, error) from error

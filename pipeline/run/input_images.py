@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import difflib
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +127,7 @@ def _images_of(
             own_output.check_file(parent, name)
             return [(parent, StoredFile(name, status.st_size))]
         if status is None or not stat.S_ISDIR(status.st_mode):
-            raise RunError(f"{uri}: no such file or folder")
+            raise RunError(f"{uri}: no such file or folder", hint=_nearest_file(Path(uri)))
     elif PurePosixPath(uri).suffix.lower() in SUFFIXES:
         parent, name = open_parent(uri)
         own_output.check_file(parent, name)
@@ -149,6 +151,16 @@ def _kinds(counts: collections.Counter[str]) -> str:
         f"{count} {as_text(kind) or 'without an ending'}" for kind, count in counts.most_common()
     ]
     return ", ".join(kinds[:_MOST_KINDS]) + (", ..." if len(kinds) > _MOST_KINDS else "")
+
+
+def _nearest_file(path: Path) -> str:
+    """A question that names what is there and called nearly so."""
+    with contextlib.suppress(OSError):
+        names = [file.name for file in path.expanduser().absolute().parent.iterdir()]
+        nearest = difflib.get_close_matches(path.name, names, n=1)
+        if nearest:
+            return f"did you mean {as_text(str(path.with_name(nearest[0])))}?"
+    return "INPUT is an image file or a folder, here or in a bucket (gs://)"
 
 
 def _local_status(path: str) -> os.stat_result | None:
@@ -196,9 +208,11 @@ def with_prompts(
             unknown.append(item.names[0])
             if given.others == "automatic" or len(unknown) == len(given.images):
                 some = ", ".join(image.name for image in images[:3])
+                nearest = difflib.get_close_matches(item.names[0], numbers_by_name, n=1)
                 raise PromptError(
                     f"{item.objects[0].place}: no such image among the {len(images)} inputs "
-                    f"({some}...): {item.names[0]!r}"
+                    f"({some}...): {item.names[0]!r}",
+                    hint=f"did you mean {nearest[0]!r}?" if nearest else "",
                 )
     readers = images[0].folder.readers
     fitted = dict(ordered_map(lambda n: (n, _fitted(images[n], chosen[n])), chosen, readers))

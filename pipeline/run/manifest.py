@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
@@ -118,9 +118,7 @@ def read_rows(folder: Folder, name: str) -> Iterator[ManifestRow]:
 class DamagedFileError(RunError):
     """Somebody has changed or cut a file that a run wrote for itself."""
 
-    hint: ClassVar[str] = (
-        "remove that file and run again, without --only-failed; finished images are kept"
-    )
+    hint: str = "remove that file and run again, without --only-failed; finished images are kept"
 
 
 _KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}

@@ -20,7 +20,12 @@ class RunError(Exception):
     """A run cannot go on because of what its caller asked for; what it has finished stays."""
 
     callers_fault: ClassVar[bool] = True
-    hint: ClassVar[str] = "see 'sam-vertex run --help' for what INPUT and --output may be"
+    hint: str = "see 'sam-vertex run --help' for what INPUT and --output may be"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        if hint:
+            self.hint = hint
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ class RunParameters:
         for name, low, high in (("shards", 1, MAX_SHARDS), ("max_masks", 1, 100)):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ParameterError(f"{name}: expected {low} to {high}, got {value}")
+                raise ParameterError(f"{_option(name)}: expected {low} to {high}, got {value}")
         if self.precision not in PRECISIONS:
             raise ParameterError(
                 f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}"
@@ -92,7 +97,10 @@ class RunParameters:
             value = getattr(self, name)
             low = 1 if name == "points_per_side" else 0
             if value is not None and not low <= value <= top:
-                raise ParameterError(f"{name}: expected {low} to {top:g}, got {value}")
+                expected = f"{low} to {top:g}"
+                if name == "max_failed":
+                    expected = "a share from 0 to 1 (0.1, 10%) or a count (25)"
+                raise ParameterError(f"{_option(name)}: expected {expected}, got {value}")
 
     def too_many_failed(self, failed: int, images: int) -> bool:
         """Whether more images failed than the run allows."""
@@ -129,6 +137,11 @@ class RunParameters:
         return cls(**{**values, "inputs": tuple(values["inputs"])})
 
 
+def _option(name: str) -> str:
+    """What an operator calls a parameter."""
+    return f"--{name.replace('_', '-')}"
+
+
 def parse_max_failed(text: str) -> float | int:
     """Read ``--max-failed``: ``0.1`` and ``10%`` are shares, ``25`` is a count.
 
@@ -141,7 +154,7 @@ def parse_max_failed(text: str) -> float | int:
         return int(text) if text.isdecimal() else float(text)
     except ValueError as error:
         raise ParameterError(
-            f"max_failed: expected a share (0.1, 10%) or a count (25), got {text!r}"
+            f"--max-failed: expected a share (0.1, 10%) or a count (25), got {text!r}"
         ) from error
 
 

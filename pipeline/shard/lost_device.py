@@ -29,7 +29,7 @@ class NoAcceleratorError(RunError):
     """A shard's machine has no accelerator that works, though one is paid for."""
 
     callers_fault: ClassVar[bool] = False
-    hint: ClassVar[str] = (
+    hint: str = (
         "the driver may be older than the image's CUDA, or the machine came without its GPU; run "
         "again, and if it stays so --accelerator none computes on CPUs"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from scripts.cloud.deployment import Deployment
 from scripts.costs.prices import HOURS_A_MONTH, prices
+from scripts.terminal.errors import OperatorError
 
 Row = dict[str, Any]
 
@@ -21,7 +22,8 @@ def deployment_costs(outputs: Path) -> list[Row]:
         outputs: file that 'cdktf deploy' wrote.
 
     Raises:
-        OperatorError: the outputs cannot be read, or Vertex AI cannot be asked.
+        OperatorError: the outputs cannot be read, what they name is gone, or Vertex AI cannot be
+            asked.
         StorageError: the bucket cannot be listed.
     """
     deployment = Deployment.from_outputs(outputs)
@@ -68,9 +70,18 @@ def _deployed_models(outputs: Path) -> Iterator[Row]:
 
 def _bucket(deployment: Deployment) -> Row:
     """Its live objects; noncurrent versions bill too and are not counted."""
-    from serving.storage import SCHEME, open_folder
+    from serving.storage import SCHEME, StorageError, open_folder
 
-    sizes = [file.size_bytes for file in open_folder(f"{SCHEME}{deployment.bucket_name}").files()]
+    folder = open_folder(f"{SCHEME}{deployment.bucket_name}")
+    try:
+        sizes = [file.size_bytes for file in folder.files()]
+    except StorageError as error:
+        if not error.missing:
+            raise
+        raise OperatorError(
+            f"the deployment in the outputs is gone: there is no bucket {deployment.bucket_name}",
+            hint="remove the outputs' file, or name another with --outputs",
+        ) from error
     gigabytes = sum(sizes) / 1e9
     hour = gigabytes * prices().usd["storage_gb_month"] / HOURS_A_MONTH
     what = f"bucket {deployment.bucket_name}, {len(sizes)} objects"

@@ -12,7 +12,7 @@ from scripts.terminal.errors import OperatorError
 from serving.sam.known_checkpoints import find_entry
 
 DEFAULT_PATH = Path("outputs.json")
-_DEPLOY = "cdktf deploy sam-platform sam-serving --outputs-file outputs.json"
+_DEPLOY = "npx cdktf deploy sam-platform sam-serving --outputs-file outputs.json"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Deployment:
         try:
             text = path.read_text("utf-8")
         except OSError as error:
-            raise OperatorError(f"cannot read the outputs {path}: {error}", hint=_DEPLOY) from error
+            raise _unreadable(path, error) from error
         try:
             document: dict[str, dict[str, Any]] = json.loads(text)
             values = {**document.get(SERVING, {}), **document[PLATFORM]}
@@ -102,6 +102,17 @@ class Deployment:
         return f"{self.checkpoint_uri}/{Path(entry.file_name).stem}/{entry.file_name}"
 
 
+def _unreadable(path: Path, error: OSError) -> OperatorError:
+    if isinstance(error, FileNotFoundError):
+        return OperatorError(
+            f"the outputs of a deployment are not here: no file {path}",
+            hint=f"name the file with --outputs, or deploy first: {_DEPLOY}",
+        )
+    return OperatorError(
+        f"cannot read the outputs {path}: {error.strerror or error}", hint="name another --outputs"
+    )
+
+
 def release_of(path: Path) -> dict[str, Any]:
     """Read how a model is released: an output of the serving stack, which may stand alone.
 
@@ -111,7 +122,7 @@ def release_of(path: Path) -> dict[str, Any]:
     try:
         release: dict[str, Any] = json.loads(path.read_text("utf-8"))[SERVING]["release"]
     except OSError as error:
-        raise OperatorError(f"cannot read the outputs {path}: {error}", hint=_DEPLOY) from error
+        raise _unreadable(path, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise OperatorError(f"{path} holds no endpoint ({error})", hint=_DEPLOY) from error
     return release

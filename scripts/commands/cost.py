@@ -15,8 +15,11 @@ from scripts.commands import options
 from scripts.costs.estimates import START_SECONDS, Estimate, Work
 from scripts.costs.forecasts import ShardMachine, forecast_here, forecast_on_vertex
 from scripts.costs.prices import HOURS_A_MONTH, prices
-from scripts.terminal.amounts import duration
+from scripts.costs.throughput import is_measured
+from scripts.terminal.amounts import count, duration
 from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.usage import did_you_mean
+from serving.sam.known_checkpoints import CHECKPOINTS, find_entry
 
 if TYPE_CHECKING:
     from scripts.bills.run_costs import RunCosts
@@ -29,7 +32,9 @@ EXAMPLES = (
 
 
 def cost(
-    images: Annotated[int, typer.Option(help="Estimate a run over so many images.", min=0)] = 0,
+    images: Annotated[
+        int | None, typer.Option(help="Estimate a run over so many images.", min=1)
+    ] = None,
     prompted: Annotated[
         float, typer.Option(help="Share of them that have prompts.", min=0, max=1)
     ] = 0.0,
@@ -75,6 +80,7 @@ def cost(
         if not images:
             _print_deployment(outputs, as_json)
             return
+        _check_known(checkpoint)
         with_prompts = round(images * prompted)
         work = Work(
             automatic=images - with_prompts,
@@ -103,9 +109,22 @@ def cost(
         estimate = forecast_on_vertex(work, checkpoint, machine, seconds_per_image)
         where = (
             f"${estimate.usd:.2f} (${1000 * estimate.usd / images:.2f} for 1000 images), "
-            f"{shards} shards, ${estimate.usd_per_shard_hour:.3f} an hour each"
+            f"{count(shards, 'shard')}, ${estimate.usd_per_shard_hour:.3f} an hour each"
         )
         _print_estimate(images, estimate, machine.reservations(), where, as_json)
+
+
+def _check_known(checkpoint: str) -> None:
+    """Refuse a misspelt name; a file of one's own is known once a run has measured it here.
+
+    Raises:
+        OperatorError: nobody knows a checkpoint of that name.
+    """
+    if find_entry(checkpoint) is None and not is_measured(checkpoint):
+        raise OperatorError(
+            f"{checkpoint!r} is no known checkpoint, and no run with it was measured here",
+            hint=did_you_mean(checkpoint, CHECKPOINTS) or f"known are {', '.join(CHECKPOINTS)}",
+        )
 
 
 def _print_estimate(
@@ -116,7 +135,7 @@ def _print_estimate(
         content = {"images": images, "usd_per_image": estimate.usd / images, **estimate.to_json()}
         typer.echo(json.dumps({**content, "basis": "; ".join(notes)}))
         return
-    typer.echo(f"{images} images: {duration(estimate.seconds)}, {where}")
+    typer.echo(f"{count(images, 'image')}: {duration(estimate.seconds)}, {where}")
     for note in notes:
         typer.echo(f"  {note}")
 
@@ -125,7 +144,7 @@ def _print_run(costs: RunCosts, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(costs.to_json()))
         return
-    typer.echo(f"{costs.images} images, {costs.computed} of them computed by the last run")
+    typer.echo(f"{count(costs.images, 'image')}, {costs.computed} of them computed by the last run")
     typer.echo(f"{'':6} {'predicted':>12} {'actual':>12}")
     times = [
         "-" if seconds is None else duration(seconds)
@@ -154,4 +173,4 @@ def _print_deployment(outputs: Path, as_json: bool) -> None:
     known = [row["usd_an_hour"] for row in rows if row["usd_an_hour"] is not None]
     typer.echo(f"{'together':46} {sum(known):9.3f} {sum(known) * HOURS_A_MONTH:9.2f}")
     typer.echo(f"  {prices().basis}")
-    typer.echo("  a month has 730 hours; nothing bills after: cdktf destroy")
+    typer.echo("  a month has 730 hours; nothing bills after: npx cdktf destroy")

@@ -81,6 +81,11 @@ def _stored() -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def is_measured(checkpoint: str) -> bool:
+    """Whether a run with a checkpoint of that name was measured, on whatever machine."""
+    return any(key.split(" | ")[1] == checkpoint for key in _stored() if key.count(" | ") == 2)
+
+
 def mode_of(metrics: Mapping[str, Any]) -> Mode | None:
     """Whether a run was all automatic or all prompted; ``None`` where it was both."""
     if metrics["prompted"] == 0:

@@ -61,7 +61,7 @@ def ask_endpoint(outputs: Path, body: dict[str, Any]) -> dict[str, Any]:
 
     deployment = Deployment.from_outputs(outputs)
     if not deployment.endpoint_resource_name:
-        raise OperatorError(f"{outputs} holds no endpoint", hint="cdktf deploy sam-serving")
+        raise OperatorError(f"{outputs} holds no endpoint", hint="npx cdktf deploy sam-serving")
     size, limit = len(json.dumps(body)), deployment.reply_limit_bytes
     if limit and size > limit:
         raise OperatorError(

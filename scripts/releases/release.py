@@ -63,7 +63,7 @@ class Releases:
         except NotFound as error:
             raise OperatorError(
                 f"endpoint {request.endpoint_id} does not exist",
-                hint="cdktf deploy sam-serving makes it",
+                hint="npx cdktf deploy sam-serving makes it",
                 exit_code=CLOUD,
             ) from error
         return rollout

@@ -58,6 +58,10 @@ def check_run(parameters: RunParameters, *, dry: bool = False) -> CheckedRun:
             explained = local_error(output.uri, error)
             if isinstance(explained, FullDiskError):
                 raise explained from error
+            if Path(output.uri).is_file():
+                raise OperatorError(
+                    f"{output.uri} is a file, not a folder", hint="choose another --output"
+                ) from error
             raise OperatorError(
                 f"cannot write to {output.uri}: {error.strerror or error}",
                 hint="choose another --output, or make that folder writable",

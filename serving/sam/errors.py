@@ -27,7 +27,12 @@ class SamError(Exception):
     """
 
     callers_fault: ClassVar[bool] = True
-    hint: ClassVar[str] = ""
+    hint: str = ""
+
+    def __init__(self, message: object = "", *, hint: str = "") -> None:
+        super().__init__(message)
+        if hint:
+            self.hint = hint
 
 
 class InputError(SamError):

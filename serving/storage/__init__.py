@@ -46,7 +46,10 @@ def open_folder(uri: str, patience: Patience | None = None) -> Folder:
 
         return BucketFolder(uri, patience)
     if "://" in uri:
-        raise StorageError(f"{uri!r}: expected a local path or a gs:// URI")
+        raise StorageError(
+            f"{uri!r}: expected a local path or a gs:// URI",
+            hint="other stores are not read or written; copy the files to this machine or a bucket",
+        )
     return LocalFolder(Path(uri).expanduser().absolute())
 
 

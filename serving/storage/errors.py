@@ -23,7 +23,12 @@ class StorageError(Exception):
 
     callers_fault: ClassVar[bool] = True
     missing: bool = False
-    hint: ClassVar[str] = "check that it exists and that you may read or write it"
+    hint: str = "check that it exists and that you may read or write it"
+
+    def __init__(self, message: object = "", *, hint: str = "") -> None:
+        super().__init__(message)
+        if hint:
+            self.hint = hint
 
 
 class FullDiskError(StorageError):

@@ -24,6 +24,8 @@ from serving.storage import Folder, StorageError, open_folder, open_parent
 
 _OTHERS = ("automatic", "left out")
 
+_HINT = "docs/running.md shows the forms that --prompts takes"
+
 
 def read_prompts(uri: str) -> PromptSet:
     """Read our prompts file, a COCO data set, a YOLO folder or its YAML file, or a CSV.
@@ -43,11 +45,11 @@ def read_prompts(uri: str) -> PromptSet:
             return read_yolo(folder, name)
         content = folder.read_bytes(name)
     except StorageError as error:
-        raise RunError(f"prompts file {uri}: {error}") from error
+        raise RunError(f"prompts file {uri}: {error}", hint=_HINT) from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RunError(f"prompts file {uri}: not UTF-8 text ({error})") from error
+        raise RunError(f"prompts file {uri}: not UTF-8 text ({error})", hint=_HINT) from error
     shown_uri = as_text(uri)
     if PurePosixPath(name).suffix.lower() == ".csv":
         return parse_csv(text, shown_uri)

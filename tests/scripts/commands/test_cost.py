@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from scripts.checkout import PLATFORM
 from scripts.cli import app
 from scripts.costs import prices as table
 from scripts.costs.throughput import THIS_MACHINE, remember
+from tests.stand_ins.outputs import platform_outputs
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +75,31 @@ def test_prices_may_be_overridden_and_are_checked(
     table._table.cache_clear()
     done = cost("--images", "100", code=2)
     assert "mine.json" in done.output and "hint: " in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        (("--images", "5", "--checkpoint", "vit_tny"), "no known checkpoint", "mean vit_tiny"),
+        (("--images", "0"), "--images: expected a whole number of at least 1", "--help"),
+    ],
+)
+def test_what_has_no_price_is_refused(arguments: tuple[str, ...], said: str, hint: str) -> None:
+    output = cost(*arguments, code=2).output
+    assert said in output and hint in output
+
+
+def test_a_checkpoint_of_ones_own_is_known_once_it_was_measured() -> None:
+    remember({**metrics(), "model": {"name": "mine"}}, THIS_MACHINE)
+    cost("--images", "5", "--engine", "local", "--checkpoint", "mine")
+
+
+def test_a_deployment_that_is_gone_is_said_so(tmp_path: Path, bucket: Callable[[str], str]) -> None:
+    bucket("any")  # the stand-in of Cloud Storage is there, the deployment's bucket is not
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(json.dumps({PLATFORM: platform_outputs("gone-project")}))
+    output = cost("--outputs", str(outputs), code=2).output
+    assert "error: the deployment in the outputs is gone: there is no bucket" in output
 
 
 def test_prediction_and_actuals_are_not_asked_for_at_once() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from scripts.cli import app
+from tests.command_line import sam_vertex
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,41 @@ def test_mistake_is_answered_with_a_hint(
     assert message in done.output
     assert "hint: " in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["run", "phoots", "-o", "out"], "phoots: no such file", "did you mean photos?"),
+        (["run", "photos", "-o", "afile"], "afile is a file, not a folder", "another --output"),
+        (["run", "photos", "-o", "s3://x/y"], "expected a local path or a gs://", "copy the files"),
+        (
+            ["run", "photos", "-o", "out", "--prompts", "none.json"],
+            "prompts file none.json",
+            "docs/running.md shows the forms",
+        ),
+        (
+            ["run", "photos", "-o", "out", "--prompts", "prompts.json"],
+            "no such image among the 1 inputs",
+            "did you mean 'apple.jpeg'?",
+        ),
+        (["run", "photos", "-o", "out", "--max-failed", "-1"], "or a count (25), got -1", "--help"),
+        (["model", "list"], "no file outputs.json", "name the file with --outputs"),
+    ],
+)
+def test_hint_is_about_what_happened(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+    hint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "apple.jpeg")
+    (tmp_path / "afile").touch()
+    (tmp_path / "prompts.json").write_text('{"apple.jpg": {"1": [[3, 3]]}}')
+    done = sam_vertex(*arguments)
+    assert done.returncode == 2
+    error, said = done.stderr.splitlines()[-2:]
+    assert message in error and hint in said
