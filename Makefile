@@ -3,10 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs demo check static test rehearse lint audit bench lock clean distclean
+.PHONY: help setup docs demo check static test rehearse lint audit importers bench lock clean distclean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.complete node_modules/.complete ## make the environment, everything pinned
 
@@ -59,6 +59,9 @@ audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/pip install --quiet --requirement requirements-audit.txt
 	touch $@
+
+importers: setup ## open every export with the tools' own importers, and write the table of docs/interop.md
+	$(BIN)/python -m tests.importers.run
 
 bench: setup ## time engine and model server on this machine (half an hour)
 	$(BIN)/python -m tests.benchmarks.engine
