@@ -25,6 +25,7 @@ from serving.storage import Folder, StorageError, StoredFile, open_folder, open_
 
 _HEAD_BYTES = 65536
 _MOST_KINDS = 5  # of files that are named
+NoImages = collections.Counter[tuple[str, str]]  # by their folder's URI and the end of their names
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +80,12 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
     own_output = OwnOutput(open_folder(parameters.output))
     names = ImageNames()
     known: set[str] = set()
-    no_images: collections.Counter[str] = collections.Counter()
+    no_images: NoImages = collections.Counter()
     for uri in parameters.inputs:
         files = _images_of(uri, own_output, no_images)
         if not files:
-            found = f", found {_kinds(no_images)}" if no_images else ""
+            kinds = _kinds(no_images, own_output)
+            found = f", found {kinds}" if kinds else ""
             raise RunError(
                 f"{uri}: no images found; expected files ending in {', '.join(SUFFIXES)}{found}"
             )
@@ -103,21 +105,21 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
             )
     for uri, count in sorted(own_output.skipped.items()):
         tell(f"left out {count} pictures that an earlier run wrote to {uri}")
-    if no_images:
-        tell(f"left out what is no image by its name: {_kinds(no_images)}")
+    if kinds := _kinds(no_images, own_output):
+        tell(f"left out what is no image by its name: {kinds}")
     images.sort(key=lambda image: image.name)
     return images
 
 
 def _images_of(
-    uri: str, own_output: OwnOutput, no_images: collections.Counter[str]
+    uri: str, own_output: OwnOutput, no_images: NoImages
 ) -> list[tuple[Folder, StoredFile]]:
     """The images that one input stands for: an image file, or a folder of them.
 
     Args:
         uri: the input.
         own_output: the run's output.
-        no_images: counts the folder's other files, hidden ones apart, by the end of their names.
+        no_images: counts the folder's other files, hidden ones apart.
     """
     folder = open_folder(uri)
     if folder.is_local:
@@ -141,12 +143,17 @@ def _images_of(
         if suffix in SUFFIXES:
             files.append((folder, file))
         else:
-            no_images[suffix] += 1
+            above = file.name.rpartition("/")[0]
+            no_images[folder.uri_of(above) if above else folder.uri, suffix] += 1
     return files
 
 
-def _kinds(counts: collections.Counter[str]) -> str:
-    """How many files there are of each kind, the most frequent first."""
+def _kinds(no_images: NoImages, own_output: OwnOutput) -> str:
+    """How many files there are of each kind, the most frequent first, without other runs' own."""
+    counts: collections.Counter[str] = collections.Counter()
+    for (folder, suffix), number in no_images.items():
+        if folder not in own_output.skipped:
+            counts[suffix] += number
     kinds = [
         f"{count} {as_text(kind) or 'without an ending'}" for kind, count in counts.most_common()
     ]
