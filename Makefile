@@ -4,6 +4,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup docs demo check static test rehearse lint audit importers bench lock clean distclean
+.PHONY: help setup docs demo check static test rehearse lint audit notebooks bench lock clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +63,8 @@ audit: setup .venv-audit/.complete ## pinned packages fit; no policy finding but
 
 importers: setup ## open every export with the tools' own importers, and write the table of docs/interop.md
 	$(BIN)/python -m tests.importers.run
+notebooks: setup ## execute the seven notebooks in a rehearsal and keep them with their pictures
+	$(BIN)/python -m scripts.development.notebooks
 
 bench: setup ## time engine and model server on this machine (half an hour)
 	$(BIN)/python -m tests.benchmarks.engine

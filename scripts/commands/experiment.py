@@ -18,6 +18,7 @@ from scripts.terminal.progress import report_line
 
 EXAMPLES = (
     "sam-vertex experiment photos/ --sizes 5,50 --output experiment/\n"
+    "sam-vertex experiment photos/ --sizes 50 --prepare-only --output experiment/\n"
     "sam-vertex experiment photos/ --engine vertex --shards 4 --checkpoint vit_b "
     "--output experiment/"
 )
@@ -45,6 +46,10 @@ def experiment(
             "--yes", help="Do not ask before it costs money.", rich_help_panel=options.VERTEX_PANEL
         ),
     ] = False,
+    prepare_only: Annotated[
+        bool,
+        typer.Option("--prepare-only", help="Write batches and prompts, and run nothing."),
+    ] = False,
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -62,6 +67,10 @@ def experiment(
 
         counts = parse_sizes(sizes)
         study = Study(inputs, output, prompts, seed)
+        if prepare_only:
+            batches = {str(count): str(study.write_batch(count)) for count in counts}
+            typer.echo(json.dumps(batches) if as_json else "\n".join(batches.values()))
+            return
         runner = BatchRunner(
             engine=engine,
             checkpoint=checkpoint or (best_checkpoint() if engine == "local" else DEMO_NETWORK),

@@ -35,7 +35,11 @@ def test_lock_pins_every_declared_dependency_exactly() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     declared = [
         *PROJECT["project"]["dependencies"],
-        *(item for name in ("demo", "dev", "infra", "rehearsal") for item in extras[name]),
+        *(
+            item
+            for name in ("demo", "dev", "infra", "notebooks", "rehearsal")
+            for item in extras[name]
+        ),
     ]
     names = {re.split(r"[<>=\[;]", item)[0].lower().replace("_", "-") for item in declared}
     assert names <= pinned
@@ -56,6 +60,8 @@ READS_THE_ENVIRONMENT = {
     "pipeline/run/step_process.py": "a step is a process: whose it is, and where its error goes",
     "scripts/cli.py": "a shell that points at a stopped rehearsal is refused before any command",
     "scripts/commands/": "an operator starts them",
+    "scripts/development/notebooks.py": "points the kernels at a rehearsal",
+    "scripts/notebooks/session.py": "puts the kernel's own commands on PATH",
     "scripts/checkpoints/cache.py": "XDG says where a cache is",
     "scripts/cloud/project_services.py": "a rehearsal's address of the project's services",
     "scripts/cloud/vertex_sdk.py": "a rehearsal's address, for whatever starts the SDK",
