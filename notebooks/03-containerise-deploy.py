@@ -123,10 +123,12 @@ print(sorted(reply.predictions[0]), reply.predictions[0]["scores"])
 # %%
 from scripts.notebooks.session import access_token
 
+host = endpoint.dedicated_endpoint_dns.removeprefix("https://")
+
 shell(
     f"curl --config - --proto =https --silent --show-error --fail --output work/reply.json "
     f"--header 'Content-Type: application/json' --data @work/request.json "
-    f"{deployment.endpoint_dns}/v1/{deployment.endpoint_resource_name}:predict",
+    f"https://{host}/v1/{endpoint.resource_name}:predict",
     stdin=f'header = "Authorization: Bearer {access_token(deployment.project_id)}"\n',
 )
 print(Path("work/reply.json").stat().st_size, "bytes")

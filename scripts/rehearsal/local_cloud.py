@@ -76,6 +76,7 @@ class Cloud:
             "SAM_REHEARSAL_APIS": f"{self.vertex_url}{PREFIX}",
             # The names of dedicated endpoints answer by https, with a certificate made here.
             "REQUESTS_CA_BUNDLE": str(self.home / "vertex.pem"),
+            "CURL_CA_BUNDLE": str(self.home / "vertex.pem"),
             "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             # Never the state of something real: to the stand-in it would all be gone.
             "SAM_STATE_FOLDER": str(self.home / STATE_FOLDER),
