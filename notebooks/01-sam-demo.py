@@ -80,6 +80,22 @@ records = engine.segment(embedding, prompts)
 show_masks(image, records)
 
 # %% [markdown]
+# ## By hand
+#
+# The mask follows the pointer. Click to include, right-click to exclude, drag a box, press Enter to
+# accept. (Without a running kernel, as on a page that only shows this notebook, nothing can be
+# clicked; `sam-vertex annotate` is the same for whole folders.)
+
+# %%
+from scripts.notebooks.widget import ClickWidget
+
+clicks = ClickWidget(engine, photo or "work/photos/coffee.jpg")
+clicks
+
+# %%
+print(len(clicks.records), "masks accepted:", clicks.prompts)
+
+# %% [markdown]
 # ## Everything
 #
 # A grid of points, and of their masks those that the network itself finds good and stable.

@@ -127,9 +127,12 @@ def access_token(project_id: str) -> str:
         google.auth.exceptions.GoogleAuthError: there are no credentials.
     """
     from scripts.cloud import credentials
-    from scripts.cloud.vertex_sdk import in_rehearsal
+    from scripts.cloud.vertex_sdk import REHEARSED_ACCOUNT, in_rehearsal
+    from scripts.rehearsal.iam.callers import OPERATOR
 
-    return "rehearsed" if in_rehearsal() else credentials.access_token(project_id)
+    if in_rehearsal():  # where the token is the e-mail of an account
+        return os.environ.get(REHEARSED_ACCOUNT) or OPERATOR
+    return credentials.access_token(project_id)
 
 
 def undeploy_after_failure(outputs: str) -> None:
