@@ -25,7 +25,7 @@ checkpoint = "vit_tiny"  # or vit_b, vit_l, vit_h, or the path of a file
 photo = ""  # your own photograph; empty for two of scikit-image's
 point = (290, 160)  # XY pixels from the top left
 box = (74, 20, 480, 392)  # X0, Y0, X1, Y1
-points_per_side = 32  # of the grid that finds everything
+points_per_side = 16  # of the grid that finds everything; 32 is SAM's own
 
 # %%
 from pathlib import Path

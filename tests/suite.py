@@ -14,6 +14,9 @@ NOT_UNIT = (
     "tests/infra/test_startup.py",
     "tests/journeys",
     "tests/live",
+    "tests/notebooks/test_notebooks.py::test_it_runs_without_google_cloud",
+    "tests/notebooks/test_session.py",
+    "tests/notebooks/test_widget.py",
     "tests/pipeline/report/test_html.py",
     "tests/pipeline/report/test_page.py",
     "tests/pipeline/report/test_report.py",
@@ -67,6 +70,8 @@ SECONDS = {
     "tests/journeys/test_survival.py::test_shard_killed_at_random_equals_an_undisturbed_run": 25,
     "tests/journeys/test_survival.py::test_storage_that_fails_for_a_while_costs_time_only": 45,
     "tests/journeys/test_vertex_run.py": 120,
+    "tests/notebooks/test_notebooks.py": 45,
+    "tests/notebooks/test_widget.py": 10,
     "tests/pipeline/report": 30,  # together: they share a run
     "tests/pipeline/steps/test_segment_shard.py": 25,
     "tests/pipeline/steps/test_steps.py": 25,

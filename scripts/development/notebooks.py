@@ -64,7 +64,11 @@ def execute(path: Path, folder: Path, parameters: Mapping[str, Any] | None = Non
     _set_parameters(notebook, parameters or {})
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
-        notebook, timeout=CELL_SECONDS, resources=resources, coalesce_streams=True
+        notebook,
+        timeout=CELL_SECONDS,
+        resources=resources,
+        coalesce_streams=True,
+        store_widget_state=False,  # nothing answers a click in a page that is only read
     )
     with tempfile.TemporaryDirectory(prefix="sam-kernel-") as private:
         manager = client.create_kernel_manager()

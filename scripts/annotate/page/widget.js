@@ -87,6 +87,7 @@ function render({ model, el }) {
     changed: () => stage.redraw(),
     say,
   });
+  /** @type {Stage} */
   const stage = new Stage(host, () => ({
     objects: annotator.objects.drawn(annotator.draft.id),
     preview: annotator.preview,
@@ -97,6 +98,7 @@ function render({ model, el }) {
     crosshair: pointing.crosshair,
     brush: pointing.brushShown,
   }));
+  /** @type {Pointing} */
   const pointing = new Pointing(annotator, stage);
   annotator.open(model.get("objects"));
 
