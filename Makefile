@@ -3,8 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs demo check static test rehearse lint audit importers bench lock clean distclean
-.PHONY: help setup docs demo check static test rehearse lint audit notebooks bench lock clean
+.PHONY: help setup docs demo check static test rehearse lint audit importers notebooks bench lock clean distclean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

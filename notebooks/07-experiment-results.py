@@ -47,7 +47,8 @@ if not photos:
     write_images(Path(photos))
 shell(
     f"sam-vertex experiment {photos} --engine {engine} --checkpoint {checkpoint} --sizes {sizes} "
-    f"--points-per-side {points_per_side} --output work/experiment --outputs {outputs}"
+    f"--points-per-side {points_per_side} --output work/experiment --outputs {outputs} "
+    + ("--yes" if engine == "vertex" else "")
 )
 
 # %% [markdown]

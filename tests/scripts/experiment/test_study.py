@@ -31,6 +31,20 @@ def experiment(images: Path, output: Path, *arguments: str) -> subprocess.Comple
     )  # fmt: skip
 
 
+def test_prepared_batches_hold_the_images_and_prompts_of_half_of_them(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    arguments = ("experiment", image_folder, "--sizes", "4", "--prepare-only", "--json")
+    done = sam_vertex(*arguments, "--output", tmp_path / "study")
+    assert done.returncode == 0, done.stderr
+    batch = Path(json.loads(done.stdout)["4"])
+    names = {path.name for path in (batch / "images").iterdir()}
+    prompts = json.loads((batch / "prompts.json").read_text())
+    assert (len(names), len(prompts)) == (4, 2)
+    assert set(prompts) <= names
+    assert not (tmp_path / "study" / "experiment.json").exists()
+
+
 def test_experiment_measures_both_modes_and_draws_them(image_folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "study"
     done = experiment(image_folder, output, "--json")
