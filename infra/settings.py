@@ -45,18 +45,20 @@ class Settings(BaseModel):
     force_destroy: bool = Field(
         False, description="at destroy: take a bucket's data along, and a key of its own"
     )
-    run_retention_days: int = Field(90, ge=0, description="age at which run outputs go; 0: never")
+    run_retention_days: int = Field(0, ge=0, description="age at which run outputs go; 0: never")
     noncurrent_days: int = Field(30, ge=1, description="age at which overwritten objects go")
     soft_delete_days: int = Field(7, ge=0, le=90, description="days to undo a deletion; 0: none")
     log_bucket: str = Field("", description="existing bucket for access logs; empty: no logs")
-    keep_images: int = Field(10, ge=1, description="container images kept whatever their age")
+    keep_images: int = Field(
+        10, ge=1, description="newest images that clean-up spares; of the others only untagged go"
+    )
     untagged_days: int = Field(7, ge=1, description="age at which untagged images go")
 
     workbench: bool = Field(True, description="a notebook machine with an accelerator; false: none")
     workbench_ssh: bool = Field(False, description="let IAP's SSH into the network made here")
     workbench_machine: str = Field("n1-standard-2", description="machine of the Workbench")
     workbench_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; one")
-    workbench_image: str = Field("debian-11", description="debian-11 or debian-12")
+    workbench_image: str = Field("debian-11", description="debian-11 (to March 2027), debian-12")
     workbench_disk_gb: int = Field(150, ge=150, le=64_000, description="boot disk, GB")
     workbench_owner: str = Field("", description="e-mail of its one user; empty: service account")
     workbench_users: str = Field("", description="e-mails allowed in service-account mode, commas")

@@ -1,4 +1,4 @@
-"""The Workbench: a notebook machine with an accelerator, set up by a script on its first start."""
+"""The Workbench: a notebook machine with an accelerator, set up by a script at every start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCRIPT = Path(__file__).with_name("startup") / "post-startup.sh"
 
 
 def startup_script(settings: Settings, bucket_name: str, instance_name: str) -> str:
-    """The script of the first start, with its settings as assignments at the top."""
+    """The script of every start, with its settings as assignments at the top."""
     assignments = {
         "REPOSITORY_URL": settings.repository_url,
         "REPOSITORY_REF": settings.repository_ref,
@@ -121,7 +121,9 @@ class Workbench(Construct):
                 metadata={
                     "idle-timeout-seconds": str(settings.workbench_idle_minutes * 60),
                     "post-startup-script": f"gs://{settings.bucket_name}/{STARTUP}/post-startup.sh",
-                    "post-startup-script-behavior": "run_once",
+                    # "run_once" would neither fetch a mended script nor heal a grant that came late
+                    # (Google's page "Manage features through metadata").
+                    "post-startup-script-behavior": "download_and_run_every_start",
                     "serial-port-logging-enable": "false",
                 },
             ),

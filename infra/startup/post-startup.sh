@@ -1,15 +1,17 @@
 #!/bin/bash
-# First start of the Workbench: driver, repository, environment; then says how it went.
-# Runs as root. What it reports is read by `sam-vertex doctor`.
+# Every start of the Workbench: driver, repository, environment, kernel; then says how it went.
+# Runs as root, does only what is missing, and so mends at the next start what failed at this one.
+# What it reports is read by `sam-vertex doctor`.
 set -uo pipefail
 
 HOME_FOLDER=/home/jupyter
 CLONE="${HOME_FOLDER}/$(basename "${REPOSITORY_URL}" .git)"
 STARTED="$(date --utc +%Y-%m-%dT%H:%M:%SZ)"
+PAUSE="${PAUSE:-30}" # seconds between two tries to report
 STEP=driver
 
-report() { # status, message
-  python3 - "$1" "$2" <<'PYTHON' | gcloud storage cp --quiet - "${STATUS_URI}"
+status() { # status, message
+  python3 - "$1" "$2" <<'PYTHON'
 import datetime, json, os, sys
 print(json.dumps({
     "status": sys.argv[1],
@@ -23,12 +25,24 @@ PYTHON
 }
 export STEP STARTED REPOSITORY_REF
 
+report() { # status, message
+  # A grant that was made seconds before this machine takes minutes to work.
+  for _ in {1..20}; do
+    status "$1" "$2" | gcloud storage cp --quiet - "${STATUS_URI}" && return
+    sleep "${PAUSE}"
+  done
+}
+
 fail() {
   report failed "$1"
   exit 1
 }
 
-report running "installing the driver"
+sees_gpu() { # python
+  sudo -u jupyter "$1" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'
+}
+
+report running "looking at the driver"
 if ! nvidia-smi >/dev/null 2>&1; then
   if [ -x /opt/deeplearning/install-driver.sh ]; then
     /opt/deeplearning/install-driver.sh || fail "/opt/deeplearning/install-driver.sh failed"
@@ -55,10 +69,34 @@ STEP=environment
 PYTHON="$(command -v python3.11 || true)"
 if [ -z "${PYTHON}" ]; then
   PYTHON="${HOME_FOLDER}/python-3.11/bin/python"
+  # Anaconda's own channels ask for terms to be accepted, which nobody here can.
   [ -x "${PYTHON}" ] || sudo -u jupyter /opt/conda/bin/conda create --quiet --yes \
+    --channel conda-forge --override-channels \
     --prefix "${HOME_FOLDER}/python-3.11" python=3.11 || fail "conda found no Python 3.11"
 fi
 sudo -u jupyter make --directory "${CLONE}" setup PYTHON="${PYTHON}" || fail "make setup failed"
 
+STEP=gpu
+OWN="${CLONE}/.venv/bin/python"
+if ! sees_gpu "${OWN}"; then
+  # The lock's torch is built for CUDA 13, which an older driver refuses. Every driver of CUDA 12 runs
+  # what is built for 12.6 (NVIDIA, "CUDA minor version compatibility").
+  CUDA="$(nvidia-smi | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p')"
+  case "${CUDA}" in
+    12.*)
+      VERSION="$(sudo -u jupyter "${OWN}" -c 'import torch; print(torch.__version__.split("+")[0])')"
+      sudo -u jupyter "${OWN}" -m pip install --quiet --no-deps "torch==${VERSION}+cu126" \
+        --index-url https://download.pytorch.org/whl/cu126 || fail "pip found no torch for CUDA 12"
+      ;;
+    *) fail "torch sees no GPU; the driver has CUDA ${CUDA:-unknown}, and torch needs 12 or newer" ;;
+  esac
+  sees_gpu "${OWN}" || fail "torch sees no GPU, not even one that is built for CUDA 12.6"
+fi
+
+STEP=kernel
+sudo -u jupyter "${OWN}" -m pip install --quiet ipykernel || fail "pip found no ipykernel"
+sudo -u jupyter "${OWN}" -m ipykernel install --user --name sam --display-name "Segment Anything" ||
+  fail "the Jupyter kernel cannot be registered"
+
 STEP=done
-report ready "driver, repository and environment are in place"
+report ready "driver, repository, environment and kernel are in place; torch computes on the GPU"

@@ -1,4 +1,4 @@
-"""The Workbench's first start, run for real with stand-ins of the programs it calls."""
+"""The Workbench's start, run for real with stand-ins of the programs it calls."""
 
 from __future__ import annotations
 
@@ -14,28 +14,45 @@ from infra.settings import Settings
 from infra.workbench import startup_script
 
 PROGRAMS = {
-    "nvidia-smi": 'test -e "$FAKE/driver"',
+    "nvidia-smi": 'test -e "$FAKE/driver" && echo "| Driver Version: 1  CUDA Version: $CUDA |"',
     "sudo": 'shift 2; exec "$@"',
     "git": 'test ! -e "$FAKE/no-network" && mkdir -p "${@: -1}"',
-    "make": 'echo "$@" > "$FAKE/made"',
-    "gcloud": 'cat >> "$FAKE/status"',
+    "make": (
+        'echo "$@" > "$FAKE/made"; mkdir -p "$2/.venv/bin"; cp "$FAKE/own" "$2/.venv/bin/python"'
+    ),
+    "gcloud": (
+        'if [ -e "$FAKE/no-grant" ]; then rm "$FAKE/no-grant"; cat > /dev/null; exit 1; fi; '
+        'cat >> "$FAKE/status"'
+    ),
+    "sleep": 'echo "$@" >> "$FAKE/slept"',
 }
+# The environment's Python, whose torch sees the GPU unless $FAKE says otherwise.
+OWN = """#!/bin/bash
+case "$*" in
+  *is_available*) test ! -e "$FAKE/cuda-13-torch" ;;
+  *__version__*) echo 2.13.0 ;;
+  *"pip install"*torch*) echo "$@" > "$FAKE/torch"; rm -f "$FAKE/cuda-13-torch" ;;
+  *"ipykernel install"*) touch "$FAKE/kernel" ;;
+esac
+"""
 CONDA = 'for last; do :; done; mkdir -p "$FAKE/home/python-3.11/bin"; echo "$last" > "$FAKE/conda"'
 
 
 def run(
-    folder: Path, *present: str, url: str = "https://example.com/sam.git"
+    folder: Path, *present: str, url: str = "https://example.com/sam.git", cuda: str = "13.0"
 ) -> tuple[int, list[dict[str, str]]]:
     """Exit code of the script and everything it reported, in order."""
     for name in present:
         (folder / name).touch()
+    (folder / "own").write_text(OWN)
+    (folder / "own").chmod(0o755)
     for name, body in PROGRAMS.items():
         program = folder / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(f"#!/bin/bash\n{body}\n")
         program.chmod(0o755)
     (folder / "bin" / "python3").symlink_to(sys.executable)
-    for name in ("bash", "basename", "cat", "date", "mkdir", "touch"):
+    for name in ("bash", "basename", "cat", "cp", "date", "mkdir", "rm", "sed", "touch"):
         (folder / "bin" / name).symlink_to(str(shutil.which(name)))
     conda = folder / "opt" / "conda" / "bin" / "conda"
     conda.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +70,7 @@ def run(
     )
     done = subprocess.run(
         ["/bin/bash", str(script)],
-        env={"PATH": str(folder / "bin"), "FAKE": str(folder)},
+        env={"PATH": str(folder / "bin"), "FAKE": str(folder), "CUDA": cuda, "PAUSE": "7"},
         capture_output=True,
         check=False,
     )
@@ -71,6 +88,36 @@ def test_start_that_finds_everything_reports_ready(tmp_path: Path) -> None:
     made = (tmp_path / "made").read_text().split()
     assert made[2:] == ["setup", f"PYTHON={tmp_path}/home/python-3.11/bin/python"]
     assert (tmp_path / "conda").read_text() == "python=3.11\n"
+
+
+def test_start_proves_the_gpu_and_registers_a_kernel(tmp_path: Path) -> None:
+    """On an older driver with a torch that is built for it."""
+    code, reports = run(tmp_path, "driver", "cuda-13-torch", cuda="12.2")
+    assert (code, reports[-1]["status"]) == (0, "ready")
+    assert "torch==2.13.0+cu126" in (tmp_path / "torch").read_text()
+    assert (tmp_path / "kernel").exists()
+
+
+def test_start_without_a_torch_for_the_driver_says_so(tmp_path: Path) -> None:
+    code, reports = run(tmp_path, "driver", "cuda-13-torch", cuda="11.8")
+    assert (code, reports[-1]["step"]) == (1, "gpu")
+    assert "the driver has CUDA 11.8" in reports[-1]["message"]
+
+
+def test_report_waits_for_a_grant_that_comes_late(tmp_path: Path) -> None:
+    code, reports = run(tmp_path, "driver", "no-grant")
+    assert code == 0
+    assert [report["status"] for report in reports] == ["running", "ready"]
+    assert (tmp_path / "slept").read_text() == "7\n"
+
+
+def test_next_start_mends_what_failed(tmp_path: Path) -> None:
+    code, _ = run(tmp_path, "driver", "no-network")
+    assert code == 1
+    (tmp_path / "no-network").unlink()
+    shutil.rmtree(tmp_path / "bin")
+    code, reports = run(tmp_path)
+    assert (code, reports[-1]["status"]) == (0, "ready")
 
 
 def test_start_takes_the_python_that_is_there(tmp_path: Path) -> None:
