@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from fastapi import HTTPException
 
+from serving.sam.plain_text import one_line
+
 STATUS_NAMES = {
     400: "INVALID_ARGUMENT",
     408: "DEADLINE_EXCEEDED",
@@ -24,14 +26,6 @@ STATUS_NAMES = {
 }
 
 
-def printable(text: str) -> str:
-    """The text in one line, with escapes for what a name in it might do to a terminal."""
-    line = " ".join(text.split())
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in line
-    )
-
-
 class Refusal(HTTPException):
     """A reply with an error instead of masks.
 
@@ -39,7 +33,7 @@ class Refusal(HTTPException):
     """
 
     def __init__(self, message: str, status_code: int) -> None:
-        self.message = printable(message)
+        self.message = one_line(message)
         super().__init__(status_code=status_code, detail=self.message)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import time
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,7 @@ from serving.work import (
     Prepared,
     Prompted,
     Work,
+    object_name,
     outcome_as_json,
     refuse_failed,
 )
@@ -268,11 +268,10 @@ class SegmentationPredictor(Predictor):
             if isinstance(outcome, Prompted) and isinstance(item, Prepared):
                 prediction |= self._image_id(item.digest)
             if work.parameters.output_uri and isinstance(item, Prepared):
-                stem = PurePosixPath(name).stem or "instance"
                 content = orjson.dumps(prediction)
                 # By content: the same request again writes nothing, another overwrites nothing.
                 digest = hashlib.sha256(content).hexdigest()[:12]
-                uri = f"{work.parameters.output_uri}{number:04d}-{stem}-{digest}.json"
+                uri = work.parameters.output_uri + object_name(number, name, digest)
                 write_object(uri, content, f"instances[{number}]")
                 prediction = {"file_path": name, "output_uri": uri}
             predictions.append(prediction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ class Prompted:
     masks: list[list[Rle]]
     scores: list[list[float]]
     logits: list[NDArray[np.float32]]
+
+
+MOST_STEM_LETTERS = 80  # of at most 4 bytes; the name of an object has 1,024
 
 
 class OutOfTime(Exception):
@@ -125,3 +129,16 @@ def outcome_as_json(
             [logits_in_format(mask, form) for mask in group] for group in outcome.logits
         ]
     return fields if several else {name: values[0] for name, values in fields.items()}
+
+
+def object_name(number: int, file_path: str, digest: str) -> str:
+    """The name of the object that holds a prediction: of letters, digits, and few signs.
+
+    Args:
+        number: of the instance in its request.
+        file_path: the client's name of the image.
+        digest: of the prediction.
+    """
+    stem = PurePosixPath(file_path).stem[:MOST_STEM_LETTERS] or "instance"
+    plain = "".join(sign if sign.isalnum() or sign in "-_. " else "_" for sign in stem)
+    return f"{number:04d}-{plain}-{digest[:12]}.json"

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from serving.sam.plain_text import one_line
+
 _FOLDER = Path(__file__).parent
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_~|()\[\]])")
 
@@ -21,8 +23,7 @@ def escape_markdown(value: Any) -> str:
     """
     if isinstance(value, Markup):
         return value
-    line = " ".join(str(value).splitlines())
-    return _MARKDOWN_SIGNS.sub(r"\\\1", html.escape(line, quote=False))
+    return _MARKDOWN_SIGNS.sub(r"\\\1", html.escape(one_line(str(value)), quote=False))
 
 
 def duration(seconds: float) -> str:

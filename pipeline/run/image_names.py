@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from pathlib import PurePosixPath
 
@@ -11,7 +10,9 @@ from pipeline.run.manifest import as_text
 
 _MOST_NAME_BYTES = 230  # 255 on most file systems, less the suffixes of the output's files
 _KEPT_LETTERS = 48
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Of no shape: control characters, marks that turn the direction of writing, line ends, surrogates.
+_SHAPELESS = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"  # within words and emoji
 _FILE_SUFFIXES = ("", ".json", ".png")  # of what an image gets in segments, masks and overlays
 
 
@@ -20,11 +21,13 @@ def output_name(file: str) -> str:
 
     Objects of a bucket and files of Linux may be called almost anything: ``a/../b.png``,
     bytes that are no text, or with more letters than fit beside ``.json``. No part of the name
-    begins with a dot, since the run's own listings leave out hidden files.
+    begins with a dot, since the run's own listings leave out hidden files. Nor has it a character
+    that a terminal would obey or that shows the name as another: everything that shows an image's
+    name, from the report to COCO, shows this one.
     """
     parts = []
     for part in as_text(file).split("/"):
-        plain = _CONTROL.sub("_", part)
+        plain = "".join("_" if _is_shapeless(character) else character for character in part)
         if plain in ("", ".", ".."):
             plain = "_" * max(len(part), 1)
         elif plain.startswith("."):
@@ -35,6 +38,10 @@ def output_name(file: str) -> str:
             plain = f"{stem}-{digest}{suffix}"
         parts.append(plain)
     return "/".join(parts)
+
+
+def _is_shapeless(character: str) -> bool:
+    return unicodedata.category(character) in _SHAPELESS and character not in _JOINERS
 
 
 class ImageNames:

@@ -11,6 +11,7 @@ from pipeline.run.output_layout import masks_name, overlay_name, segment_name
 from pipeline.shard.pictures import draw_overlay, draw_segments, encode_png, outline_paths
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord
+from serving.sam.plain_text import one_line
 from serving.storage import Folder
 
 _PNG = "image/png"
@@ -116,7 +117,7 @@ def failed_row(image: PlannedImage, reason: str, shard: str, seconds: float = 0.
     return ManifestRow(
         image=image.name,
         status="failed",
-        reason=as_text(reason),
+        reason=one_line(as_text(reason)),
         seconds=round(seconds, 4),
         shard=shard,
         digest=image.digest,

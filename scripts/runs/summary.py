@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scripts.terminal.amounts import count
-from scripts.terminal.errors import CLOUD, OperatorError, shown
+from scripts.terminal.errors import CLOUD, OperatorError
+from serving.sam.plain_text import one_line
 
 if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
@@ -77,7 +78,7 @@ def describe(summary: Summary) -> str:
         for failure in summary["first_failures"]:
             # The reason often begins with the image's name.
             reason = failure["reason"].removeprefix(f"{failure['image']}: ")
-            lines.append(f"  {shown(failure['image'])}: {shown(reason)}")
+            lines.append(f"  {one_line(failure['image'])}: {one_line(reason)}")
         more = summary["failed"] - len(summary["first_failures"])
         lines.append(
             (f"  and {more} more; " if more > 0 else "  ")

@@ -12,6 +12,7 @@ from typing import Protocol, Self, runtime_checkable
 import typer
 
 from scripts.terminal.interruptions import INTERRUPTED, INTERRUPTED_HINT, interruptible
+from serving.sam.plain_text import one_line
 
 CALLER, CLOUD = 2, 1  # exit codes: the caller's mistake, and everything else
 _LOG_HINT = "run again with --debug for the log; finished images are kept"
@@ -100,17 +101,9 @@ def reporting_errors(debug: bool, interrupted_hint: str = INTERRUPTED_HINT) -> I
 
 def print_error(error: OperatorError, *, as_json: bool = False) -> None:
     """Print an error on standard error: two lines for a person, or an object for a program."""
-    message, hint = shown(str(error)), shown(error.hint)
+    message, hint = one_line(str(error)), one_line(error.hint)
     if as_json:
         content = {"error": message, "hint": hint, "exit_code": error.exit_code}
         print(json.dumps(content), file=sys.stderr)
     else:
         print(f"error: {message}\nhint: {hint}", file=sys.stderr)
-
-
-def shown(text: str) -> str:
-    """The text in one line, with escapes for what a file's name, say, might do to a terminal."""
-    line = " ".join(text.split())
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in line
-    )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from scripts.terminal.amounts import amount
+from serving.sam.plain_text import visible
 
 Report = Callable[[str], None]  # prints a line of progress
 
@@ -35,7 +36,8 @@ def quiet(wanted: bool) -> Iterator[None]:
 def report_line(line: str) -> None:
     """Print a line about work that goes on, on standard error, apart from a command's result."""
     if not _quiet:
-        print(line, file=sys.stderr, flush=True)
+        plain = "\n".join(visible(part) for part in line.split("\n"))
+        print(plain, file=sys.stderr, flush=True)
 
 
 class Meter(Protocol):
@@ -51,7 +53,7 @@ class _Bar:
         self._task = progress.add_task(title, total=None, note="")
 
     def update(self, done: float, total: float | None, note: str = "") -> None:
-        self._progress.update(self._task, completed=done, total=total, note=note)
+        self._progress.update(self._task, completed=done, total=total, note=visible(note))
 
 
 class _Lines:
@@ -107,11 +109,17 @@ def meter(title: str, unit: str = "images", *, notes_time: bool = False) -> Iter
         TransferSpeedColumn,
     )
 
-    quantity: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    def _plain_column(text: str) -> TextColumn:
+        return TextColumn(text, markup=False)  # a name in brackets is no colour
+
+    quantity: tuple[ProgressColumn, ...] = (
+        MofNCompleteColumn(),
+        _plain_column("{task.fields[note]}"),
+    )
     if unit == "bytes":
         quantity = (DownloadColumn(), TransferSpeedColumn())
     clock = TimeElapsedColumn() if notes_time else TimeRemainingColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), *quantity, clock)
+    columns = (_plain_column("{task.description}"), BarColumn(), *quantity, clock)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bar(title, progress)
 
