@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -39,10 +40,10 @@ class TableWriter:
     width]``. ``bbox`` is [x, y, width, height] in pixels; ``prompt`` is JSON.
 
     Args:
-        file: where to write, in binary mode.
+        file: a path, or a file that is open in binary mode and stays open.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes] | Path) -> None:
         self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
@@ -84,6 +85,6 @@ class TableWriter:
             self._rows = []
 
     def close(self) -> None:
-        """Write the end; the file stays open."""
+        """Write the end."""
         self._flush()
         self._writer.close()

@@ -15,6 +15,7 @@ LOG = f"{WORK}/log.txt"  # what Kubeflow and the steps of a local run print
 MANIFEST = "manifest.jsonl"
 FAILED = "failed.jsonl"  # the rows of the manifest that have no masks, with reasons
 ANNOTATIONS = "annotations.json"
+TABLES = "annotations"
 CATEGORIES = "categories.json"  # of the prompts, in their owner's order
 REVIEWED = "reviewed.jsonl"  # what people decided about masks
 METRICS = "metrics.json"
@@ -37,6 +38,11 @@ def overlay_name(image: str) -> str:
 def segment_name(image: str, number: int) -> str:
     """The picture of one segment; number 0 is the image itself."""
     return f"segments/{image}/{number:02d}.png"
+
+
+def table_name(number: int) -> str:
+    """A part of the masks as a table."""
+    return f"{TABLES}/part-{number:05d}.parquet"
 
 
 def shard_name(number: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.ordered_map import ordered_map
-from pipeline.report.coco import AnnotationsWriter
+from pipeline.report.data_set import DataSets
 from pipeline.report.html import DATA, Gallery
 from pipeline.report.markdown import MarkdownReport, in_bucket, relative
 from pipeline.report.metrics import LastRun, RunMetrics
@@ -51,7 +51,7 @@ from pipeline.shard.image_outputs import done_row, failed_row
 from serving.storage import SCHEME, WORK, Folder, open_folder
 
 _NEVER_RUN = "not computed: its shard did not finish; run again"
-_LINES, _JSON = "application/jsonl", "application/json"
+_LINES = "application/jsonl"
 _ROWS = ".rows.jsonl"
 _CONSOLE_IMAGES = 20  # the artifact that the console shows is small
 
@@ -110,9 +110,8 @@ def write_report(
     with (
         _writing(output, MANIFEST, _LINES) as manifest,
         _writing(output, FAILED, _LINES) as quarantine,
-        _writing(output, ANNOTATIONS, _JSON) as annotations_file,
+        DataSets(output, _categories(output)) as data_sets,
     ):
-        annotations = AnnotationsWriter(annotations_file, _categories(output))
         for image, content, pictures in finished_images(output, gallery):
             row = _row(image, content, failures)
             line = row.to_line().encode()
@@ -120,14 +119,15 @@ def write_report(
             if content is None:
                 quarantine.write(line)
             else:
-                annotations.add(content)
+                data_sets.add(content)
             metrics.add(row, content)
             gallery.add(row, content, pictures)
             markdown.add(row, content)
             shown.add(row, content)
-        annotations.close()
+        data_sets.close()
     figures = metrics.to_json(engine, _last_run(output, row_files, computed), parameters.forecast)
     figures["settings"] = parameters.settings()
+    figures["coco"] = ANNOTATIONS if data_sets.has_coco else ""
     write_json(output, METRICS, figures)
     output.write_bytes(MARKDOWN, markdown.text(figures).encode(), "text/markdown")
     output.write_bytes(HTML, gallery.page(figures), "text/html")

@@ -39,6 +39,7 @@ def summary_of_output(
         "checkpoint": metrics["model"].get("name", ""),
         "demo_network": metrics["demo_network"],
         "engine": metrics["engine"],
+        "coco": metrics.get("coco"),  # steps of an earlier image do not write it
         "report": output.uri_of(HTML),
         "too_many_failed": parameters.too_many_failed(metrics["failed"], metrics["images"]),
         "wall_seconds": metrics["run"]["wall_seconds"],
@@ -84,6 +85,9 @@ def describe(summary: Summary) -> str:
             (f"  and {more} more; " if more > 0 else "  ")
             + f"all reasons: {output}failed.jsonl (--only-failed retries)"
         )
+    if summary.get("coco") == "":
+        folder = summary["report"].removesuffix("/report.html")
+        lines.append(f"too many masks for one COCO file: sam-vertex export {folder} --to coco-rle")
     lines.append(f"report: {summary['report']}")
     warning = demo_warning(summary["checkpoint"], done=done, without_mask=empty)
     if warning:

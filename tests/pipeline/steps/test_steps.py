@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from pipeline.report import data_set
 from pipeline.run.manifest import read_json
 from pipeline.run.parameters import RunParameters
 from pipeline.run.progress import ProgressReader
@@ -90,6 +92,35 @@ def test_steps_categories_of_prompts_are_in_every_output(local_run: RunParameter
     assert sum(metrics["masks_per_category"].values()) == metrics["masks"]
     assert "red \\| apple: " in (output / "report.md").read_text()
     assert '"red | apple"' in (output / "report.html").read_text()
+
+
+def test_steps_masks_are_a_table_too(local_run: RunParameters) -> None:
+    summary = run_steps(local_run)
+    rows = pq.read_table(Path(local_run.output, "annotations")).to_pylist()
+    assert len(rows) == summary.masks
+    for row in rows:
+        path = Path(local_run.output, "masks", f"{row['image']}.json")
+        record = json.loads(path.read_text())["masks"][row["mask"]]
+        assert row["rle"] == record["segmentation"]["counts"]
+        assert (row["area"], row["bbox"]) == (record["area"], record["bbox"])
+
+
+def test_steps_large_data_set_is_in_parts(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the limit there is no COCO file, also not an older one; parts follow from the size."""
+    monkeypatch.setattr(data_set, "MOST_PART_BYTES", 1)
+    run_steps(local_run)
+    tables = Path(local_run.output, "annotations")
+    first = [pq.read_table(path).to_pylist()[0]["image"] for path in sorted(tables.iterdir())]
+    assert first == ["a.png", "b.jpg", "more/c.webp"]
+    monkeypatch.setattr(data_set, "MOST_PART_BYTES", 200_000_000)
+    monkeypatch.setattr(data_set, "MOST_COCO_MASKS", 1)
+    summary = run_steps(local_run)
+    assert not Path(local_run.output, "annotations.json").exists()
+    assert json.loads(Path(local_run.output, "metrics.json").read_text())["coco"] == ""
+    assert [path.name for path in tables.iterdir()] == ["part-00000.parquet"]
+    assert pq.read_metadata(tables / "part-00000.parquet").num_rows == summary.masks
 
 
 def test_steps_second_run_computes_nothing(local_run: RunParameters) -> None:
