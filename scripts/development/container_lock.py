@@ -1,8 +1,11 @@
-"""Write the container's requirements: pinned as ``requirements.lock``, complete, with hashes.
+"""Write the requirements of both images: pinned as ``requirements.lock``, complete, with hashes.
 
-    python -m scripts.development.container_lock  # resolves serving/requirements.in
+    python -m scripts.development.container_lock
 
-The base image brings torch and torchvision, so this file leaves out both and what only they need.
+It resolves ``serving/requirements.in`` for the model server and ``pipeline/requirements.in`` for the
+steps, and writes ``requirements.txt`` beside each. What torch brings is in ``serving/torch.txt``,
+which both images install first: by version only, because torch names the exact versions of CUDA's
+packages itself, and the index of its CUDA builds is not reached from everywhere.
 """
 
 from __future__ import annotations
@@ -18,12 +21,22 @@ from typing import Any
 
 from scripts.checkout import ROOT
 
-REQUIREMENTS = ROOT / "serving" / "requirements.in"
+FOLDERS = ("serving", "pipeline")
 LOCK = ROOT / "requirements.lock"
-TARGET = ROOT / "serving" / "requirements.txt"
-IN_BASE_IMAGE = ("torch", "torchvision", "triton")
-HEADER = """# Complete, pinned, with hashes, for linux/amd64, Python 3.11; the base image has torch.
+TORCH = ROOT / "serving" / "torch.txt"
+# CUDA 12.6 has kernels for the T4 (Turing, 7.5) and asks for the oldest driver; PyTorch publishes
+# it up to 2.14 (pytorch/pytorch, RELEASE.md and issue 190385).
+CUDA = "cu126"
+INDEX = f"https://download.pytorch.org/whl/{CUDA}"
+WITH_TORCH = ("torch", "torchvision")
+# What torch needs of Python; its other requirements are CUDA's and triton, exact in its metadata.
+BESIDE_TORCH = ("fsspec", "mpmath", "networkx", "setuptools", "sympy")
+HEADER = """# Complete beside serving/torch.txt, pinned, with hashes, for linux/amd64, Python 3.11.
 # Written by `make lock`; edit requirements.in instead.
+"""
+TORCH_HEADER = f"""# torch of requirements.lock, built for CUDA, for linux/amd64, Python 3.11.
+# Written by `make lock`.
+--extra-index-url {INDEX}
 """
 
 
@@ -32,12 +45,30 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def locked(text: str) -> dict[str, str]:
+    """The versions of a requirements file, by name."""
+    versions = {}
+    for line in text.splitlines():
+        match = re.match(r"([A-Za-z0-9._-]+)==([^\s\\]+)", line)
+        if match:
+            versions[normalised(match[1])] = match[2]
+    return versions
+
+
+def torch_requirements(lock: str) -> str:
+    """The file that installs torch, at the version of ``requirements.lock``."""
+    versions = locked(lock)
+    lines = [f"{name}=={versions[name]}+{CUDA}\n" for name in WITH_TORCH]
+    lines += [f"{name}=={versions[name]}\n" for name in BESIDE_TORCH if name in versions]
+    return TORCH_HEADER + "".join(lines)
+
+
 def requirements(report: dict[str, Any]) -> str:
     """The lines of a requirements file from what ``pip install --report`` wrote."""
     lines = []
     for item in report["install"]:
         name = normalised(item["metadata"]["name"])
-        if name in IN_BASE_IMAGE or name.startswith(("nvidia-", "cuda-")):
+        if name in (*WITH_TORCH, "triton") or name.startswith(("nvidia-", "cuda-")):
             continue
         version = item["metadata"]["version"]
         digest = item["download_info"]["archive_info"]["hashes"]["sha256"]
@@ -45,14 +76,13 @@ def requirements(report: dict[str, Any]) -> str:
     return HEADER + "".join(sorted(lines))
 
 
-def resolve() -> dict[str, Any]:
+def resolve(wanted: Path) -> dict[str, Any]:
     """What pip would install into an empty environment, by its own resolver."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         subprocess.run(  # noqa: S603
             [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed",
-             "--report", str(report), "--requirement", str(REQUIREMENTS),
-             "--constraint", str(LOCK)],
+             "--report", str(report), "--requirement", str(wanted), "--constraint", str(LOCK)],
             check=True,
         )  # fmt: skip
         resolution: dict[str, Any] = json.loads(report.read_text("utf-8"))
@@ -63,8 +93,11 @@ def main() -> int:
     """Resolve and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.parse_args()
-    TARGET.write_text(requirements(resolve()), "utf-8")
-    print(f"{TARGET}: {TARGET.read_text('utf-8').count('--hash')} packages")
+    TORCH.write_text(torch_requirements(LOCK.read_text("utf-8")), "utf-8")
+    for name in FOLDERS:
+        target = ROOT / name / "requirements.txt"
+        target.write_text(requirements(resolve(ROOT / name / "requirements.in")), "utf-8")
+        print(f"{target}: {target.read_text('utf-8').count('--hash')} packages")
     return 0
 
 
