@@ -20,6 +20,9 @@ _PREFIX = "JOB_STATE_"
 _WITH_RESULTS = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED"})
 _WITHOUT_RESULTS = frozenset({"FAILED", "CANCELLED", "EXPIRED", "PAUSED"})  # submitted anew
 _ENDED = _WITH_RESULTS | _WITHOUT_RESULTS
+# A request of which one image is bad, or all, is answered with 200 and an error for each bad one:
+# Vertex AI sends any other again three times, and gives up all its images.
+_PARAMETERS = {"mask_format": "rle", "return_logits": False, "on_error": "each"}
 _AGAIN = "the same command again finds it"
 
 
@@ -103,13 +106,7 @@ class BatchJobs:
                 predictions_format="jsonl",
                 gcs_source=[folder.uri_of(INSTANCES)],
                 gcs_destination_prefix=folder.uri_of("results"),
-                # A bad instance has its error in its line; the job would send a 4xx again.
-                model_parameters={
-                    "mask_format": "rle",
-                    "return_logits": False,
-                    "on_error": "each",
-                    **automatic,
-                },
+                model_parameters={**_PARAMETERS, **automatic},
                 machine_type=request.machine,
                 accelerator_type=request.accelerator or None,
                 accelerator_count=request.accelerator_count if request.accelerator else None,

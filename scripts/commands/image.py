@@ -1,4 +1,4 @@
-"""``sam-vertex image``: build the container image and push it to Artifact Registry."""
+"""``sam-vertex image``: build the container images and push them to Artifact Registry."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import typer
 from scripts.cloud import deployment
 from scripts.cloud.saved_settings import save_setting
 from scripts.commands import options
-from scripts.container.build import build_image
+from scripts.container.build import build_images
 from scripts.container.registry import BuilderChoice
 from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import reporting_errors
 
-app = CommandGroup(help="The container image of serving and pipeline.")
+app = CommandGroup(help="The container images of serving and pipeline.")
 
 
 @app.callback()
 def _group() -> None:
-    """The container image of serving and pipeline."""
+    """The container images of serving and pipeline."""
 
 
 @app.command(epilog="sam-vertex image build --via docker")
@@ -29,18 +29,22 @@ def build(
     via: Annotated[
         BuilderChoice, typer.Option(help="What builds: docker, cloud-build, or what is here.")
     ] = "auto",
-    platform: Annotated[str, typer.Option(help="Platform of the image.")] = "linux/amd64",
+    platform: Annotated[str, typer.Option(help="Platform of the images.")] = "linux/amd64",
+    steps_as_root: Annotated[
+        bool, typer.Option("--steps-as-root", help="Should the steps not be able to write to /gcs.")
+    ] = False,
     save: options.Save = True,
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Build the image, push it, and print its digest, by which everything refers to it.
+    """Build the images of serving and steps, push them, and print their digests.
 
-    The tag is the git revision; the tag also says whether the working tree differs from it.
+    What the registry has under this tree's tag is not built again. The tag is the git revision; it
+    also says whether the working tree differs from that.
     """
     with reporting_errors(debug):
-        built = build_image(outputs, choice=via, platform=platform)
+        built = build_images(outputs, choice=via, platform=platform, steps_as_root=steps_as_root)
         note = f"use it:  export SAM_IMAGE={built.image}"
         if save:
             project_id = deployment.Deployment.from_outputs(outputs).project_id
@@ -48,4 +52,4 @@ def build(
         if as_json:
             typer.echo(json.dumps(dataclasses.asdict(built)))
         else:
-            typer.echo(f"{built.image}\n{note}")
+            typer.echo(f"{built.image}\nsteps:  {built.steps_image}\n{note}")

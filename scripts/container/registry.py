@@ -1,10 +1,12 @@
-"""Builders that leave the image in Artifact Registry: Docker on this machine, or Cloud Build."""
+"""Builders that leave images in Artifact Registry: Docker on this machine, or Cloud Build."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from scripts.container.programs import output_of, run_aloud, succeeds
@@ -39,42 +41,66 @@ def choose_builder(choice: BuilderChoice) -> Builder:
     )
 
 
-def push_with_docker(uri: str, revision: str, platform: str, *, token: str = "") -> None:
-    """Build the image here and push it.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """An image that is to be built.
+
+    Attributes:
+        target: the stage of the Dockerfile.
+        uri: the image with its tag.
+        arguments: of the build, by name.
+    """
+
+    target: str
+    uri: str
+    arguments: Mapping[str, str]
+
+    def build_arguments(self, platform: str) -> list[str]:
+        """What Docker's command line is told."""
+        named = [f"{name}={value}" for name, value in self.arguments.items()]
+        return [
+            *("build", "--platform", platform, "--file", DOCKERFILE, "--target", self.target),
+            *(part for text in named for part in ("--build-arg", text)),
+            *("--tag", self.uri, "."),
+        ]
+
+
+def push_with_docker(images: Sequence[Wanted], platform: str, *, token: str = "") -> None:
+    """Build images here and push them.
 
     Args:
-        uri: the image with its tag.
-        revision: git revision, kept in the image.
-        platform: of the image, such as ``linux/amd64``.
+        images: the images.
+        platform: of the images, such as ``linux/amd64``.
         token: an access token that lets the engine push, so that nobody has to log it in; empty
             where the engine needs none.
 
     Raises:
         OperatorError: Docker failed.
     """
-    repository, _, _ = uri.rpartition(":")
-    run_aloud("docker", *_build_arguments(uri, revision, platform))
-    if token:  # after the build, because it is valid for an hour; by standard input, where no
+    for image in images:
+        run_aloud("docker", *image.build_arguments(platform))
+    if token:  # after the builds, because it is valid for an hour; by standard input, where no
         # list of processes shows it. Artifact Registry's "Configure authentication to Artifact
         # Registry for Docker", access token.
-        host = repository.partition("/")[0]
+        host = images[0].uri.partition("/")[0]
         login = ("docker", "login", "--username", "oauth2accesstoken", "--password-stdin")
         output_of(*login, f"https://{host}", stdin=token.encode())
-    try:
-        run_aloud("docker", "push", uri)
-    except OperatorError as error:
-        if "immutable" not in str(error):
-            raise
-        raise OperatorError(
-            f"another image has the tag of {uri} already",
-            hint="commit your change, which makes another tag; the registry's tags cannot be moved",
-            exit_code=CLOUD,
-        ) from error
+    for image in images:
+        try:
+            run_aloud("docker", "push", image.uri)
+        except OperatorError as error:
+            if "immutable" not in str(error):
+                raise
+            raise OperatorError(
+                f"another image has the tag of {image.uri} already",
+                hint="commit your change, which makes another tag; the registry's tags cannot be "
+                "moved",
+                exit_code=CLOUD,
+            ) from error
 
 
 def push_with_cloud_build(
-    uri: str,
-    revision: str,
+    images: Sequence[Wanted],
     platform: str,
     *,
     project_id: str,
@@ -85,9 +111,8 @@ def push_with_cloud_build(
     """Send the build context to Cloud Build. Not rehearsed: there is no stand-in of it.
 
     Args:
-        uri: the image with its tag.
-        revision: git revision, kept in the image.
-        platform: of the image, such as ``linux/amd64``.
+        images: the images, built one after the other, which share their first layers.
+        platform: of the images, such as ``linux/amd64``.
         project_id: Google Cloud project that builds.
         region: where it builds; ``global`` where the project may not build there.
         service_account: who builds; empty for the project's default account.
@@ -106,28 +131,29 @@ def push_with_cloud_build(
     if service_account and bucket_name:
         who = (*who, "--gcs-source-staging-dir", f"gs://{bucket_name}/build/source")
     try:
-        _submit(uri, revision, platform, (*where, "--region", region, *who), large=True)
+        _submit(images, platform, (*where, "--region", region, *who), large=True)
     except OperatorError as error:
         # "Cloud Build locations": some projects may build in a few regions only.
         if "quota restrictions" not in str(error):
             raise
         report_line(f"this project may not build in {region}; building in 'global'")
-        _submit(uri, revision, platform, (*where, "--region", "global", *who), large=False)
+        _submit(images, platform, (*where, "--region", "global", *who), large=False)
 
 
 def _submit(
-    uri: str, revision: str, platform: str, options: tuple[str, ...], *, large: bool
+    images: Sequence[Wanted], platform: str, options: tuple[str, ...], *, large: bool
 ) -> None:
-    step = {
-        "name": "gcr.io/cloud-builders/docker",
-        "args": _build_arguments(uri, revision, platform),
-    }
+    steps = [
+        {"name": "gcr.io/cloud-builders/docker", "args": image.build_arguments(platform)}
+        for image in images
+    ]
     # An account of one's own must log there, and only gcloud's beta follows such a log (support_gcl
     # in googlecloudsdk/api_lib/cloudbuild/logs.py of gcloud 528).
     build_options = {"logging": "CLOUD_LOGGING_ONLY"}
     if large:
         build_options["machineType"] = "E2_HIGHCPU_8"
-    config = {"steps": [step], "images": [uri], "timeout": "3600s", "options": build_options}
+    names = [image.uri for image in images]
+    config = {"steps": steps, "images": names, "timeout": "3600s", "options": build_options}
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(config, file)
         file.flush()
@@ -135,10 +161,3 @@ def _submit(
             *("gcloud", "beta", "builds", "submit", "--config", file.name, *options),
             *("--ignore-file", ".gcloudignore", "."),
         )
-
-
-def _build_arguments(uri: str, revision: str, platform: str) -> list[str]:
-    return [
-        *("build", "--platform", platform, "--file", DOCKERFILE),
-        *("--build-arg", f"REVISION={revision}", "--tag", uri, "."),
-    ]

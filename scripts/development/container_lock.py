@@ -2,10 +2,10 @@
 
     python -m scripts.development.container_lock
 
-It resolves ``serving/requirements.in`` for the model server and ``pipeline/requirements.in`` for the
-steps, and writes ``requirements.txt`` beside each. What torch brings is in ``serving/torch.txt``,
-which both images install first: by version only, because torch names the exact versions of CUDA's
-packages itself, and the index of its CUDA builds is not reached from everywhere.
+It resolves ``serving/requirements.in`` for the model server and ``pipeline/requirements.in`` for
+the steps, and writes ``requirements.txt`` beside each. Both images install ``serving/torch.txt``
+first, by versions without hashes: the index of torch's CUDA builds was not reached where this was
+written. torch itself names the exact versions of CUDA's packages.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ TORCH = ROOT / "serving" / "torch.txt"
 CUDA = "cu126"
 INDEX = f"https://download.pytorch.org/whl/{CUDA}"
 WITH_TORCH = ("torch", "torchvision")
-# What torch needs of Python; its other requirements are CUDA's and triton, exact in its metadata.
-BESIDE_TORCH = ("fsspec", "mpmath", "networkx", "setuptools", "sympy")
+# What both need of Python; their other requirements are CUDA's and triton, exact in the metadata.
+BESIDE_TORCH = (
+    *("filelock", "fsspec", "jinja2", "markupsafe", "mpmath", "networkx", "numpy", "pillow"),
+    *("sympy", "typing-extensions"),
+)
 HEADER = """# Complete beside serving/torch.txt, pinned, with hashes, for linux/amd64, Python 3.11.
 # Written by `make lock`; edit requirements.in instead.
 """

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.cloud.deployment import Deployment, release_of
-from scripts.container.record import last_built_image
+from scripts.cloud.deployment import Deployment
+from scripts.container.record import last_steps_image
 from scripts.terminal.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def new_run_id() -> str:
 
 
 def steps_image(outputs: Path, image: str) -> str:
-    """The image whose steps run: the given one, the deployed model's, or the last one built.
+    """The image whose steps run: the given one, or the last one built.
 
     Args:
         outputs: file that 'cdktf deploy' wrote.
@@ -36,15 +36,12 @@ def steps_image(outputs: Path, image: str) -> str:
     Raises:
         OperatorError: there is none.
     """
-    if image:
-        return image
-    try:
-        deployed = str(release_of(outputs).get("image", ""))
-    except OperatorError:
-        deployed = ""
-    image = deployed or last_built_image(outputs)
+    image = image or last_steps_image(outputs)
     if not image:
-        raise OperatorError("there is no image to run", hint="sam-vertex image build, or --image")
+        raise OperatorError(
+            f"there is no image of the steps beside {outputs}",
+            hint="sam-vertex image build, which builds only what the registry has not; or --image",
+        )
     return image
 
 

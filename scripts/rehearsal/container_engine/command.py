@@ -31,19 +31,20 @@ def _local_images() -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def build(tag: str, dockerfile: Path, context: Path) -> None:
+def build(tag: str, dockerfile: Path, context: Path, stage: str) -> None:
     """Assemble the tree of an image and keep it under its digest."""
     images = _home() / "images"
     images.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=images, prefix="building-"))
-    content = assemble(context, dockerfile, scratch)
+    content = assemble(context, dockerfile, scratch, stage)
     # Two builds of the same files are two images: layers and manifest hold times.
     digest = f"sha256:{hashlib.sha256(f'{content} {time.time_ns()}'.encode()).hexdigest()}"
     tree = images / digest.removeprefix("sha256:")[:24]
     if not tree.exists():
         scratch.replace(tree)
     local = _local_images()
-    local[tag] = {"digest": digest, "tree": str(tree), "entrypoint": entrypoint(dockerfile)}
+    command = entrypoint(dockerfile, stage)
+    local[tag] = {"digest": digest, "tree": str(tree), "entrypoint": command}
     (images / "local.json").write_text(json.dumps(local, indent=1), "utf-8")
     print(f"writing image {digest}\nnaming to {tag}")
 
@@ -88,6 +89,7 @@ def main() -> int:
     building.add_argument("--file", type=Path, required=True)
     building.add_argument("--tag", required=True)
     building.add_argument("--platform")
+    building.add_argument("--target", default="")
     building.add_argument("--build-arg", action="append")
     building.add_argument("context", type=Path)
     pushing = commands.add_parser("push")
@@ -97,7 +99,7 @@ def main() -> int:
         if arguments.command == "version":
             print("rehearsed")
         elif arguments.command == "build":
-            build(arguments.tag, arguments.file, arguments.context)
+            build(arguments.tag, arguments.file, arguments.context, arguments.target)
         else:
             push(arguments.tag)
     except ImageTreeError as error:

@@ -70,38 +70,62 @@ def instructions(dockerfile: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-def entrypoint(dockerfile: Path) -> list[str]:
-    """The command of the last ENTRYPOINT.
+def stage_instructions(dockerfile: Path, stage: str = "") -> list[tuple[str, str]]:
+    """The instructions that make one stage: its own, after those of the stage it is made from.
+
+    Args:
+        dockerfile: its path.
+        stage: its name after AS; empty for the last one.
+
+    Raises:
+        ImageTreeError: there is no such stage.
+    """
+    stages: dict[str, list[tuple[str, str]]] = {}
+    current: list[tuple[str, str]] = []
+    for keyword, arguments in instructions(dockerfile):
+        if keyword == "FROM":
+            base, _, name = arguments.partition(" AS ")
+            current = [*stages.get(base, [])]
+            stages[name.strip() or str(len(stages))] = current
+        current.append((keyword, arguments))
+    if stage not in stages and (stage or not stages):
+        raise ImageTreeError(f"{dockerfile}: target stage {stage} could not be found")
+    return stages[stage] if stage else current
+
+
+def entrypoint(dockerfile: Path, stage: str = "") -> list[str]:
+    """The command of the last ENTRYPOINT of a stage.
 
     Raises:
         ImageTreeError: there is none.
     """
-    for keyword, arguments in reversed(instructions(dockerfile)):
+    for keyword, arguments in reversed(stage_instructions(dockerfile, stage)):
         if keyword == "ENTRYPOINT":
             command: list[str] = json.loads(arguments)
             return command
     raise ImageTreeError(f"{dockerfile}: no ENTRYPOINT")
 
 
-def assemble(context: Path, dockerfile: Path, target: Path) -> str:
+def assemble(context: Path, dockerfile: Path, target: Path, stage: str = "") -> str:
     """Copy what the image's working directory holds to ``target``.
 
     Args:
         context: the folder that the Dockerfile copies from.
         dockerfile: its path.
         target: an empty folder.
+        stage: whose files; empty for the last one.
 
     Returns:
-        ``sha256:`` digest of the Dockerfile and of every file with its name: the same tree gives
-        the same digest.
+        ``sha256:`` digest of the Dockerfile, the stage and every file with its name: the same tree
+        gives the same digest.
 
     Raises:
         ImageTreeError: a COPY names nothing.
     """
     rules = ignore_rules(context)
-    digest = hashlib.sha256(dockerfile.read_bytes())
+    digest = hashlib.sha256(dockerfile.read_bytes() + stage.encode())
     copied: dict[str, Path] = {}
-    for keyword, arguments in instructions(dockerfile):
+    for keyword, arguments in stage_instructions(dockerfile, stage):
         if keyword != "COPY":
             continue
         source, destination = arguments.split()

@@ -92,6 +92,7 @@ def test_each_bad_image_is_one_failed_row_and_is_tried_again(
     assert (command.out / "masks" / "good.png.json").exists()
     assert remembered(open_folder(str(command.out))) is None
     (token,) = {job["labels"]["submission"] for job in command.jobs()}
+    assert [job["modelParameters"]["on_error"] for job in command.jobs()] == ["each"]
     assert command.vertex.objects.names("p1-bucket", f"pipeline/batch-{token}/images/") == []
 
     written = (command.out / "masks" / "good.png.json").stat().st_mtime_ns

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts.checkout import PLATFORM
-from scripts.container.build import build_image
+from scripts.container.build import build_images
+from scripts.container.record import BuiltImages
 from scripts.container.tags import tagged_digest
 from scripts.container.working_tree import WorkingTree
 from scripts.terminal.errors import OperatorError
@@ -18,9 +19,9 @@ from tests.stand_ins.answers import Answers, answering
 from tests.stand_ins.outputs import platform_outputs
 from tests.stand_ins.vertex import Vertex
 
-PATH = (
+PACKAGES = (
     "/artifactregistry.googleapis.com/v1/projects/p1/locations/us-west1/repositories/sam-images"
-    "/packages/sam/tags/"
+    "/packages"
 )
 DIGEST = "sha256:" + "a" * 64
 
@@ -46,15 +47,17 @@ def test_tree_that_is_in_the_registry_is_not_built_again(
 ) -> None:
     install("docker", "exit 1")
     tag = WorkingTree.of_checkout().tag()
-    version = f"projects/p1/locations/us-west1/repositories/r/packages/sam/versions/{DIGEST}"
-    registry.set(PATH + tag, {"version": version})
-    built = build_image(outputs, choice="docker", platform="linux/amd64")
+    for name in ("sam", "sam-steps"):
+        answer = {"version": f"projects/p1/.../packages/{name}/versions/{DIGEST}"}
+        registry.set(f"{PACKAGES}/{name}/tags/{tag}", answer)
+    built = build_images(outputs, choice="docker", platform="linux/amd64")
     assert built.image == f"us-west1-docker.pkg.dev/p1/sam-images/sam@{DIGEST}"
+    assert built.steps_image == f"us-west1-docker.pkg.dev/p1/sam-images/sam-steps@{DIGEST}"
     assert (built.tag, built.builder) == (tag, "registry")
     assert json.loads((outputs.parent / "image.json").read_text())["image"] == built.image
 
 
-def test_image_is_built_and_pushed_once(vertex: Vertex, shell: None, outputs: Path) -> None:
+def test_images_are_built_and_pushed_once(vertex: Vertex, shell: None, outputs: Path) -> None:
     """By the rehearsal's engine, into the rehearsal's registry."""
     where = "projects/p1/locations/us-west1/repositories/sam-images"
     name = "us-west1-docker.pkg.dev/p1/sam-images/sam"
@@ -63,11 +66,25 @@ def test_image_is_built_and_pushed_once(vertex: Vertex, shell: None, outputs: Pa
         resources["google_artifact_registry_repository"] = {where: {"id": where}}
         api = {"service": "artifactregistry.googleapis.com", "project": "p1"}
         resources["google_project_service"] = {"p1/artifactregistry": api}
-    first = build_image(outputs, choice="docker", platform="linux/amd64")
-    again = build_image(outputs, choice="docker", platform="linux/amd64")
+
+    def build(*, steps_as_root: bool = False) -> BuiltImages:
+        return build_images(
+            outputs, choice="docker", platform="linux/amd64", steps_as_root=steps_as_root
+        )
+
+    first, again = build(), build()
     assert (first.builder, again.builder) == ("docker", "registry")
-    (pushed,) = vertex.world.read()["images"][name]
-    assert first.image == again.image == f"{name}@{pushed['digest']}"
+    images = vertex.world.read()["images"]
+    (serving,), (steps,) = images[name], images[f"{name}-steps"]
+    assert first.image == again.image == f"{name}@{serving['digest']}"
+    assert first.steps_image == again.steps_image == f"{name}-steps@{steps['digest']}"
+    assert serving["entrypoint"] == ["python", "-m", "serving.server"]
+    assert not (Path(steps["tree"]) / "serving" / "server.py").exists()
+
+    rooted = build(steps_as_root=True)
+    assert rooted.image == first.image
+    tags = [image["tags"] for image in vertex.world.read()["images"][f"{name}-steps"]]
+    assert f"{first.tag}-root" in {tag for of_image in tags for tag in of_image}
 
 
 def test_push_that_the_registry_does_not_know_is_an_error(
@@ -75,13 +92,13 @@ def test_push_that_the_registry_does_not_know_is_an_error(
 ) -> None:
     install("docker", "exit 0")
     with pytest.raises(OperatorError, match="does not know") as caught:
-        build_image(outputs, choice="docker", platform="linux/amd64")
+        build_images(outputs, choice="docker", platform="linux/amd64")
     assert "builds only what is not there" in caught.value.hint
     assert not (outputs.parent / "image.json").exists()
 
 
 def test_answer_without_a_digest_and_other_registries_are_refused(registry: Answers) -> None:
-    registry.set(PATH + "t", {"version": "projects/p1/.../versions/latest"})
+    registry.set(f"{PACKAGES}/sam/tags/t", {"version": "projects/p1/.../versions/latest"})
     with pytest.raises(OperatorError, match="names no digest"):
         tagged_digest("us-west1-docker.pkg.dev/p1/sam-images/sam:t")
     with pytest.raises(OperatorError, match="expected REGION-docker"):

@@ -14,6 +14,7 @@ import pytest
 from scripts.checkout import ROOT
 from scripts.container.registry import (
     DOCKERFILE,
+    Wanted,
     choose_builder,
     push_with_cloud_build,
     push_with_docker,
@@ -23,6 +24,11 @@ from scripts.terminal.errors import OperatorError
 from tests.scripts.container.conftest import Install
 
 URI = "us-west1-docker.pkg.dev/p/r/sam:abc"
+STEPS_URI = "us-west1-docker.pkg.dev/p/r/sam-steps:abc-root"
+IMAGES = (
+    Wanted("serving", URI, {"REVISION": "abc"}),
+    Wanted("pipeline", STEPS_URI, {"REVISION": "abc", "STEPS_USER": "0"}),
+)
 
 
 def test_builder_is_what_is_installed(
@@ -48,22 +54,25 @@ def test_docker_builds_logs_in_and_pushes(
 ) -> None:
     log, secret = tmp_path / "log", tmp_path / "secret"
     install("docker", f'echo "$*" >> {log}; [ "$1" = login ] && cat > {secret}; echo "$1"')
-    push_with_docker(URI, "abc", "linux/amd64", token="ya29.token")
+    push_with_docker(IMAGES, "linux/amd64", token="ya29.token")
     assert secret.read_text() == "ya29.token"  # and no argument shows it
     assert log.read_text().splitlines() == [
-        "build --platform linux/amd64 --file serving/Dockerfile --build-arg REVISION=abc "
-        f"--tag {URI} .",
+        "build --platform linux/amd64 --file serving/Dockerfile --target serving "
+        f"--build-arg REVISION=abc --tag {URI} .",
+        "build --platform linux/amd64 --file serving/Dockerfile --target pipeline "
+        f"--build-arg REVISION=abc --build-arg STEPS_USER=0 --tag {STEPS_URI} .",
         "login --username oauth2accesstoken --password-stdin https://us-west1-docker.pkg.dev",
         f"push {URI}",
+        f"push {STEPS_URI}",
     ]
     captured = capfd.readouterr()
-    assert (captured.out, captured.err) == ("", "build\npush\n")
+    assert (captured.out, captured.err) == ("", "build\nbuild\npush\npush\n")
 
 
 def test_tag_of_another_image_says_what_to_do(install: Install) -> None:
     install("docker", 'if [ "$1" = push ]; then echo "cannot update tag: immutable"; exit 1; fi')
     with pytest.raises(OperatorError, match="has the tag") as caught:
-        push_with_docker(URI, "abc", "linux/amd64")
+        push_with_docker(IMAGES, "linux/amd64")
     assert "commit your change" in caught.value.hint
 
 
@@ -78,7 +87,7 @@ def test_cloud_build_needs_nobody_and_nothing_here(tmp_path: Path, install: Inst
     config, log = tmp_path / "config.json", tmp_path / "log"
     install("gcloud", GCLOUD.format(log=log, config=config))
     push_with_cloud_build(
-        URI, "abc", "linux/amd64", project_id="p", region="us-west1",
+        IMAGES, "linux/amd64", project_id="p", region="us-west1",
         service_account="sam-build@p.iam.gserviceaccount.com", bucket_name="b",
     )  # fmt: skip
     enabled, first, second = log.read_text().splitlines()
@@ -89,11 +98,11 @@ def test_cloud_build_needs_nobody_and_nothing_here(tmp_path: Path, install: Inst
         assert "--gcs-source-staging-dir gs://b/build/source" in submitted
         assert submitted.endswith(" --ignore-file .gcloudignore .")
     content = json.loads(config.read_text())
-    assert content["images"] == [URI]
+    assert content["images"] == [URI, STEPS_URI]
     assert content["options"] == {"logging": "CLOUD_LOGGING_ONLY"}
-    (step,) = content["steps"]
-    assert step["args"][:3] == ["build", "--platform", "linux/amd64"]
-    assert step["args"][-3:] == ["--tag", URI, "."]
+    for step, uri in zip(content["steps"], (URI, STEPS_URI), strict=True):
+        assert step["args"][:3] == ["build", "--platform", "linux/amd64"]
+        assert step["args"][-3:] == ["--tag", uri, "."]
 
 
 def uploaded(path: str, rules: list[str]) -> bool:
