@@ -31,7 +31,7 @@ def _local_images() -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def build(tag: str, dockerfile: Path, context: Path, stage: str) -> None:
+def build(tag: str, dockerfile: Path, context: Path, stage: str = "") -> None:
     """Assemble the tree of an image and keep it under its digest."""
     images = _home() / "images"
     images.mkdir(parents=True, exist_ok=True)
