@@ -34,6 +34,7 @@ class RestartRecord:
         run: the run that they belong to.
         restarts: how many processes have died.
         in_a_row: how many of them since an image was computed or set aside.
+        hangs: how many of these, one after another, were ended because they got no further.
         deaths: for each image, how many processes it ended while it was in hand alone.
         skip: images that were set aside, each with the reason.
         running: whether a process was started whose end nobody has recorded.
@@ -44,6 +45,7 @@ class RestartRecord:
     run: str
     restarts: int = 0
     in_a_row: int = 0
+    hangs: int = 0
     deaths: dict[str, int] = dataclasses.field(default_factory=dict)
     skip: dict[str, str] = dataclasses.field(default_factory=dict)
     running: bool = False
@@ -73,17 +75,19 @@ class RestartRecord:
         self.running = False
         self.seconds += seconds
 
-    def died(self, note: LastNote, cause: str, way_out: str) -> None:
+    def died(self, note: LastNote, cause: str, way_out: str, *, hung: bool = False) -> None:
         """Record the end of a process.
 
         Args:
             note: the last that the process noted.
             cause: what ended it, for the reason of an image that is set aside.
             way_out: what its owner should look at.
+            hung: whether it was ended because it got no further.
         """
         self.running = False
         self.restarts += 1
         self.in_a_row = 1 if note.finished else self.in_a_row + 1
+        self.hangs = int(hung) + (self.hangs if hung and not note.finished else 0)
         if not (note.image and note.alone):
             return
         self.deaths[note.image] = self.deaths.get(note.image, 0) + 1
@@ -92,7 +96,7 @@ class RestartRecord:
                 f"{note.image}: whenever it was computed its process was ended by {cause}; "
                 f"{way_out}"
             )
-            self.in_a_row = 1  # one cause less
+            self.in_a_row, self.hangs = 1, 0  # one cause less
 
     def store(self, output: Folder, shard: str) -> None:
         """Write the record into the run's output."""

@@ -11,11 +11,12 @@ import dataclasses
 import math
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-SILENT_SECONDS = 1800.0
+from pipeline.run.parameters import RunParameters
+
+SILENT_SECONDS = 1800.0  # a hundred times what the slowest network takes on a CPU
+_POINTS = 32  # on a side of the grid for which that holds; the work grows with its square
 _POLL_SECONDS = 0.5
 
 
@@ -32,15 +33,18 @@ class WorkerLimits:
     total_seconds: float = math.inf
 
     @classmethod
-    def of_run(cls, forecast: Mapping[str, Any], spent: float) -> WorkerLimits:
+    def of_run(cls, run: RunParameters, spent: float) -> WorkerLimits:
         """The limits of a run's process.
 
         Args:
-            forecast: as ``RunParameters.forecast``; it may name the most seconds of a shard.
+            run: the run; its forecast may name the most seconds of a shard.
             spent: seconds that earlier processes of the shard took.
         """
-        most = float(forecast.get("most_shard_seconds") or math.inf)
-        return cls(total_seconds=max(most - spent, 0.0))
+        grid = ((run.points_per_side or _POINTS) / _POINTS) ** 2
+        most = float(run.forecast.get("most_shard_seconds") or math.inf)
+        return cls(
+            silent_seconds=SILENT_SECONDS * max(grid, 1.0), total_seconds=max(most - spent, 0.0)
+        )
 
 
 def wait_for_worker(

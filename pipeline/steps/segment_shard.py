@@ -55,7 +55,7 @@ def segment_shard(parameters: RunParameters, shard: str) -> str:
 
         def run_worker(policy: RestartPolicy) -> WorkerEnd:
             note_path.unlink(missing_ok=True)
-            limits = WorkerLimits.of_run(parameters.forecast, policy.spent_seconds)
+            limits = WorkerLimits.of_run(parameters, policy.spent_seconds)
             with _started_worker(parameters, shard, policy, note_path, result) as worker:
                 ended_by, overdue = wait_for_worker(worker, note_path, limits)
             return WorkerEnd(worker.returncode, read_last_note(note_path), ended_by, overdue)
@@ -140,11 +140,12 @@ def _died(
 ) -> None:
     image = note.image or "no image"
     way_out = "does its GPU or the storage hang?" if hung else _LACKS_MEMORY
-    record.died(note, cause, way_out)
+    record.died(note, cause, way_out, hung=hung)
     print(f"{shard}: process ended by {cause} with {image} in hand", flush=True)
-    if record.in_a_row >= (MOST_HANGS if hung else MOST_DEATHS):
+    if record.hangs >= MOST_HANGS or record.in_a_row >= MOST_DEATHS:
+        times = record.hangs if hung else record.in_a_row
         raise ShardError(
-            f"{shard}: its process was ended by {cause} {record.in_a_row} times in a row, with "
+            f"{shard}: its process was ended by {cause} {times} times in a row, with "
             f"{image} in hand; {way_out}"
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.run.parameters import RunParameters
 from pipeline.run.step_process import ShardError
 from pipeline.shard.image_in_hand import LastNote, RestartPolicy
 from pipeline.shard.restart_record import stored_record
@@ -51,10 +52,18 @@ def test_process_that_takes_one_image_after_the_other_goes_on(tmp_path: Path) ->
 
 
 def test_limits_come_from_the_forecast_less_what_was_spent() -> None:
-    assert WorkerLimits.of_run({}, 1e6).total_seconds == float("inf")
-    limits = WorkerLimits.of_run({"most_shard_seconds": 3600.0}, 3000.0)
+    run = RunParameters(inputs=("a",), output="b")
+    assert WorkerLimits.of_run(run, 1e6).total_seconds == float("inf")
+    forecast = RunParameters(inputs=("a",), output="b", forecast={"most_shard_seconds": 3600.0})
+    limits = WorkerLimits.of_run(forecast, 3000.0)
     assert (limits.total_seconds, limits.silent_seconds) == (600.0, SILENT_SECONDS)
-    assert WorkerLimits.of_run({"most_shard_seconds": 3600.0}, 4000.0).total_seconds == 0.0
+    assert WorkerLimits.of_run(forecast, 4000.0).total_seconds == 0.0
+
+
+@pytest.mark.parametrize(("points", "times"), [(None, 1), (8, 1), (32, 1), (64, 4), (256, 64)])
+def test_image_may_take_longer_with_more_points(points: int | None, times: int) -> None:
+    run = RunParameters(inputs=("a",), output="b", points_per_side=points)
+    assert WorkerLimits.of_run(run, 0.0).silent_seconds == times * SILENT_SECONDS
 
 
 def test_image_that_hangs_twice_is_set_aside(tmp_path: Path) -> None:
@@ -68,6 +77,14 @@ def test_image_that_hangs_twice_is_set_aside(tmp_path: Path) -> None:
     watch_shard(output, SHARD, "run-1", run_worker)
     reason = stored_record(output, SHARD, "run-1").skip["slow.png"]
     assert "ended by the limit of 1800 s for one image" in reason
+
+
+def test_one_hang_after_some_deaths_does_not_end_the_shard(tmp_path: Path) -> None:
+    output = open_folder(str(tmp_path))
+    ends = [WorkerEnd(-9, LastNote())] * 4
+    ends += [WorkerEnd(-9, LastNote(), "the limit"), WorkerEnd(0, LastNote())]
+    watch_shard(output, SHARD, "run-1", lambda _policy: ends.pop(0))
+    assert ends == []
 
 
 def test_process_that_hangs_before_its_first_image_ends_the_shard_soon(tmp_path: Path) -> None:
