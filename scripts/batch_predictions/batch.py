@@ -65,7 +65,7 @@ class BatchPrediction:
             StorageError: the output or the bucket cannot be read or written.
         """
         sdk = connect(self.request.project_id, self.request.region)
-        images = find_images(self.parameters)
+        images = find_images(self.parameters, report_line)
         version = self._live_version(sdk)
         self._check_batch_size(images, version)
         run = name_of_process()

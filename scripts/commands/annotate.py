@@ -17,6 +17,7 @@ from scripts.checkpoints.choice import DEMO_NETWORK, choose_checkpoint
 from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.progress import report_line
 from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def annotate(
         from scripts.annotate.store import AnnotationStore
         from serving.storage import open_folder
 
-        images = find_images(RunParameters(inputs=tuple(inputs), output=output))
+        images = find_images(RunParameters(inputs=tuple(inputs), output=output), report_line)
         folder = open_folder(output)
         with (
             bind(host, port) as listener,

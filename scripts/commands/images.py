@@ -11,7 +11,7 @@ from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import OperatorError, reporting_errors
-from scripts.terminal.progress import meter
+from scripts.terminal.progress import meter, report_line
 
 app = CommandGroup(help="Upload images to the bucket.")
 
@@ -45,7 +45,7 @@ def upload(
         uri = to or deployment.Deployment.from_outputs(outputs).images_uri
         if not uri.startswith(SCHEME):
             raise OperatorError(f"{uri!r}: expected gs://bucket/folder", hint="--to gs://...")
-        images = find_images(RunParameters(inputs=tuple(inputs), output=uri))
+        images = find_images(RunParameters(inputs=tuple(inputs), output=uri), report_line)
         folder = open_folder(uri)
         with meter("uploading") as bar:
             sent = upload_images(images, folder, bar)

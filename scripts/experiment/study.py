@@ -36,7 +36,7 @@ class Study:
 
         self.folder, self._seed = folder, seed
         parameters = RunParameters(inputs=tuple(inputs), output=str(folder), prompts=prompts)
-        self._images = find_images(parameters)
+        self._images = find_images(parameters, report_line)
         content = [
             [
                 image.name,
