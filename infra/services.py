@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from cdktf import ITerraformDependable
+from cdktf import DataResource, ITerraformDependable, LocalExecProvisioner
 from cdktf_cdktf_provider_google.project_service import ProjectService
 from constructs import Construct
 
+from infra.operator_command import sam_vertex
 from infra.settings import Settings
 
 ALWAYS = (
@@ -29,7 +30,7 @@ class Services(Construct):
     """APIs, left enabled on destroy: others in the project may use them.
 
     Attributes:
-        enabled: what every other resource depends on.
+        enabled: what every other resource depends on; they answer by then.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Services(Construct):
             names.append("billingbudgets")
         if settings.request_logging:
             names.append("bigquery")
-        self.enabled = [
+        enabled: list[ITerraformDependable] = [
             ProjectService(
                 self,
                 name,
@@ -59,3 +60,20 @@ class Services(Construct):
             )
             for name in names
         ]
+        # An API that is enabled answers 403 for some minutes, and the provider does not try again.
+        settled = DataResource(
+            self,
+            "settled",
+            triggers_replace={"project": settings.project_id, "apis": " ".join(names)},
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec",
+                    command=sam_vertex(
+                        f"platform wait-for-apis {' '.join(names)} "
+                        f"--project {settings.project_id} --region {settings.region}"
+                    ),
+                )
+            ],
+            depends_on=enabled,
+        )
+        self.enabled: list[ITerraformDependable] = [*enabled, settled]

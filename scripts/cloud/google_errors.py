@@ -42,6 +42,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__
 
 
+class ApiDisabledError(OperatorError):
+    """An API is off, or was turned on a moment ago."""
+
+
 def _cloud(message: str, hint: str) -> OperatorError:
     return OperatorError(message, hint=hint, exit_code=CLOUD)
 
@@ -133,9 +137,10 @@ def _of_403(text: str, reason: str, named: dict[str, str]) -> OperatorError:
         project = named.get("consumer", "").removeprefix("projects/") or _match(
             r"in project (\S+) before", text
         )
-        return _cloud(
+        return ApiDisabledError(
             f"{service} is not enabled in project {project or 'of this call'}",
-            f"gcloud services enable {service}; {SETTLING}",
+            hint=f"gcloud services enable {service}; {SETTLING}",
+            exit_code=CLOUD,
         )
     if "iam.serviceaccounts.actas" in text.lower():
         return _cloud(

@@ -70,6 +70,24 @@ def clear_bucket(
         typer.echo(f"gs://{bucket} is empty: {count} objects and earlier versions deleted")
 
 
+@app.command(
+    "wait-for-apis",
+    epilog="sam-vertex platform wait-for-apis compute iam --project my-project --region us-west1",
+)
+def wait_for_apis(
+    apis: Annotated[list[str], typer.Argument(help="Such as compute.")],
+    project: Project,
+    region: Annotated[str, typer.Option(help="Region of the questions.")],
+    debug: options.Debug = False,
+) -> None:
+    """Wait until APIs that were enabled a moment ago answer."""
+    with reporting_errors(debug):
+        from scripts.cloud import api_settling
+
+        asked = api_settling.wait_for_apis(apis, project, region)
+        typer.echo(f"{len(asked)} APIs answer")
+
+
 @app.command(epilog="sam-vertex platform remains --project my-project --region us-west1")
 def remains(
     project: Project,

@@ -21,8 +21,9 @@ ALL_REGIONS = "GPUS-ALL-REGIONS-per-project"
 def make_new(world: World, *, gpus: bool = True) -> None:
     """Make a world whose project is new: no service agent, and quotas of one GPU.
 
-    Vertex AI then answers its first upload with "Service Agents are being provisioned", and an
-    endpoint its first request after each change with 503.
+    An API that is enabled refuses its first call as if it were not. Vertex AI answers its first
+    upload with "Service Agents are being provisioned", and an endpoint its first request after each
+    change with 503.
 
     Args:
         world: a world in which nothing exists.
@@ -30,6 +31,7 @@ def make_new(world: World, *, gpus: bool = True) -> None:
     """
     with world.open() as contents:
         contents["agents"] = []
+        contents["settling_calls"] = 1  # that an API refuses after it was enabled
         contents["provisioning"] = 1  # calls that meet agents which are being made
         contents["unsettled_requests"] = 1  # that an endpoint refuses after each change
         contents["quotas"] = {**NEW_QUOTAS, ALL_REGIONS: int(gpus)}

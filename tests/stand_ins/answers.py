@@ -27,6 +27,10 @@ class Answers:
         """Answer a path with one content after the other, the last one again and again."""
         self._answers[path] = [(status, content) for content in contents]
 
+    def set_all(self, path: str, *answers: tuple[int, Any]) -> None:
+        """The same with a status of its own for each answer."""
+        self._answers[path] = list(answers)
+
     def answer(self, method: str, path: str) -> tuple[int, Any]:
         """The answer to one request."""
         self.asked.append((method, path))

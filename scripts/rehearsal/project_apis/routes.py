@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
 from scripts.rehearsal.api_errors import ApiError, not_found
 from scripts.rehearsal.google_provider.services.identity import project_number
+from scripts.rehearsal.google_provider.services.settling import settles
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.iam.callers import UnknownCallerError, caller_of
 from scripts.rehearsal.iam.policies import Policies, Resource, project, repository
 from scripts.rehearsal.project_apis.agents import PREFIX, agent_email, make_agent
-from scripts.rehearsal.project_apis.project import enabled_apis, quotas, refuse_disabled
+from scripts.rehearsal.project_apis.project import disabled, enabled_apis, quotas, refuse_disabled
 
 Json = dict[str, Any]
 POLLS = 1  # looks at an operation before it is done
@@ -25,6 +27,35 @@ def _caller(request: Request) -> str:
         raise ApiError(401, "Request had invalid authentication credentials.") from error
 
 
+_PROJECT = r"projects/(?P<project>[^/]+)"
+# Questions that are answered without content, by API: host and path, and the permission they need.
+_PROBED = {
+    "aiplatform": (
+        rf"[a-z0-9-]+-aiplatform\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/endpoints",
+        "aiplatform.endpoints.list",
+    ),
+    "artifactregistry": (
+        rf"artifactregistry\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/repositories",
+        "artifactregistry.repositories.list",
+    ),
+    "cloudkms": (
+        rf"cloudkms\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/keyRings",
+        "resourcemanager.projects.get",
+    ),
+    "compute": (
+        rf"compute\.googleapis\.com/compute/v1/{_PROJECT}/regions/[^/]+",
+        "compute.regions.get",
+    ),
+    "iam": (rf"iam\.googleapis\.com/v1/{_PROJECT}/serviceAccounts", "iam.serviceAccounts.get"),
+    "monitoring": (
+        rf"monitoring\.googleapis\.com/v1/{_PROJECT}/dashboards",
+        "monitoring.timeSeries.list",
+    ),
+    "notebooks": (
+        rf"notebooks\.googleapis\.com/v2/{_PROJECT}/locations/-/instances",
+        "notebooks.instances.list",
+    ),
+}
 Caller = Annotated[str, Depends(_caller)]
 
 
@@ -47,6 +78,8 @@ def make_router(world: World) -> APIRouter:
         contents = world.read()
         if api:
             refuse_disabled(contents, project_id, f"{api}.googleapis.com")
+            if settles(world, f"{api}.googleapis.com"):
+                raise disabled(project_id, f"{api}.googleapis.com")
         if not Policies(contents).allows(caller, permission, resource or project(project_id)):
             raise ApiError(
                 403,
@@ -134,10 +167,12 @@ def make_router(world: World) -> APIRouter:
         details = {"value": str(value)}
         return {"quotaId": quota_id, "service": api, "dimensionsInfos": [{"details": details}]}
 
-    @router.get("/notebooks.googleapis.com/v2/{name:path}")
-    def get_instance(name: str, caller: Caller) -> Json:
+    @router.get(
+        "/notebooks.googleapis.com/v2/projects/{project_id}/locations/{zone}/instances/{instance}"
+    )
+    def get_instance(project_id: str, zone: str, instance: str, caller: Caller) -> Json:
         """A Workbench."""
-        project_id = name.split("/")[1]
+        name = f"projects/{project_id}/locations/{zone}/instances/{instance}"
         contents = asked(caller, "notebooks.instances.get", project_id, "notebooks")
         values = contents["resources"].get("google_workbench_instance", {}).get(name)
         if values is None:
@@ -161,5 +196,15 @@ def make_router(world: World) -> APIRouter:
                 version = f"{parent}/versions/{pushed['digest']}"
                 return {"name": f"{parent}/tags/{tag}", "version": version}
         raise not_found(f"{parent}/tags/{tag}")
+
+    @router.get("/{host}/{path:path}")
+    def probe(host: str, path: str, caller: Caller) -> Json:
+        """A question by which somebody learns whether an API answers; what it lists is not told."""
+        for api, (pattern, permission) in _PROBED.items():
+            match = re.fullmatch(pattern, f"{host}/{path}")
+            if match:
+                asked(caller, permission, match["project"], api)
+                return {}
+        raise not_found(f"{host}/{path}")
 
     return router

@@ -6,10 +6,13 @@ import threading
 
 from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.google_provider.services.identity import project_number
+from scripts.rehearsal.google_provider.services.settling import settles
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.iam.policies import CurrentPolicies, Policies, account, project, repository
 from scripts.rehearsal.project_apis.agents import make_agent
+from scripts.rehearsal.project_apis.project import disabled
 
+API = "aiplatform.googleapis.com"
 ACT_AS = "iam.serviceAccounts.actAs"
 # Who a deployed model's container acts as when nobody names an account: one of Google's that
 # "doesn't have access to the resource project" (aiplatform_v1/types/endpoint.py, 2.7.0,
@@ -54,6 +57,8 @@ class Permissions:
         Raises:
             ApiError: 403.
         """
+        if settles(self._world, API):
+            raise disabled(project_id, API)
         if self._policies().allows(caller, permission, project(project_id)):
             return
         resource = f"//aiplatform.googleapis.com/{name}"

@@ -69,6 +69,19 @@ def test_first_call_that_needs_the_agent_is_asked_to_wait(world: World) -> None:
     assert agent_of("p") in world.read()["agents"]
 
 
+def test_api_that_was_enabled_a_moment_ago_refuses_its_first_call(world: World) -> None:
+    """Terraform does not try again, so somebody has to wait before it goes on."""
+    service = Service(world, None)
+    api = {"project": "p", "service": "iam.googleapis.com", "disable_on_destroy": False}
+    service.create("google_project_service", api)
+    account = {"project": "p", "account_id": "sam-serving", "disabled": False}
+    with pytest.raises(ServiceError, match="If you enabled this API recently"):
+        service.create("google_service_account", account)
+    service.create("google_service_account", account)
+    service.create("google_project_service", {**api, "service": "storage.googleapis.com"})
+    assert not world.read()["settling"].get("storage.googleapis.com")  # it was on before
+
+
 def test_one_gpu_serves_one_trains_and_one_is_the_workbenchs(world: World) -> None:
     resources = {"machineSpec": GPU, "minReplicaCount": 1, "maxReplicaCount": 1}
     contents = world.read()

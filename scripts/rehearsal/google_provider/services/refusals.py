@@ -11,6 +11,7 @@ from typing import Any
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.schema.values import UNKNOWN, first
 from scripts.rehearsal.google_provider.services.identity import Values, is_member, project_number
+from scripts.rehearsal.google_provider.services.settling import DISABLED
 
 PLACEHOLDER = ".managed-folder"
 APIS = {
@@ -58,6 +59,18 @@ class ServiceError(Exception):
     """The message of a service that refuses a request."""
 
 
+def disabled(api: str, project: str) -> ServiceError:
+    """The refusal of an API that is off, or was turned on a moment ago."""
+    text = DISABLED.format(project=project_number(project), api=api)
+    return ServiceError(f"googleapi: Error 403: {api} {text}, SERVICE_DISABLED")
+
+
+def api_of(type_name: str) -> str:
+    """The API of a resource type, such as ``compute.googleapis.com``; empty where none is known."""
+    name = next((api for start, api in APIS.items() if type_name.startswith(start)), "")
+    return f"{name}.googleapis.com" if name else ""
+
+
 def refuse_creation(
     world: dict[str, Any], type_name: str, id_: str, v: Values, *, taken: bool
 ) -> None:
@@ -75,13 +88,10 @@ def refuse_creation(
             does not exist, or a key is not granted.
     """
     project = v.get("project")
-    api = next((api for start, api in APIS.items() if type_name.startswith(start)), None)
+    api = api_of(type_name)
     enabled = world["resources"].get("google_project_service", {})
-    if api and project and f"{project}/{api}.googleapis.com" not in enabled:
-        raise ServiceError(
-            f"googleapi: Error 403: {api}.googleapis.com has not been used in project "
-            f"{project} before or it is disabled., SERVICE_DISABLED"
-        )
+    if api and project and f"{project}/{api}" not in enabled:
+        raise disabled(api, str(project))
     if (taken or id_ in world["retired"]) and not is_member(type_name):
         raise ServiceError(f"googleapi: Error 409: {id_} already exists., alreadyExists")
     if type_name == "google_storage_bucket":

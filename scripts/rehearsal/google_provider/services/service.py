@@ -17,10 +17,13 @@ from scripts.rehearsal.google_provider.services.identity import (
 )
 from scripts.rehearsal.google_provider.services.refusals import (
     ServiceError,
+    api_of,
+    disabled,
     refuse_creation,
     refuse_deletion,
     refuse_references,
 )
+from scripts.rehearsal.google_provider.services.settling import begin_to_settle, settles
 from scripts.rehearsal.google_provider.services.stored_objects import StoredObjects
 from scripts.rehearsal.google_provider.world import World
 
@@ -55,6 +58,9 @@ class Service:
     def create(self, type_name: str, planned: Values) -> Values:
         """Make a resource; return its values as the provider would."""
         fails_after = meet_faults(self.world, type_name, "create")
+        api = api_of(type_name)
+        if api and settles(self.world, api):
+            raise disabled(api, str(planned.get("project") or ""))
         with self.world.open() as world:
             id_ = resource_id(type_name, planned)
             earlier = world["resources"].get(type_name, {}).get(id_)
@@ -70,6 +76,8 @@ class Service:
                 setup["metadata"] = {**(setup["metadata"] or {}), **SERVER_METADATA}
             self._stored.write(type_name, values)
             world["resources"].setdefault(type_name, {})[id_] = values
+            if type_name == "google_project_service":
+                begin_to_settle(world, str(values["service"]))
         if fails_after:
             raise CreatedAndFailed("Error waiting to create: operation failed (injected)", values)
         return values

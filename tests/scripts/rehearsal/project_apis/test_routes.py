@@ -49,14 +49,19 @@ def enable(world: World, *apis: str) -> None:
 def test_api_that_is_off_refuses_and_says_where_to_turn_it_on(
     client: TestClient, world: World
 ) -> None:
-    refused = client.get(f"/apis{PROJECT}")
+    probe = "/apis/iam.googleapis.com/v1/projects/p/serviceAccounts?pageSize=1"
+    refused = client.get(probe)
     error = refused.json()["error"]
     assert (refused.status_code, error["details"][0]["reason"]) == (403, "SERVICE_DISABLED")
-    enable(world, "cloudresourcemanager")
+    enable(world, "iam")
+    with world.open() as contents:
+        contents["settling"] = {"iam.googleapis.com": 1}
+    assert [client.get(probe).status_code for _ in range(2)] == [403, 200]
     assert client.get(f"/apis{PROJECT}").json()["state"] == "ACTIVE"
+    assert client.get("/apis/iam.googleapis.com/v1/projects/p/roles").status_code == 404
     listed = client.get("/apis/serviceusage.googleapis.com/v1/projects/p/services").json()
     names = {service["config"]["name"] for service in listed["services"]}
-    assert {"cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com"} <= names
+    assert {"iam.googleapis.com", "serviceusage.googleapis.com"} <= names
     assert "aiplatform.googleapis.com" not in names
 
 
