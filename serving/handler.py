@@ -25,6 +25,7 @@ from serving.contract import parse_body
 from serving.errors import Refusal, RequestError, Unavailable, error_body
 from serving.log_lines import trace_of
 from serving.predictor import SegmentationPredictor
+from serving.sam.machine.accelerators import is_lost_device
 from serving.work import Work
 
 log = logging.getLogger("serving")
@@ -48,8 +49,8 @@ class SegmentationHandler(Handler):
 
     Attributes:
         ready: whether the model is loaded.
-        failure: the exception that loading raised.
-        on_failure: the handler calls it once when loading fails.
+        failure: why it cannot serve: what loading raised, or the loss of the accelerator.
+        on_failure: the handler calls it then.
         counters: totals for ``/metrics``.
     """
 
@@ -73,9 +74,18 @@ class SegmentationHandler(Handler):
             self._computer.submit(self.predictor.load, artifacts_uri).result()
             self.ready = True
         except Exception as error:
-            self.failure = error
-            log.error("cannot serve: %s: %s", type(error).__name__, error)
-            self.on_failure()
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """End the server: it has no model, or its accelerator is lost to this process.
+
+        A server that stayed would be healthy and answer every request with 500. Vertex AI starts a
+        container that ended again, UNVERIFIED.
+        """
+        self.ready = False
+        self.failure = error
+        log.critical("cannot serve: %s: %s", type(error).__name__, error)
+        self.on_failure()
 
     async def handle(self, request: Request) -> Response:
         """Answer one prediction request; never raises for what a client sends."""
@@ -91,8 +101,10 @@ class SegmentationHandler(Handler):
             status, headers = error.status_code, dict(error.headers or {})
             content = orjson.dumps(error_body(status, error.message))
             note = error.message[:200]
-        except Exception:
+        except Exception as error:
             status = 500
+            if is_lost_device(error):
+                self._give_up(error)
             log.exception(
                 "request=%s failed", request_id, extra={"trace": trace_of(request.headers)}
             )

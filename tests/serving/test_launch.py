@@ -215,13 +215,16 @@ class Late(SegmentationPredictor):
 
 
 def handled(
-    predictor: type[SegmentationPredictor], content: Any, accept: str = "*/*"
+    predictor: type[SegmentationPredictor],
+    content: Any,
+    accept: str = "*/*",
+    handler_class: type[SegmentationHandler] = SegmentationHandler,
 ) -> tuple[int, str]:
     """The reply of our handler around a predictor, without a server."""
     from fastapi import Request
 
     async def answer() -> Any:
-        handler = SegmentationHandler(str(CHECKPOINTS["vit_tiny"].embedded_path), predictor)
+        handler = handler_class(str(CHECKPOINTS["vit_tiny"].embedded_path), predictor)
         while not handler.ready:
             assert handler.failure is None
             await asyncio.sleep(0.05)
@@ -250,6 +253,28 @@ def test_internals_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "ValueError" not in text
     assert any(request_id in record.getMessage() for record in caplog.records)
     assert "password at /etc/secret" in caplog.text
+
+
+class Lost(SegmentationPredictor):
+    """Its accelerator is lost to the process."""
+
+    def predict(self, instances: Any) -> Any:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def test_a_server_that_lost_its_accelerator_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """It would be healthy otherwise, and answer every request with 500."""
+    ended: list[str] = []
+
+    class Watched(SegmentationHandler):
+        def _give_up(self, error: Exception) -> None:
+            self.on_failure = lambda: ended.append(str(self.failure))
+            super()._give_up(error)
+
+    status, text = handled(Lost, {"instances": [POINT]}, handler_class=Watched)
+    assert status == 500 and "illegal" not in text
+    assert ended == ["CUDA error: an illegal memory access was encountered"]
+    assert "cannot serve: RuntimeError: CUDA error" in caplog.text
 
 
 def test_what_waited_too_long_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 # Linux only, where the driver's module is loaded: "NVRM version: NVIDIA UNIX ... 550.90.07 ...".
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
+# PyTorch's own texts: "CUDA error: an illegal memory access was encountered", "CUDA error:
+# device-side assert triggered", "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED", "cuDNN error: ...".
+# A lack of memory reads "CUDA out of memory", and passes. No GPU was at hand: UNVERIFIED.
+_SIGNS = ("CUDA error", "cuDNN error")
+
+
+def is_lost_device(error: Exception) -> bool:
+    """Whether the error is one of an accelerator that no later call of this process can use."""
+    return any(sign in str(error) for sign in _SIGNS)
+
 
 def driver_version() -> str:
     """The version of NVIDIA's driver, or an empty text where none is loaded."""

@@ -47,3 +47,19 @@ def test_engine_on_a_gpu_agrees_with_the_cpu(
     masks = engine.generate(scene)
     matched = [max((overlap(m, o) for o in gpu.generate(scene)), default=0.0) for m in masks]
     assert sum(value >= least for value in matched) >= 0.98 * len(masks)
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp16", 0.95), ("bf16", 0.9)])
+def test_half_precision_of_a_network_of_vit_bs_size_agrees_with_float32(
+    scene: RgbImage, precision: Precision, least: float
+) -> None:
+    """The decoder of vit_tiny computes in float32 in every precision, so that one says nothing."""
+    from tests.widened import widened
+
+    records: list[list[MaskRecord]] = []
+    for each in ("fp32", precision):
+        engine = Engine(widened("vit_b"), device="cuda", precision=each)
+        records.append(engine.segment(engine.embed(scene), [POINT, BOX]))
+    for exact, half in zip(*records, strict=True):
+        assert overlap(exact, half) >= least
+        assert half["predicted_iou"] == pytest.approx(exact["predicted_iou"], abs=0.01)
