@@ -10,7 +10,13 @@ from typing import Any
 
 from scripts.checkout import PLATFORM, STACKS
 from scripts.rehearsal import local_cloud
-from scripts.rehearsal.journey_tools import cdktf, fetch_folder, sam_vertex, sam_vertex_json
+from scripts.rehearsal.journey_tools import (
+    cdktf,
+    fetch_folder,
+    inject_fault,
+    sam_vertex,
+    sam_vertex_json,
+)
 from scripts.rehearsal.remains import remains, resource_count
 from scripts.rehearsal.scenes import IMAGES, PROMPTS, write_scenes
 from scripts.terminal.errors import OperatorError
@@ -28,6 +34,7 @@ STEPS = (
     "predict without",
     "batch prediction",
     "run the pipeline on Vertex",
+    "lose a spot machine, leave the run and rejoin it",
     "fetch the report",
     "what it costs",
     "destroy everything",
@@ -155,6 +162,17 @@ class Journey:
                 )
             self._summary |= {"images": run["images"] - run["failed"], "masks": run["masks"]}
             notes.append(f"{run['images']} images, {run['masks']} masks, 1 failed as it must")
+        with step("lose a spot machine, leave the run and rejoin it") as notes:
+            inject_fault(cloud, method="pipelineJobs", kind="preemption")
+            inputs = [f"{self._platform['images_uri']}/scene-{number}.png" for number in range(3)]
+            spot = ("--capacity", "spot", "--accelerator", "NVIDIA_L4", "--detach")
+            output = ("--engine", "vertex", "--output", f"{self._platform['pipeline_uri']}/spot")
+            name = sam_vertex_json(cloud, "run", *inputs, *output, *spot)["run"]
+            joined = sam_vertex_json(cloud, "run", "--attach", name)
+            log = (cloud.home / "logs" / f"pipeline-{name}.log").read_text("utf-8", "replace")
+            if (joined["images"], joined["failed"]) != (3, 0) or "STOCKOUT" not in log:
+                raise self._failure(f"the spot run ended as {joined}", "its log is in")
+            notes.append("3 images, on the second machine")
         with step("fetch the report") as notes:
             target = self._output / "run"
             shutil.rmtree(target, ignore_errors=True)

@@ -66,6 +66,13 @@ def sam_vertex_json(cloud: Cloud, *arguments: str) -> Any:
     return json.loads(sam_vertex(cloud, *arguments, "--json"))
 
 
+def inject_fault(cloud: Cloud, **fault: object) -> None:
+    """Let the stand-in of Vertex AI fail as ``scripts/rehearsal/vertex_ai/README.md`` says."""
+    import requests
+
+    requests.post(f"{cloud.vertex_url}/rehearsal/faults", json=fault, timeout=30).raise_for_status()
+
+
 def fetch_folder(cloud: Cloud, uri: str, target: Path) -> int:
     """Copy a folder of the cloud's storage to this machine and return the number of files.
 

@@ -199,7 +199,8 @@ def shard_jobs() -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("warned", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow  # 'rehearse' takes a machine away as well
+@pytest.mark.parametrize("warned", [True, False])
 def test_spot_shard_that_is_taken_away_goes_on_where_it_was(
     operator: RunOperator, warned: bool
 ) -> None:

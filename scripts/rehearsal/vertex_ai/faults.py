@@ -8,7 +8,8 @@ from scripts.rehearsal.vertex_ai.state import Json, State
 OPERATION = "operation"
 CALL_KINDS = ("429", "503", "slow", "drop", "late")
 JOB_KINDS = ("expired", "partial")
-KINDS = (*CALL_KINDS, OPERATION, *JOB_KINDS)
+PREEMPTION = "preemption"
+KINDS = (*CALL_KINDS, OPERATION, *JOB_KINDS, PREEMPTION)
 
 
 class Faults:
@@ -40,6 +41,10 @@ class Faults:
         """How a job is to end, by its name: ``expired``, ``partial``, or empty for as it does."""
         fault = self._take(name, JOB_KINDS)
         return str(fault["kind"]) if fault else ""
+
+    def take_preemption(self, job: str) -> bool:
+        """Whether the machine of a custom job is taken away, by the name of its pipeline job."""
+        return self._take(job, (PREEMPTION,)) is not None
 
     def _take(self, text: str, kinds: tuple[str, ...]) -> Json | None:
         if not self._state.read()["vertex"]["faults"]:  # almost always, and without the lock

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 LAUNCHER = "google_cloud_pipeline_components.container.v1.custom_job.launcher"
+TAKEN_AWAY = "REHEARSED_PREEMPTION"  # names a file, which exists once a machine was taken away
 _CUSTOM_JOB = Path(__file__).with_name("custom_job.py")
 
 
@@ -37,6 +38,8 @@ def main() -> None:
     home = Path(sys.argv[1])
     job = json.loads((home / "job.json").read_text("utf-8"))
     os.environ["SAM_RUN_OWNER"] = str(os.getpid())  # a container ends with its machine
+    if job["taken_away"]:
+        os.environ[TAKEN_AWAY] = str(home / "taken-away")
     from kfp import components, local
 
     local.init(

@@ -17,6 +17,7 @@ from scripts.rehearsal.api_errors import ApiError, failed_precondition
 from scripts.rehearsal.vertex_ai.artifacts import Artifacts
 from scripts.rehearsal.vertex_ai.containers.environment import pipeline_environment
 from scripts.rehearsal.vertex_ai.containers.launching import launch_group
+from scripts.rehearsal.vertex_ai.faults import Faults
 from scripts.rehearsal.vertex_ai.jobs.jobs import Jobs
 from scripts.rehearsal.vertex_ai.jobs.pipeline_checks import (
     accelerators_at_once,
@@ -54,6 +55,7 @@ class PipelineJobs(Jobs):
     ) -> None:
         super().__init__(state, operations)
         self._artifacts, self._clients, self._permissions = artifacts, clients, permissions
+        self._faults = Faults(state)
         self._home = home / "pipelines"
         self._logs = home / "logs"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -208,6 +210,7 @@ class PipelineJobs(Jobs):
             "parameters": parameters,
             "project": project_id,
             "location": region,
+            "taken_away": bool(custom_jobs(graph)) and self._faults.take_preemption(name),
         }
         (home / "job.json").write_text(json.dumps(content), "utf-8")
         tree = Path(self._artifacts.image(images(graph)[0])["tree"])
