@@ -7,8 +7,10 @@ from typing import IO, Any
 
 import orjson
 
-from pipeline.run.reviewed import is_rejected
+from pipeline.run.manifest import read_json
+from pipeline.run.output_layout import CATEGORIES
 from serving.sam.masks import category_of
+from serving.storage import Folder
 
 _HEADER = {
     "info": {"description": "Segment Anything on Google Cloud", "version": "1.0"},
@@ -21,8 +23,7 @@ class AnnotationsWriter:
     """Writes the masks of a run as one COCO data set.
 
     ``pycocotools.coco.COCO`` loads it (https://cocodataset.org/#format-data). Annotations carry
-    SAM's scores beside the keys of the format. What nobody named is an "object". Masks that
-    somebody rejected are left out.
+    SAM's scores beside the keys of the format. What nobody named is an "object".
 
     Args:
         file: where to write, in binary mode.
@@ -51,8 +52,6 @@ class AnnotationsWriter:
             }
         )
         for record in content["masks"]:
-            if is_rejected(record):
-                continue
             row = {"id": self.masks + 1, "image_id": number, "iscrowd": 0}
             row["category_id"] = self._category_id(category_of(record))
             row |= {key: record[key] for key in _KEPT}
@@ -73,3 +72,9 @@ class AnnotationsWriter:
         """Write the end; the file stays open."""
         self._file.write(b'\n], "categories": ' + orjson.dumps(self._categories))
         self._file.write(b', "images": [' + bytes(self._images) + b"]}\n")
+
+
+def known_categories(output: Folder) -> list[dict[str, Any]]:
+    """The categories of the prompts, with their owner's ids."""
+    known = read_json(output, CATEGORIES)["categories"] if output.exists(CATEGORIES) else []
+    return list(known)

@@ -23,6 +23,20 @@ def is_rejected(record: Mapping[str, Any]) -> bool:
     return record.get("verdict") == "reject"
 
 
+def without_rejected(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a masks file without the masks that somebody rejected, and their outlines."""
+    kept = [n for n, mask in enumerate(content["masks"]) if not is_rejected(mask)]
+    if len(kept) == len(content["masks"]):
+        return dict(content)
+    masks, outlines = content["masks"], content["outlines"]
+    paths = [outlines["paths"][number] for number in kept if number < len(outlines["paths"])]
+    return {
+        **content,
+        "masks": [masks[number] for number in kept],
+        "outlines": {**outlines, "paths": paths},
+    }
+
+
 def is_accepted(record: Mapping[str, Any]) -> bool:
     """Whether somebody has accepted a mask."""
     return record.get("verdict") == "accept"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.ordered_map import ordered_map
+from pipeline.report.coco import known_categories
 from pipeline.report.data_set import DataSets
 from pipeline.report.html import DATA, Gallery
 from pipeline.report.markdown import MarkdownReport, in_bucket, relative
@@ -33,7 +34,6 @@ from pipeline.run.manifest import (
 )
 from pipeline.run.output_layout import (
     ANNOTATIONS,
-    CATEGORIES,
     FAILED,
     HTML,
     MANIFEST,
@@ -47,6 +47,7 @@ from pipeline.run.output_layout import (
     shard_summary_name,
 )
 from pipeline.run.parameters import RunParameters
+from pipeline.run.reviewed import without_rejected
 from pipeline.shard.image_outputs import done_row, failed_row
 from serving.storage import SCHEME, WORK, Folder, open_folder
 
@@ -110,7 +111,7 @@ def write_report(
     with (
         _writing(output, MANIFEST, _LINES) as manifest,
         _writing(output, FAILED, _LINES) as quarantine,
-        DataSets(output, _categories(output)) as data_sets,
+        DataSets(output, known_categories(output)) as data_sets,
     ):
         for image, content, pictures in finished_images(output, gallery):
             row = _row(image, content, failures)
@@ -145,12 +146,6 @@ def write_report(
     )
 
 
-def _categories(output: Folder) -> list[dict[str, Any]]:
-    """The categories of the prompts, with their owner's ids."""
-    known = read_json(output, CATEGORIES)["categories"] if output.exists(CATEGORIES) else []
-    return list(known)
-
-
 def write_report_of_plan(parameters: RunParameters, engine: str, artifact: str = "") -> RunSummary:
     """:func:`write_report` over all shards of the plan, whoever ran them.
 
@@ -182,7 +177,7 @@ def finished_images(
     """Every planned image in order, with its masks and the pictures that the page will hold.
 
     Both are read ahead, as many images at once as the output has readers. Masks are ``None`` where
-    there are none.
+    there are none; those that somebody rejected are left out.
     """
     names = {file.name for file in output.files("masks/")}
 
@@ -193,6 +188,7 @@ def finished_images(
         if content is None:  # whatever lies there must not count as done in the next run either
             output.delete(masks_name(image.name))
             return image, None, []
+        content = without_rejected(content)
         return image, content, gallery.inline_pictures(image.name, content)
 
     return ordered_map(read, read_plan(output, PLAN), output.readers)

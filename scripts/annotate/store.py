@@ -20,9 +20,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.report.coco import AnnotationsWriter
+from pipeline.report.coco import AnnotationsWriter, known_categories
 from pipeline.run.manifest import read_json, write_json
 from pipeline.run.output_layout import ANNOTATIONS, REVIEWED, masks_name
+from pipeline.run.reviewed import without_rejected
 from pipeline.shard.pictures import outline_paths
 from scripts.annotate.errors import AnnotateError, DamagedOutputError
 from scripts.annotate.objects import Record, prompt_form
@@ -237,7 +238,7 @@ class AnnotationStore:
             with self._lock:
                 content = self._content(name)
             if content is not None:
-                write_pictures(self.output, image, content["masks"])
+                write_pictures(self.output, image, without_rejected(content)["masks"])
 
     def _write_coco(self) -> None:
         if not self._stale:
@@ -246,7 +247,7 @@ class AnnotationStore:
         with tempfile.TemporaryDirectory(prefix="sam-annotate-") as scratch:
             path = Path(scratch, ANNOTATIONS)
             with path.open("wb") as file:
-                writer = AnnotationsWriter(file)
+                writer = AnnotationsWriter(file, known_categories(self.output))
                 for content in self._contents():
                     writer.add(content)
                 writer.close()
@@ -258,7 +259,7 @@ class AnnotationStore:
             with self._lock:
                 content = self._content(name)
             if content is not None:
-                yield content
+                yield without_rejected(content)
 
 
 def _with_ids(masks: list[Record]) -> list[Record]:
