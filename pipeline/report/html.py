@@ -30,6 +30,8 @@ MOST_INLINE = 100
 CHUNK = 200  # images; more than a page holds inline, whose details are one chunk
 DATA = "report_data"
 _LARGE_SIDE, _SMALL_SIDE = 720, 220  # pixels
+_CROP_MARGIN, _LEAST_CROP = 0.25, 0.12  # as in cards.js
+_WHOLE = (0.0, 0.0, 1.0, 1.0)
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("data.js", "cards.js", "viewer.js", "paging.js")  # each uses the ones before it
 _KINDS = {"automatic": 0, "prompted": 1, "failed": 2}  # as KINDS in data.js
@@ -61,7 +63,7 @@ class Gallery:
             content: its masks file.
 
         Returns:
-            Data URLs: all masks, the original, and one for each of the best masks.
+            Data URLs: all masks, the original, and one for each of the best masks, cropped to it.
 
         Raises:
             StorageError: a picture cannot be read.
@@ -72,11 +74,25 @@ class Gallery:
         return [
             self._data_url(overlay_name(image), _LARGE_SIDE),
             self._data_url(segment_name(image, 0), _LARGE_SIDE),
-            *(self._data_url(segment_name(image, number), _SMALL_SIDE) for number in segments),
+            *(
+                self._data_url(segment_name(image, number), _SMALL_SIDE, _crop(content, number - 1))
+                for number in segments
+            ),
         ]
 
-    def _data_url(self, name: str, longest: int) -> str:
-        image = np.asarray(Image.open(io.BytesIO(self._output.read_bytes(name))).convert("RGB"))
+    def _data_url(
+        self, name: str, longest: int, crop: tuple[float, float, float, float] = _WHOLE
+    ) -> str:
+        picture = Image.open(io.BytesIO(self._output.read_bytes(name))).convert("RGB")
+        width, height = picture.size
+        left, top, right, bottom = crop
+        box = (
+            round(left * width),
+            round(top * height),
+            round(right * width),
+            round(bottom * height),
+        )
+        image = np.asarray(picture.crop(box))
         return f"data:image/webp;base64,{base64.b64encode(encode_webp(image, longest)).decode()}"
 
     def add(self, row: ManifestRow, content: dict[str, Any] | None, pictures: list[str]) -> None:
@@ -105,6 +121,7 @@ class Gallery:
         detail = {
             "size": [content["width"], content["height"]],
             "masks": [_figures(mask) for mask in masks],
+            "boxes": [[round(side, 1) for side in mask["bbox"]] for mask in masks],
             "frame": [outlines["width"], outlines["height"]],
             "paths": outlines["paths"],
         }
@@ -145,6 +162,10 @@ class Gallery:
             ),
             real_work=real_work_commands(metrics["engine"]),
             tiles=_tiles(metrics),
+            title=_title(metrics),
+            finished=metrics.get("finished", ""),
+            output=metrics.get("output", ""),
+            settings_rows=_settings(metrics.get("settings", {})),
             stages=_stages(metrics["seconds_per_stage"]),
             policy=_content_security_policy(style, script, self._inline),
             style=style,
@@ -160,6 +181,26 @@ def _figures(mask: dict[str, Any]) -> list[Any]:
     """A mask as Detail.masks in data.js; its category only where somebody named it."""
     figures = [round(mask["predicted_iou"], 3), mask["area"]]
     return [*figures, mask["category"]] if mask.get("category") else figures
+
+
+def _crop(content: dict[str, Any], mask: int) -> tuple[float, float, float, float]:
+    """The part of an image that shows a mask well: left, top, right, bottom as shares of its sides.
+
+    As ``cropTo`` in cards.js.
+    """
+    width, height = content["width"], content["height"]
+    x, y, box_width, box_height = content["masks"][mask]["bbox"]
+    longest = max(width, height)
+    side = max((1 + 2 * _CROP_MARGIN) * max(box_width, box_height), _LEAST_CROP * longest)
+    if side >= longest:
+        return _WHOLE
+    left, top = x + (box_width - side) / 2, y + (box_height - side) / 2
+    return (
+        max(left, 0) / width,
+        max(top, 0) / height,
+        min(left + side, width) / width,
+        min(top + side, height) / height,
+    )
 
 
 def _inside_script(content: bytes) -> str:
@@ -194,8 +235,13 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     tiles: list[dict[str, Any]] = [
         {"name": "images done", "value": f"{done:,}"},
         {"name": "masks", "value": f"{metrics['masks']:,}"},
-        {"name": "without mask", "value": f"{metrics['without_mask']:,}"},
-        {"name": "failed", "value": f"{metrics['failed']:,}", "bad": metrics["failed"] > 0},
+        {"name": "without mask", "value": f"{metrics['without_mask']:,}", "show": "none"},
+        {
+            "name": "failed",
+            "value": f"{metrics['failed']:,}",
+            "show": "failed",
+            "bad": metrics["failed"] > 0,
+        },
     ]
     if run["computed"] < done:  # the others were there before
         value = f"{run['computed']:,} of {done:,}"
@@ -203,9 +249,31 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     if metrics["images_per_second"]:
         tiles.append({"name": "images/s", "value": f"{metrics['images_per_second']:.2f}"})
     tiles.append({"name": "last run", "value": duration(run["wall_seconds"])})
-    if run["busy_share"]:
-        tiles.append({"name": "network busy", "value": f"{run['busy_share']:.0%}"})
-    return [{"bad": False} | tile for tile in tiles]
+    # A figure leads to its images where there are any.
+    return [
+        {"bad": False, "show": ""} | tile | ({"show": ""} if tile["value"] == "0" else {})
+        for tile in tiles
+    ]
+
+
+def _title(metrics: dict[str, Any]) -> str:
+    """What the run's owner called it: the last part of its output."""
+    return str(metrics.get("output", "")).rstrip("/").rpartition("/")[2] or "Segment Anything"
+
+
+def _settings(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """The run's settings as an operator calls them, with their values."""
+    return [
+        (
+            "INPUT" if name == "inputs" else f"--{name.replace('_', '-')}",
+            ", ".join(value)
+            if isinstance(value, list)
+            else "the checkpoint's own"
+            if value in (None, "") and name != "prompts"
+            else str(value) or "none",
+        )
+        for name, value in settings.items()
+    ]
 
 
 def _stages(seconds_per_stage: dict[str, float]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import tempfile
 import time
@@ -127,7 +128,7 @@ def write_report(
             shown.add(row, content)
         data_sets.close()
     figures = metrics.to_json(engine, _last_run(output, row_files, computed), parameters.forecast)
-    figures["settings"] = parameters.settings()
+    figures |= {"output": output.uri, "finished": _now(), "settings": parameters.settings()}
     figures["coco"] = ANNOTATIONS if data_sets.has_coco else ""
     write_json(output, METRICS, figures)
     output.write_bytes(MARKDOWN, markdown.text(figures).encode(), "text/markdown")
@@ -156,6 +157,11 @@ def write_report_of_plan(parameters: RunParameters, engine: str, artifact: str =
     shards = read_json(open_folder(parameters.output), PLANNED)["shards"]
     rows = [shard_rows_name(shard_name(number)) for number in range(shards)]
     return write_report(parameters, rows, engine, artifact)
+
+
+def _now() -> str:
+    """The time in UTC, as the reports show it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes").replace("+00:00", " UTC")
 
 
 def _rows(output: Folder, row_files: Sequence[str]) -> tuple[dict[str, ManifestRow], int]:

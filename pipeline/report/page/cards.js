@@ -4,10 +4,10 @@
 // A card for each image: its pictures, and a button for each mask that shows or hides it.
 
 /**
- * A picture of an image: the original under its best outlines, the overlay of all masks, or the
- * segment of one mask, counted from 1.
+ * A picture of an image: the original, the same under its best outlines, the overlay of all masks,
+ * or the segment of one mask, counted from 1.
  *
- * @typedef {"best" | "all" | number} View
+ * @typedef {"original" | "best" | "all" | number} View
  */
 
 /** @typedef {(index: number, view: View) => void} OpenPicture */
@@ -61,14 +61,16 @@ function picture(index, detail, view) {
   const { overlay, original, segments } = pictureAddresses(name, detail);
   const { title, src, alt } =
     view === "best"
-      ? { title: name, src: original, alt: `${name}, original` }
-      : view === "all"
-        ? { title: `${name}: all masks`, src: overlay, alt: `${name}, all masks` }
-        : {
-            title: `${name}: segment ${view}`,
-            src: segments[view - 1],
-            alt: `${name}, segment ${view}`,
-          };
+      ? { title: name, src: original, alt: `${name}, best masks` }
+      : view === "original"
+        ? { title: `${name}: original`, src: original, alt: `${name}, original` }
+        : view === "all"
+          ? { title: `${name}: all masks`, src: overlay, alt: `${name}, all masks` }
+          : {
+              title: `${name}: segment ${view}`,
+              src: segments[view - 1],
+              alt: `${name}, segment ${view}`,
+            };
   const [width, height] = detail.frame.map(String);
   const image = make("img", { loading: "lazy", src, alt, width, height });
   const drawings = view === "best" ? [outlineDrawing(detail)] : [];
@@ -136,27 +138,89 @@ function cardPictures(index, detail, open) {
     button.addEventListener("click", () => open(index, view));
     return make("figure", {}, button, make("figcaption", {}, caption));
   };
-  const best = figure(
-    "best",
-    `Enlarge ${name}`,
-    masks ? `best masks: ${detail.masks.length} of ${masks.toLocaleString("en")}` : "original",
-  );
-  const all = figure(
-    "all",
-    `Enlarge all masks of ${name}`,
-    `all masks: ${masks.toLocaleString("en")}`,
-  );
-  const pair = make("div", { class: "pair" }, best, all);
-  if (!detail.masks.length) return [pair, make("p", {}, "No mask passed the thresholds.")];
-  const segments = detail.masks.map(([iou, area, category], mask) =>
-    figure(
-      mask + 1,
-      `Enlarge segment ${mask + 1} of ${name}`,
-      [category, iou.toFixed(2), `${area.toLocaleString("en")} px`].filter(Boolean).join(" · "),
-    ),
-  );
+  const original = figure("original", `Enlarge the original of ${name}`, "original");
+  if (!detail.masks.length) {
+    const pair = make("div", { class: "pair" }, original);
+    return [pair, make("p", {}, "No mask passed the thresholds.")];
+  }
+  const shown =
+    detail.masks.length === masks
+      ? `masks: ${masks}`
+      : `best masks: ${detail.masks.length} of ${masks.toLocaleString("en")}`;
+  const best = figure("best", `Enlarge ${name}`, shown);
+  const pair = make("div", { class: "pair" }, original, best);
+  const segments = detail.masks.map(([iou, area, category], mask) => {
+    const pixels = `${area.toLocaleString("en")}\u00a0px`;
+    const caption = [category, `IoU\u00a0${iou.toFixed(2)}`, pixels].filter(Boolean).join(" · ");
+    const segment = figure(mask + 1, `Enlarge segment ${mask + 1} of ${name}`, caption);
+    cropTo(segment, detail, detail.boxes[mask]);
+    return segment;
+  });
   const svg = /** @type {SVGSVGElement} */ (best.querySelector("svg"));
-  return [pair, maskToggles(name, detail, svg), make("div", { class: "segments" }, ...segments)];
+  const toggles = maskToggles(name, detail, svg);
+  if (masks > detail.masks.length) {
+    const all = make("button", { type: "button", "aria-label": `Enlarge all masks of ${name}` });
+    all.append(`all ${masks.toLocaleString("en")} masks`);
+    all.dataset.view = "all";
+    all.addEventListener("click", () => open(index, "all"));
+    toggles.append(all);
+  }
+  return [pair, toggles, make("div", { class: "segments" }, ...segments)];
+}
+
+const CROP_MARGIN = 0.25; // of the mask's longer side, on each of its sides
+const LEAST_CROP = 0.12; // of the image's longer side, or one sees pixels only
+
+/**
+ * Show of a segment's picture the square around its mask; a small mask is else a speck.
+ *
+ * @param {HTMLElement} figure
+ * @param {Detail} detail
+ * @param {[x: number, y: number, width: number, height: number] | undefined} box
+ */
+function cropTo(figure, detail, box) {
+  const stack = /** @type {HTMLElement | null} */ (figure.querySelector(".stack"));
+  const image = figure.querySelector("img");
+  const [width, height] = detail.size;
+  if (!stack || !image || !box || detail.pictures) return; // those in the page are cropped already
+  const longest = Math.max(width, height);
+  const side = Math.max((1 + 2 * CROP_MARGIN) * Math.max(box[2], box[3]), LEAST_CROP * longest);
+  if (side >= longest) return; // the whole image
+  stack.classList.add("crop");
+  const left = box[0] + box[2] / 2 - side / 2;
+  const top = box[1] + box[3] / 2 - side / 2;
+  image.style.width = `${(100 * width) / side}%`;
+  image.style.left = `${(-100 * left) / side}%`;
+  image.style.top = `${(-100 * top) / side}%`;
+}
+
+/**
+ * A picture with its name, as small as a contact sheet wants it.
+ *
+ * @param {number} index position in IMAGES
+ * @param {OpenPicture} open
+ */
+function sheetCard(index, open) {
+  const { name, kind, masks, reason } = IMAGES[index];
+  const card = make("article", { "data-index": String(index), "data-kind": kind, tabindex: "-1" });
+  const caption = make("p", { title: name }, name);
+  if (kind === "failed") {
+    card.append(caption, make("p", {}, reason || "failed"));
+    return card;
+  }
+  card.append(caption);
+  imageDetail(index).then(
+    (detail) => {
+      const { stack } = picture(index, detail, "best");
+      const label = `Enlarge ${name}, ${counted(masks, "mask")}`;
+      const button = make("button", { type: "button", class: "open", "aria-label": label }, stack);
+      button.dataset.view = "best";
+      button.addEventListener("click", () => open(index, "best"));
+      card.prepend(button);
+    },
+    (error) => card.append(make("p", {}, error.message)),
+  );
+  return card;
 }
 
 /**

@@ -17,6 +17,7 @@
  * @property {[width: number, height: number]} size of the image, in pixels.
  * @property {[predictedIou: number, area: number, category?: string][]} masks the best ones, areas
  *   in pixels; a category where somebody named it.
+ * @property {[x: number, y: number, width: number, height: number][]} boxes of the masks, in pixels.
  * @property {[width: number, height: number]} frame in which the paths lie.
  * @property {string[]} paths outlines of the masks, as SVG path data.
  * @property {string[]} [pictures] data URLs: overlay, original, then one for each mask.

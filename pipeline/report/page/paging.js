@@ -3,12 +3,14 @@
 
 // Which images the page shows, in which order and from where, and the address that says so.
 
-const PAGE = 24;
+/** @type {Record<string, number>} */
+const PAGES = { cards: 24, sheet: 120 }; // images a page
 const TYPING_PAUSE_MS = 150; // a page of 100,000 rows is not drawn anew at every key
 const gallery = byId("gallery", HTMLElement);
 const textField = byId("text", HTMLInputElement);
 const showChoice = byId("show", HTMLSelectElement);
 const orderChoice = byId("order", HTMLSelectElement);
+const layoutChoice = byId("layout", HTMLSelectElement);
 const pagers = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".pager"));
 
 /** @type {number[]} */
@@ -55,11 +57,16 @@ function select() {
   draw();
 }
 
+const pageSize = () => PAGES[layoutChoice.value];
+
 function draw() {
-  const pages = Math.max(Math.ceil(matches.length / PAGE), 1);
+  const size = pageSize();
+  const pages = Math.max(Math.ceil(matches.length / size), 1);
   page = Math.min(Math.max(page, 0), pages - 1);
-  const indices = matches.slice(page * PAGE, (page + 1) * PAGE);
-  gallery.replaceChildren(...indices.map((index) => imageCard(index, openViewer)));
+  const indices = matches.slice(page * size, (page + 1) * size);
+  const card = layoutChoice.value === "sheet" ? sheetCard : imageCard;
+  gallery.className = layoutChoice.value;
+  gallery.replaceChildren(...indices.map((index) => card(index, openViewer)));
   const pageOfPages = `page ${page + 1} of ${pages.toLocaleString("en")}`;
   for (const pager of pagers) {
     pager.hidden = pages === 1;
@@ -86,6 +93,7 @@ function address() {
   if (textField.value) state.set("text", textField.value);
   if (showChoice.selectedIndex) state.set("show", showChoice.value);
   if (orderChoice.selectedIndex) state.set("order", orderChoice.value);
+  if (layoutChoice.selectedIndex) state.set("layout", layoutChoice.value);
   if (page) state.set("page", String(page + 1));
   return `#${state}`;
 }
@@ -97,6 +105,7 @@ function showAddress() {
   for (const [choice, value] of /** @type {const} */ ([
     [showChoice, state.get("show")],
     [orderChoice, state.get("order")],
+    [layoutChoice, state.get("layout")],
   ])) {
     choice.value = value ?? "";
     if (choice.selectedIndex < 0) choice.selectedIndex = 0;
@@ -122,7 +131,7 @@ textField.addEventListener("input", () => {
     history.replaceState(null, "", address()); // nobody goes back letter by letter
   }, TYPING_PAUSE_MS);
 });
-for (const choice of [showChoice, orderChoice]) {
+for (const choice of [showChoice, orderChoice, layoutChoice]) {
   choice.addEventListener("change", () => {
     showForm();
     history.pushState(null, "", address());
@@ -153,8 +162,12 @@ for (const pager of pagers) {
 // Browsers tell of the same step by either event, or both.
 for (const event of ["popstate", "hashchange"]) {
   window.addEventListener(event, () => {
-    if (location.hash === address() || (!location.hash && address() === "#")) return;
-    dismissViewer();
+    const same = location.hash === address() || (!location.hash && address() === "#");
+    if (viewer.open && !history.state?.viewer) {
+      if (!same) viewed = undefined; // the page goes elsewhere, not back to that picture
+      viewer.close(); // where only the viewer was opened since, Back does nothing else
+    }
+    if (same) return;
     showAddress();
   });
 }
@@ -170,10 +183,14 @@ viewerPage = {
 
   async closed(index, view) {
     const position = matches.indexOf(index);
-    if (position >= 0 && Math.floor(position / PAGE) !== page) {
-      page = Math.floor(position / PAGE);
+    const itsPage = Math.floor(position / pageSize());
+    if (position >= 0 && itsPage !== page) {
+      page = itsPage;
       draw();
-      history.pushState(null, "", address());
+      if (history.state?.viewer) history.replaceState(null, "", address());
+      else history.pushState(null, "", address());
+    } else if (history.state?.viewer) {
+      history.back(); // the entry was the viewer's
     }
     await imageDetail(index); // a card that was drawn anew has its pictures then
     const card = /** @type {HTMLElement | null} */ (

@@ -50,7 +50,10 @@ async function openViewer(index, view) {
     if (last && button === document.activeElement) canvas.focus(); // or the keys go nowhere
     button.disabled = last;
   }
-  if (!viewer.open) viewer.showModal();
+  if (!viewer.open) {
+    history.pushState({ viewer: true }, "", location.href); // so that Back closes it
+    viewer.showModal();
+  }
   zoomTo(1);
 }
 
@@ -62,12 +65,6 @@ function stepViewer(step) {
   if (!viewed) return;
   const index = viewerPage.neighbour(viewed.index, step);
   if (index !== undefined) openViewer(index, viewed.view);
-}
-
-/** Close it because the page goes elsewhere, not back to the picture last looked at. */
-function dismissViewer() {
-  viewed = undefined;
-  viewer.close();
 }
 
 /**

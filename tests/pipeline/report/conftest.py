@@ -73,7 +73,7 @@ def synthetic_content(masks: int, mode: str = "automatic") -> dict[str, Any]:
         "width": 640,
         "height": 480,
         "mode": mode,
-        "masks": [{"predicted_iou": 0.9, "area": 1000}] * masks,
+        "masks": [{"predicted_iou": 0.9, "area": 1000, "bbox": [10, 10, 40, 25]}] * masks,
         "seconds": {"segment": 0.5},
         "checkpoint": {"name": "vit_b"},
         "precision": "fp32",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.run.parameters import RunParameters
 from tests.pipeline.report.conftest import MANY, OpenPage, wait_until
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def test_card_says_how_many_of_the_masks_are_among_the_best(
     page = open_page(large, "text=00039.jpg")
     captions = page.locator(".pair figcaption")
     captions.first.wait_for()
-    assert captions.all_inner_texts() == ["best masks: 10 of 39", "all masks: 39"]
+    assert captions.all_inner_texts() == ["original", "best masks: 10 of 39"]
 
 
 def test_card_links_to_the_masks_of_its_image(open_page: OpenPage, small: Path) -> None:
@@ -199,3 +200,48 @@ def test_page_fits_phone_and_desk_and_everything_has_a_name(
     assert "broken <i>.png" in names(page)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(18, 22, 29)" if scheme == "dark" else "rgb(244, 245, 248)")
+
+
+def test_page_says_which_run_it_is_and_its_figures_lead_to_their_images(
+    open_page: OpenPage, small: Path, small_run: RunParameters
+) -> None:
+    page = open_page(small)
+    assert page.locator("h1").inner_text() == "out"
+    assert page.title() == "out: 4 images"
+    about = page.locator(".model").inner_text()
+    assert "vit_tiny" in about and " UTC" in about
+    assert "vit_tiny is a demo network" in page.locator(".warning").inner_text()
+    page.get_by_text("Settings", exact=True).click()
+    settings = page.locator(".settings").inner_text()
+    assert small_run.inputs[0] in settings and small_run.output in settings
+    assert "--points-per-side\t4" in settings
+    page.locator("a.tile", has_text="failed").click()
+    wait_until(page, "document.querySelectorAll('article').length === 1")
+    assert page.locator("#show").input_value() == "failed"
+    assert page.locator("#matches").inner_text() == "1 of 4 images"
+
+
+def test_contact_sheet_shows_many_small_pictures_and_is_kept_in_the_address(
+    open_page: OpenPage, large: Path
+) -> None:
+    page = open_page(large)
+    page.locator("#layout").select_option("sheet")
+    wait_until(page, "document.querySelectorAll('article button.open').length > 100")
+    assert page.locator("article").count() == 120
+    assert page.url.endswith("#layout=sheet")
+    boxes = page.locator("article").evaluate_all("cards => cards.map(c => c.offsetWidth)")
+    assert max(boxes) < 200
+    page.locator("article button.open").first.click()
+    page.locator("#viewer[open]").wait_for()
+
+
+def test_small_masks_are_cropped_to_and_large_ones_are_not(
+    open_page: OpenPage, large: Path
+) -> None:
+    """A mask of 40 x 25 pixels in 640 x 480 fills a good part of its picture."""
+    page = open_page(large, "show=many")
+    segment = page.locator(".segments .stack").first
+    segment.wait_for()
+    assert "crop" in str(segment.get_attribute("class"))
+    scale = segment.evaluate("s => s.querySelector('img').offsetWidth / s.offsetWidth")
+    assert scale == pytest.approx(640 / (0.12 * 640), rel=0.05)

@@ -124,12 +124,13 @@ def test_viewer_closing_returns_the_focus_to_the_picture_last_looked_at(
     open_page: OpenPage, small: Path
 ) -> None:
     page = open_page(small)
-    open_viewer(page, "[data-view='all']")
+    open_viewer(page, "[data-view='original']")
     page.keyboard.press("ArrowRight")
-    wait_until(page, "document.getElementById('viewer-title').innerText === 'b.jpg: all masks'")
+    wait_until(page, "document.getElementById('viewer-title').innerText === 'b.jpg: original'")
     page.keyboard.press("Escape")
     wait_until(
-        page, "document.activeElement.getAttribute('aria-label') === 'Enlarge all masks of b.jpg'"
+        page,
+        "document.activeElement.getAttribute('aria-label') === 'Enlarge the original of b.jpg'",
     )
 
 
@@ -148,23 +149,27 @@ def test_viewer_closing_turns_to_the_page_of_the_picture_last_looked_at(
 ) -> None:
     page = open_page(large, "show=none")
     page.locator("article .pair").nth(23).wait_for()
-    page.locator("article [data-view='best']").last.click()
+    page.locator("article [data-view='original']").last.click()
     page.keyboard.press("ArrowRight")
-    wait_until(page, "document.getElementById('viewer-title').innerText === 'batch/00960.jpg'")
-    page.keyboard.press("Escape")
     wait_until(
-        page, "document.activeElement.getAttribute('aria-label') === 'Enlarge batch/00960.jpg'"
+        page, "document.getElementById('viewer-title').innerText === 'batch/00960.jpg: original'"
     )
+    page.keyboard.press("Escape")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    wait_until(page, f"{focused} === 'Enlarge the original of batch/00960.jpg'")
     assert page.url.endswith("#show=none&page=2")
 
 
-def test_viewer_back_closes_it_and_returns_to_the_page_before(
-    open_page: OpenPage, small: Path
-) -> None:
+def test_viewer_back_closes_it_and_nothing_else(open_page: OpenPage, small: Path) -> None:
     page = open_page(small)
     page.locator("#show").select_option("automatic")
     open_viewer(page)
     page.go_back()
     wait_until(page, "!document.getElementById('viewer').open")
+    assert page.locator("#show").input_value() == "automatic"
+    open_viewer(page)
+    page.keyboard.press("Escape")  # leaves no step behind that Back would have to take
+    wait_until(page, "!document.getElementById('viewer').open && !history.state")
+    page.go_back()
     wait_until(page, "document.getElementById('show').value === 'all'")
     assert page.locator("article").count() == 4
