@@ -115,14 +115,18 @@ class BatchJobs:
                 batch_size=batch_size,
                 service_account=request.service_account or None,
                 encryption_spec_key_name=request.kms_key or None,
-                labels={"app": "sam-vertex", TOKEN_LABEL: token},
+                labels={
+                    "app": "sam-vertex",
+                    "model_version": version.version_id,
+                    TOKEN_LABEL: token,
+                },
             )
 
         try:
             job = patiently(submit)
         except Exception as error:
             raise release_error("the batch prediction cannot be submitted", error) from error
-        report_line(f"submitted {job.resource_name}")
+        report_line(f"submitted {job.resource_name}\n  {_console(job)}")
         return job
 
     def wait(self, job: Any, total: int) -> str:

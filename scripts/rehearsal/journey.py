@@ -14,6 +14,7 @@ from scripts.rehearsal.journey_tools import (
     cdktf,
     fetch_folder,
     inject_fault,
+    interrupted_sam_vertex,
     sam_vertex,
     sam_vertex_json,
 )
@@ -29,6 +30,7 @@ STEPS = (
     "build the image",
     "upload the checkpoint",
     "upload the images",
+    "interrupt a release",
     "release the model",
     "predict with a prompt",
     "predict without",
@@ -115,6 +117,16 @@ class Journey:
             write_scenes(cloud.home / "images")
             upload = sam_vertex_json(cloud, "images", "upload", "images")
             notes.append(f"{upload['sent']} images, one of them broken")
+        with step("interrupt a release") as notes:
+            said = interrupted_sam_vertex(
+                cloud,
+                "deploying version",
+                *("model", "release", "--image", image, "--checkpoint", checkpoint),
+            )
+            rows = sam_vertex_json(cloud, "model", "list")
+            if any(row["deployed_model_ids"] for row in rows):
+                raise self._failure(f"an interrupted release left {rows}: {said}", "its log is in")
+            notes.append("nothing of it is deployed")
         with step("release the model") as notes:
             self._settings |= {"SAM_IMAGE": image, "SAM_CHECKPOINT": checkpoint}
             self._deploy_stacks()
@@ -142,7 +154,10 @@ class Journey:
                 cloud,
                 *("batch-predict", self._platform["images_uri"]),
                 *("--prompts", "prompts.json", "--output", "batch"),
+                *("--batch-size", "1"),  # so the broken image is alone in its request
             )
+            if (batch["images"], batch["failed"]) != (IMAGES + 1, 1):
+                raise self._failure(f"the batch prediction ended as {batch}", "its log is in")
             notes.append(f"{batch['images']} images, {batch['failed']} failed as it must")
 
     def _run_pipeline(self) -> None:

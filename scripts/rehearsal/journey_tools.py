@@ -15,6 +15,7 @@ from typing import Any
 from scripts.checkout import ROOT
 from scripts.rehearsal.local_cloud import Cloud
 from scripts.terminal.errors import OperatorError
+from scripts.terminal.interruptions import INTERRUPTED
 
 PROJECT = "rehearsed-project"
 QUOTED = 600  # characters of a failed command's output that its error quotes
@@ -71,6 +72,47 @@ def inject_fault(cloud: Cloud, **fault: object) -> None:
     import requests
 
     requests.post(f"{cloud.vertex_url}/rehearsal/faults", json=fault, timeout=30).raise_for_status()
+
+
+def interrupted_sam_vertex(cloud: Cloud, at: str, *arguments: str) -> str:
+    """Run our own command line, and send it SIGINT when it says something.
+
+    Args:
+        cloud: the local cloud.
+        at: part of the line of progress after which it is interrupted.
+        arguments: of the command line.
+
+    Returns:
+        What it said on standard error.
+
+    Raises:
+        OperatorError: it did not end as an interrupted command.
+    """
+    program = str(Path(sys.executable).with_name("sam-vertex"))
+    lines: list[str] = []
+    with subprocess.Popen(  # noqa: S603
+        [program, *arguments],
+        cwd=cloud.home,
+        env={**os.environ, **cloud.environment()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        waiting = True
+        for line in process.stderr or ():
+            lines.append(line)
+            if waiting and at in line:
+                waiting = False
+                process.send_signal(signal.SIGINT)
+    text = "".join(lines)
+    if process.returncode != INTERRUPTED:
+        raise OperatorError(
+            f"sam-vertex {arguments[0]} was interrupted and ended with {process.returncode}: "
+            f"{text.strip()[-QUOTED:]}",
+            hint=f"its files are in {cloud.home}",
+            exit_code=1,
+        )
+    return text
 
 
 def fetch_folder(cloud: Cloud, uri: str, target: Path) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 from scripts.cloud.google_errors import quota_exceeded
@@ -76,7 +78,7 @@ class Rollout:
         )
         shares = {"0": 0, **split} if split else {"0": 100}
         try:
-            operation = patiently(
+            operation = self._begun(
                 lambda: self.endpoint.api_client.deploy_model(
                     endpoint=self.endpoint.resource_name,
                     deployed_model=self._deployed_model(version),
@@ -116,6 +118,20 @@ class Rollout:
                 ],
             ),
         )
+
+    def _begun(self, begin: Callable[[], Any]) -> Any:
+        """Begin a deployment; whoever interrupts waits for Google's answer, and then ends it.
+
+        Only the answer names the operation, which goes on whether somebody has read it or not.
+        """
+        with futures.ThreadPoolExecutor(1, thread_name_prefix="deploy") as pool:
+            answer = pool.submit(patiently, begin)
+            try:
+                return answer.result()
+            except KeyboardInterrupt:
+                if answer.exception() is None:
+                    self._end(answer.result())
+                raise
 
     def _outcome(self, operation: Any) -> str:
         """Wait for a deployment and return its id; whoever interrupts leaves none behind.

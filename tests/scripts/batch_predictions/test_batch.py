@@ -88,7 +88,9 @@ def test_each_bad_image_is_one_failed_row_and_is_tried_again(
     assert set(failed) == {"broken.png", "refused.png", "strange.png"}
     assert "has no result" in failed["refused.png"]
     assert "not of our server's form" in failed["strange.png"]
-    assert "failed requests: ('Post request fails." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "failed requests: ('Post request fails." in said
+    assert "https://console.cloud.google.com/" in said
     assert (command.out / "masks" / "good.png.json").exists()
     assert remembered(open_folder(str(command.out))) is None
     (token,) = {job["labels"]["submission"] for job in command.jobs()}

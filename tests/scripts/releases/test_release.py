@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from scripts.cloud.vertex_sdk import patiently
 from scripts.releases import canary
 from scripts.releases.release import Releases
 from scripts.releases.request import ReleaseRequest
@@ -187,6 +190,30 @@ def test_interrupted_deployment_leaves_nothing_that_bills(
         release(**B).release()
     assert interrupted
     assert serving(vertex) == [("1", 100)]
+    deployed = vertex.world.read()["vertex"]["deployments"][ENDPOINT]
+    assert [deployment["version"] for deployment in deployed.values()] == ["1"]
+
+
+def test_deployment_interrupted_before_google_has_answered_is_ended_too(
+    vertex: Vertex, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer, which alone names the operation, is on its way."""
+    release().release()
+    sent: list[Any] = []
+
+    def interrupted(call: Callable[[], Any]) -> Any:
+        answer = patiently(call)
+        if hasattr(answer, "operation") and not sent:
+            sent.append(answer)
+            os.kill(os.getpid(), signal.SIGINT)
+        return answer
+
+    monkeypatch.setattr("scripts.releases.rollout.patiently", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        release(**B).release()
+    assert sent
+    while not sent[0].done():
+        time.sleep(0.1)
     deployed = vertex.world.read()["vertex"]["deployments"][ENDPOINT]
     assert [deployment["version"] for deployment in deployed.values()] == ["1"]
 
