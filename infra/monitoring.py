@@ -20,6 +20,7 @@ from cdktf_cdktf_provider_google.monitoring_notification_channel import (
 )
 from constructs import Construct
 
+from infra.log_metrics import LogMetrics
 from infra.settings import Settings
 
 ONLINE = "aiplatform.googleapis.com/prediction/online"
@@ -108,6 +109,9 @@ def dashboard(settings: Settings) -> dict[str, Any]:
     charts = {
         "Predictions": f'{ENDPOINT} AND metric.type = "{ONLINE}/prediction_count"',
         "Replicas": f'{ENDPOINT} AND metric.type = "{ONLINE}/replicas"',
+        "Requests by status": (
+            f'{ENDPOINT} AND metric.type = "logging.googleapis.com/user/{settings.prefix}-requests"'
+        ),
         **{alert.title.capitalize(): alert.filter for alert in alerts(settings).values()},
     }
     tiles = [
@@ -130,7 +134,7 @@ def dashboard(settings: Settings) -> dict[str, Any]:
                                         "perSeriesAligner": "ALIGN_PERCENTILE_95"
                                         if "latencies" in filter_
                                         else "ALIGN_MAX"
-                                        if "_count" not in filter_
+                                        if "_count" not in filter_ and "-requests" not in filter_
                                         else "ALIGN_RATE",
                                     },
                                 }
@@ -172,7 +176,7 @@ class Channels(Construct):
 
 
 class Monitoring(Construct):
-    """Alert policies and the dashboard."""
+    """Alert policies, metrics of the model server's log, and the dashboard."""
 
     def __init__(
         self,
@@ -184,6 +188,7 @@ class Monitoring(Construct):
         after: list[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
+        LogMetrics(self, "log-metrics", settings=settings, after=after)
         for name, alert in alerts(settings).items():
             MonitoringAlertPolicy(
                 self,

@@ -42,6 +42,9 @@ IMPORTANT: dict[str, tuple[str, ...]] = {
     "google_kms_crypto_key": ("name", "purpose", "rotation_period"),
     "google_kms_crypto_key_iam_member": ("role", "member"),
     "google_kms_key_ring": ("name", "location"),
+    "google_logging_metric": (
+        "name", "metric_descriptor.metric_kind", "metric_descriptor.value_type", "value_extractor",
+    ),
     "google_monitoring_alert_policy": (
         "display_name", "severity", "conditions.condition_threshold.comparison",
         "conditions.condition_threshold.threshold_value",

@@ -6,8 +6,10 @@ import base64
 import io
 import json
 import random
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -299,4 +301,8 @@ def test_log_lines_are_json_with_severity_and_trace(server: Server) -> None:
         ours = [line for line in lines if line.get("logging.googleapis.com/trace") == trace]
     assert [line["status"] for line in ours] == [200, 400]
     assert {line["event"] for line in ours} == {"request"}
+    # What Cloud Monitoring's metrics read out of the lines is in them.
+    declared = (Path(__file__).parents[2] / "infra" / "log_metrics.py").read_text("utf-8")
+    read = set(re.findall(r"jsonPayload\.(\w+)", declared))
+    assert {"event", "status", "seconds"} == read <= set(ours[0])
     assert ours[0]["instances"] == 1 and ours[0]["seconds"] >= 0

@@ -38,6 +38,7 @@ RESOURCES = (
     "google_kms_crypto_key",
     "google_kms_crypto_key_iam_member",
     "google_kms_key_ring",
+    "google_logging_metric",
     "google_monitoring_alert_policy",
     "google_monitoring_dashboard",
     "google_monitoring_notification_channel",

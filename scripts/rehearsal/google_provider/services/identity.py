@@ -62,6 +62,7 @@ _IDS: dict[str, Callable[[Values], str]] = {
     "google_kms_key_ring": lambda v: (
         f"projects/{v['project']}/locations/{v['location']}/keyRings/{v['name']}"
     ),
+    "google_logging_metric": lambda v: str(v["name"]),
     "google_monitoring_alert_policy": lambda v: (
         f"projects/{v['project']}/alertPolicies/{_digits(str(v['display_name']), 19)}"
     ),

@@ -1,4 +1,4 @@
-"""Rules of monitoring and budgets.
+"""Rules of metrics of logs, monitoring and budgets.
 
 Source: terraform-provider-google at 6.50.0, ``google/services/<product>/resource_*.go``.
 """
@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from scripts.rehearsal.google_provider.rules.resource_rules import Rules, same_json
 
+_VALUE_TYPES = ("BOOL", "INT64", "DOUBLE", "STRING", "DISTRIBUTION", "MONEY")
+
 RULES: dict[str, Rules] = {
+    "google_logging_metric": Rules(
+        force_new=("name", "project"),
+        defaults={"metric_descriptor.unit": "1", "metric_descriptor.labels.value_type": "STRING"},
+        enums={
+            "metric_descriptor.metric_kind": ("DELTA", "GAUGE", "CUMULATIVE"),
+            "metric_descriptor.value_type": _VALUE_TYPES,
+            "metric_descriptor.labels.value_type": ("BOOL", "INT64", "STRING"),
+        },
+    ),
     "google_monitoring_dashboard": Rules(
         force_new=("project",), json=("dashboard_json",), same={"dashboard_json": same_json}
     ),
