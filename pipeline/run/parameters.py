@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from serving.sam.errors import ParameterError
 from serving.sam.known_checkpoints import find_entry
 from serving.sam.machine.devices import PRECISIONS, Precision
+from serving.sam.sample_window import SampleWindow
 
 MAX_SHARDS = 1000
 
@@ -43,6 +44,7 @@ class RunParameters:
         points_per_side: grid of automatic prompts; ``None`` for the checkpoint's own default.
         pred_iou_thresh: lowest predicted IoU; ``None`` likewise.
         stability_score_thresh: lowest stability; ``None`` likewise.
+        window: which 16-bit samples are black and white, as :class:`SampleWindow` has it.
         max_failed: how many images may fail in a run that still succeeds: a share (0-1) as a
             float, a count as an int.
         only_failed: compute only the images that failed in an earlier run over the same output.
@@ -67,6 +69,7 @@ class RunParameters:
     points_per_side: int | None = None
     pred_iou_thresh: float | None = None
     stability_score_thresh: float | None = None
+    window: str = ""
     max_failed: float | int = 0.5
     only_failed: bool = False
     device: Literal["auto", "cuda"] = "auto"
@@ -80,6 +83,7 @@ class RunParameters:
             raise ParameterError(
                 "INPUT is empty; is a variable of your shell not set? Name an image or a folder"
             )
+        SampleWindow(self.window)
         for name, low, high in (("shards", 1, MAX_SHARDS), ("max_masks", 1, 100)):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -124,6 +128,7 @@ class RunParameters:
             "pred_iou_thresh": self.pred_iou_thresh,
             "stability_score_thresh": self.stability_score_thresh,
             "max_masks": self.max_masks,
+            "window": self.window,
         }
 
     def to_json(self) -> str:

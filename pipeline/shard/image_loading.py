@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
+from typing import Any
 
 from pipeline.run.manifest import PlannedImage
 from pipeline.shard.figures import Stopwatch
 from serving.sam.errors import ImageError
 from serving.sam.images import RgbImage, decode_image
+from serving.sam.tiff_tags import read_georeference
 from serving.storage import StorageError, open_folder
 
 
@@ -21,20 +23,23 @@ class LoadedImage:
         watch: seconds of each stage so far.
         pixels: (H, W, 3) uint8 RGB; ``None`` where it could not be decoded.
         reason: why the image failed; empty as long as it has not.
+        georeference: where a GeoTIFF's pixels lie; ``None`` for other images.
     """
 
     image: PlannedImage
     watch: Stopwatch = dataclasses.field(default_factory=Stopwatch)
     pixels: RgbImage | None = None
     reason: str = ""
+    georeference: dict[str, Any] | None = None
 
 
-def load_planned_image(image: PlannedImage, skip_reason: str = "") -> LoadedImage:
+def load_planned_image(image: PlannedImage, skip_reason: str = "", window: str = "") -> LoadedImage:
     """Read and decode an image; whatever goes wrong becomes its ``reason``.
 
     Args:
         image: the image as the run planned it.
         skip_reason: why it must not be tried; empty for an image that may.
+        window: of 16-bit samples.
     """
     loaded = LoadedImage(image, reason=skip_reason)
     if skip_reason:
@@ -42,7 +47,8 @@ def load_planned_image(image: PlannedImage, skip_reason: str = "") -> LoadedImag
     try:
         data = open_folder(image.folder).read_bytes(image.file)
         loaded.watch.lap("read")
-        loaded.pixels = decode_image(data, image.name)
+        loaded.pixels = decode_image(data, image.name, window=window)
+        loaded.georeference = read_georeference(data)
     except StorageError as error:
         loaded.reason = f"{image.name}: cannot be read ({error})"
     except ImageError as error:

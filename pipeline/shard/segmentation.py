@@ -191,7 +191,8 @@ class _ShardSegmentation:
         return self._load(image)
 
     def _load(self, image: PlannedImage) -> LoadedImage:
-        return load_planned_image(image, self.policy.skip.get(image.name, ""))
+        parameters = self.parameters
+        return load_planned_image(image, self.policy.skip.get(image.name, ""), parameters.window)
 
     def _compute(self, engine: Engine, loaded: LoadedImage) -> list[MaskRecord] | None:
         """The masks of an image; ``None``, with the reason in ``loaded``, where it fails."""
@@ -237,6 +238,7 @@ class _ShardSegmentation:
             "device": str(engine.device),
             "shard": self.shard,
             "seconds": loaded.watch.seconds,
+            **({"georeference": loaded.georeference} if loaded.georeference else {}),
         }
 
     def _finish(

@@ -91,7 +91,8 @@ def plan_images(images: Sequence[InputImage], parameters: RunParameters) -> list
                 "automatic": parameters.automatic_overrides(),
                 "precision": parameters.precision,
                 "max_masks": parameters.max_masks,
-            },
+            }
+            | ({"window": parameters.window} if parameters.window else {}),
         )
         for image in images
     ]

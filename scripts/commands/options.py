@@ -55,6 +55,12 @@ MaxFailed = Annotated[
     str, typer.Option(help="Images that may fail: a share (0.1, 10%) or a count (25).")
 ]
 PrecisionName = Annotated[Precision, typer.Option(help="auto is exact on a CPU and fast on a GPU.")]
+Window = Annotated[
+    str,
+    typer.Option(
+        help="Of 16-bit images: the samples that are black and white, such as 0-4095, or auto."
+    ),
+]
 PointsPerSide = Annotated[
     int | None,
     typer.Option(

@@ -49,6 +49,7 @@ def run(
     shards: options.Shards = 1,
     max_masks: options.MaxMasks = 10,
     precision: options.PrecisionName = "auto",
+    window: options.Window = "",
     points_per_side: options.PointsPerSide = None,
     pred_iou_thresh: Annotated[
         float | None,
@@ -124,6 +125,7 @@ def run(
             shards=shards,
             max_masks=max_masks,
             precision=precision,
+            window=window,
             points_per_side=points_per_side,
             pred_iou_thresh=pred_iou_thresh,
             stability_score_thresh=stability_score_thresh,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from serving.sam.errors import ImageError
+from serving.sam.sample_window import SampleWindow
+from serving.sam.tiff_tags import unusual_tiff
 
 RgbImage = NDArray[np.uint8]  # HWC, RGB, 0-255
 
@@ -33,6 +35,11 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
+        if stored := unusual_tiff(data):
+            raise ImageError(
+                f"{name}: a TIFF of {stored}, which is no picture in grey or RGB; choose one or "
+                "three bands and convert them to 8 or 16 bits"
+            ) from error
         start = data[:16].lstrip().lower()
         kind = "an HTML page" if start.startswith((b"<!doctype", b"<html")) else "no image"
         raise ImageError(
@@ -103,7 +110,9 @@ def header_pixels(head: bytes) -> int | None:
         return None
 
 
-def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
+def decode_image(
+    data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, window: str = ""
+) -> RgbImage:
     """Return the upright image of a file's content as RGB.
 
     Applies the EXIF orientation; converts greyscale, palette and CMYK to RGB; scales 16 bits a
@@ -113,6 +122,7 @@ def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Rgb
         data: the file's content.
         name: what to call the image in messages, such as its file name.
         max_pixels: refuse larger images, before decoding them.
+        window: of 16-bit samples, see :class:`SampleWindow`.
 
     Returns:
         (H, W, 3) uint8 RGB, values in [0, 255], C-contiguous.
@@ -129,10 +139,10 @@ def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Rgb
                 f"{name}: the {image.format} file is damaged or cut off ({error}); "
                 "copy or export it again"
             ) from error
-        return _to_rgb(image, name)
+        return _to_rgb(image, name, SampleWindow(window))
 
 
-def _to_rgb(image: Image.Image, name: str) -> RgbImage:
+def _to_rgb(image: Image.Image, name: str, window: SampleWindow) -> RgbImage:
     width, height = image.size
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // max(width, 1))
@@ -143,8 +153,9 @@ def _to_rgb(image: Image.Image, name: str) -> RgbImage:
                 f"{name}: 32-bit integer samples from {samples.min()} to {samples.max()}; expected "
                 "at most 16 bits, 0 to 65535; convert it to 8 or 16 bits a channel"
             )
+        table = window.table(samples, name)
         for top in range(0, height, rows):
-            rgb[top : top + rows] = (samples[top : top + rows] // 257)[:, :, None]
+            rgb[top : top + rows] = table[samples[top : top + rows]][:, :, None]
         return rgb
     if image.mode == "F":
         raise ImageError(
