@@ -88,8 +88,8 @@ class RestartRecord:
         self.restarts += 1
         self.in_a_row = 1 if note.finished else self.in_a_row + 1
         self.hangs = int(hung) + (self.hangs if hung and not note.finished else 0)
-        if not (note.image and note.alone):
-            return
+        if not (note.image and note.alone) or note.image in self.skip:
+            return  # one that kills although it was set aside is no progress
         self.deaths[note.image] = self.deaths.get(note.image, 0) + 1
         if self.deaths[note.image] >= MOST_DEATHS_OF_AN_IMAGE:
             self.skip[note.image] = (

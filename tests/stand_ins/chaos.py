@@ -35,6 +35,7 @@ offset, wall = float(os.environ.get("CHAOS_CLOCK") or 0), time.time
 if offset:
     time.time = lambda: wall() + offset
 worker, output = "pipeline.shard.worker" in " ".join(sys.orig_argv), os.environ["CHAOS_OUTPUT"]
+OWN = ("masks", "overlays", "segments")  # what the run itself keeps of the image
 def audit(event, arguments):
     if event == "http.client.send":
         request = bytes(arguments[1][:400]) if isinstance(arguments[1], (bytes, bytearray)) else b""
@@ -46,7 +47,7 @@ def audit(event, arguments):
             raise OSError(28, "No space left on device", name)
     else:
         return
-    if worker and "killer" in name and "masks" not in name:
+    if worker and "killer" in name and not any(own in name for own in OWN):
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(audit)
 """

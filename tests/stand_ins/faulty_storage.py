@@ -8,6 +8,7 @@ then the connection ends) and ``slow``.
 from __future__ import annotations
 
 import http.client
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,14 @@ from urllib.parse import urlsplit
 KINDS = ("429", "503", "drop", "late", "slow")
 SLOW_SECONDS = 0.5
 _OWN = ("connection", "transfer-encoding", "content-length", "keep-alive")
+
+
+class _QuietServer(ThreadingHTTPServer):
+    """Says nothing of clients that are killed in the middle of a request."""
+
+    def handle_error(self, _request: Any, _address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(_request, _address)
 
 
 class FaultyStorage:
@@ -44,7 +53,7 @@ class FaultyStorage:
         self.down_until = 0.0
         self.intercept: Callable[[str, str], int] = lambda _method, _address: 0
         self.faults: dict[str, int] = dict.fromkeys(KINDS, 0)
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server = _QuietServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 

@@ -133,6 +133,21 @@ def test_processes_that_die_without_an_image_end_the_shard(tmp_path: Path) -> No
     assert len(lives) == MOST_DEATHS
 
 
+def test_image_that_kills_although_it_was_set_aside_ends_the_shard(tmp_path: Path) -> None:
+    """Each of its deaths was taken for one cause less, and the shard went on for ever."""
+    lives: list[RestartPolicy] = []
+
+    def run_worker(policy: RestartPolicy) -> WorkerEnd:
+        lives.append(policy)
+        assert len(lives) < 100, "it would go on for ever"
+        return WorkerEnd(-9, LastNote("x.png", 0, True))
+
+    with pytest.raises(ShardError, match=r"in a row, with x\.png in hand"):
+        watch_shard(open_folder(str(tmp_path / "out")), SHARD, "run-1", run_worker)
+    assert "x.png" in lives[-1].skip
+    assert len(lives) <= MOST_DEATHS + 2
+
+
 def test_error_that_the_worker_reported_ends_the_step(tmp_path: Path) -> None:
     output = open_folder(str(tmp_path / "out"))
     with pytest.raises(SystemExit) as ended:
