@@ -56,7 +56,7 @@ class DataSets:
         if self.has_coco:
             self._coco.add(content)
         masks = [
-            {**record, "number": number}
+            {"number": number, **record}
             for number, record in enumerate(content["masks"])
             if not is_rejected(record)
         ]

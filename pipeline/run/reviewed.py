@@ -24,7 +24,10 @@ def is_rejected(record: Mapping[str, Any]) -> bool:
 
 
 def without_rejected(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a masks file without the masks that somebody rejected, and their outlines."""
+    """The content of a masks file without the masks that somebody rejected, and their outlines.
+
+    The others keep the ``number`` that they have in the file.
+    """
     kept = [n for n, mask in enumerate(content["masks"]) if not is_rejected(mask)]
     if len(kept) == len(content["masks"]):
         return dict(content)
@@ -32,7 +35,7 @@ def without_rejected(content: Mapping[str, Any]) -> dict[str, Any]:
     paths = [outlines["paths"][number] for number in kept if number < len(outlines["paths"])]
     return {
         **content,
-        "masks": [masks[number] for number in kept],
+        "masks": [{**masks[number], "number": number} for number in kept],
         "outlines": {**outlines, "paths": paths},
     }
 

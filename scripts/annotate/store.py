@@ -2,27 +2,26 @@
 
 ``masks/<image>.json`` is the truth and is written first; ``prompts.json`` and ``reviewed.jsonl``
 follow from it at every save, and a note names the image in between, so that the next start makes up
-for a process that was killed there. ``annotations.json`` reads every masks file, so it follows
-shortly after, and at the end. The pictures that a run's report shows follow when somebody has gone
-on to another image, so that drawing them holds up no pointer.
+for a process that was killed there. The data sets, COCO and Parquet, read every masks file, so they
+follow shortly after, and at the end. The pictures that a run's report shows follow when somebody
+has gone on to another image, so that drawing them holds up no pointer.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipeline.report.coco import AnnotationsWriter, known_categories
+from pipeline.report.coco import known_categories
+from pipeline.report.data_set import DataSets
 from pipeline.run.manifest import read_json, write_json
-from pipeline.run.output_layout import ANNOTATIONS, REVIEWED, masks_name
+from pipeline.run.output_layout import REVIEWED, masks_name
 from pipeline.run.reviewed import without_rejected
 from pipeline.shard.pictures import outline_paths
 from scripts.annotate.errors import AnnotateError, DamagedOutputError
@@ -34,7 +33,7 @@ from serving.storage import WORK, Folder
 PROMPTS = "prompts.json"
 _NOTE = f"{WORK}/annotating.json"
 _SHOWN_OUTLINES = 100
-_REST = 5.0  # of the time that COCO takes, before it is written again
+_REST = 5.0  # times what writing the data sets takes, before they are written again
 
 
 class AnnotationStore:
@@ -51,13 +50,13 @@ class AnnotationStore:
         self._lock = threading.RLock()
         self._prompts: dict[str, list[dict[str, Any]]] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        self._stale = False  # whether annotations.json is older than a masks file
+        self._stale = False  # whether the data sets are older than a masks file
         self._undrawn: dict[str, OpenImage] = {}
         self._in_hand = ""
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._load()
-        self._writer = threading.Thread(target=self._keep_coco, name="coco", daemon=True)
+        self._writer = threading.Thread(target=self._keep_data_sets, name="data sets", daemon=True)
         self._writer.start()
 
     def _load(self) -> None:
@@ -221,15 +220,15 @@ class AnnotationStore:
         )
         self.output.write_bytes(REVIEWED, lines, "application/jsonl")
 
-    def _keep_coco(self) -> None:
+    def _keep_data_sets(self) -> None:
         while not self._ended.is_set():
             self._wake.wait()
             self._wake.clear()
             started = time.monotonic()
-            self._write_coco()
+            self._write_data_sets()
             self._draw([name for name in list(self._undrawn) if name != self._in_hand])
             self._ended.wait((time.monotonic() - started) * _REST)
-        self._write_coco()
+        self._write_data_sets()
         self._draw(list(self._undrawn))
 
     def _draw(self, names: list[str]) -> None:
@@ -240,18 +239,14 @@ class AnnotationStore:
             if content is not None:
                 write_pictures(self.output, image, without_rejected(content)["masks"])
 
-    def _write_coco(self) -> None:
+    def _write_data_sets(self) -> None:
         if not self._stale:
             return
         self._stale = False
-        with tempfile.TemporaryDirectory(prefix="sam-annotate-") as scratch:
-            path = Path(scratch, ANNOTATIONS)
-            with path.open("wb") as file:
-                writer = AnnotationsWriter(file, known_categories(self.output))
-                for content in self._contents():
-                    writer.add(content)
-                writer.close()
-            self.output.write_from(ANNOTATIONS, path, "application/json")
+        with DataSets(self.output, known_categories(self.output)) as data_sets:
+            for content in self._contents():
+                data_sets.add(content)
+            data_sets.close()
 
     def _contents(self) -> Iterator[dict[str, Any]]:
         """The masks of all images."""

@@ -43,6 +43,14 @@ def coco(run: RunParameters) -> list[dict[str, Any]]:
     return rows
 
 
+def numbers(run: RunParameters) -> list[int]:
+    """Which masks of the masks files the tables hold."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(Path(run.output, "annotations"))
+    return sorted(table.column("mask").to_pylist())
+
+
 def test_masks_of_a_run_are_there_to_be_judged(judged: tuple[Served, TestClient]) -> None:
     served, client = judged
     objects = client.get("/api/images/0").json()["objects"]
@@ -66,12 +74,13 @@ def test_later_runs_keep_what_somebody_reviewed(
     client.patch(f"/api/images/0/objects/{objects[0]['id']}", json={"verdict": "reject"})
     served.stop()
     served.store.close()
-    assert len(coco(run)) == before - 1
+    assert len(coco(run)) == before - 1 == len(numbers(run))
     masks = Path(run.output, "masks", "a.png.json").read_bytes()
     summary = run_steps(dataclasses.replace(run, points_per_side=5))
     assert (summary.computed, summary.failed, summary.masks) == (0, 0, before - 1)
     assert Path(run.output, "masks", "a.png.json").read_bytes() == masks
     assert len(coco(run)) == before - 1
+    assert numbers(run) == list(range(1, before))
 
 
 def test_another_image_of_the_name_is_computed_whatever_was_reviewed(
