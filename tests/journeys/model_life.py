@@ -38,11 +38,17 @@ BUCKET = "rehearsed-project-sam"
 
 
 class Operator:
-    """Someone at a shell that is pointed at the rehearsal."""
+    """Someone at a shell that is pointed at the rehearsal.
 
-    def __init__(self, cloud: Cloud, settings: Mapping[str, str]) -> None:
+    Args:
+        cloud: the stand-ins.
+        settings: of the stacks, as variables.
+        account: e-mail of the service account that the shell acts as; empty for the operator.
+    """
+
+    def __init__(self, cloud: Cloud, settings: Mapping[str, str], account: str = "") -> None:
         self.cloud, self.home = cloud, cloud.home
-        self._settings = settings
+        self._settings, self._account = settings, account
 
     def deploy(self, **settings: str) -> None:
         """Deploy both stacks with some settings changed."""
@@ -78,7 +84,7 @@ class Operator:
         return done.stdout + done.stderr
 
     def _finished(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.cloud.environment()}
+        environment = {**os.environ, **self.cloud.environment(self._account)}
         done = subprocess.run(
             [PROGRAM, *arguments], cwd=self.home, env=environment, capture_output=True, text=True,
             check=False,

@@ -56,6 +56,14 @@ def test_whole_journey_leaves_a_report_and_nothing_else(
     class WithALife(Journey):
         def _predict(self) -> None:
             super()._predict()
+            # The Workbench's account may do what it is for, and the checkpoints' no more than its own.
+            accounts = self._platform["service_accounts"]
+            workbench = Operator(self._cloud, self._settings, accounts["workbench"])
+            assert "serves already" in workbench.run("model", "release")
+            uploader = Operator(self._cloud, self._settings, accounts["checkpoints"])
+            assert "is there already" in uploader.run("checkpoint", "upload", "vit_tiny")
+            refused = uploader.run("images", "upload", "images", expect=1)
+            assert "permission storage.objects.list is missing" in refused
             with World(self._cloud.world_path).open() as world:
                 # A second version beside the first needs a second T4, which was asked for.
                 world["unsettled_requests"] = 0  # the load below counts every refusal

@@ -18,6 +18,9 @@ from typing import Any
 
 from scripts.rehearsal.container_engine.image_tree import ImageTreeError, assemble, entrypoint
 from scripts.rehearsal.google_provider.world import World
+from scripts.rehearsal.iam.callers import OPERATOR
+from scripts.rehearsal.iam.policies import Policies
+from scripts.rehearsal.iam.policies import repository as iam_repository
 
 REPOSITORY = "google_artifact_registry_repository"
 
@@ -60,8 +63,10 @@ def push(tag: str) -> None:
         raise ImageTreeError(f"An image does not exist locally with the tag: {tag}")
     name, _, label = tag.rpartition(":")
     host, project, repository = name.split("/")[:3]
-    id_ = f"projects/{project}/locations/{host.removesuffix('-docker.pkg.dev')}"
+    location = host.removesuffix("-docker.pkg.dev")
+    id_ = f"projects/{project}/locations/{location}"
     with World(Path(os.environ["SAM_REHEARSAL_WORLD"])).open() as world:
+        _refuse_push(world, project, location, repository)
         repositories = world["resources"].get(REPOSITORY, {})
         if f"{id_}/repositories/{repository}" not in repositories:
             raise ImageTreeError(f'name unknown: Repository "{repository}" not found')
@@ -77,6 +82,17 @@ def push(tag: str) -> None:
         else:
             pushed.append({**image, "tags": [label]})
     print(f"{label}: digest: {image['digest']} size: 1")
+
+
+def _refuse_push(world: dict[str, Any], project: str, location: str, name: str) -> None:
+    """Refuse whoever may not push: the account of the shell, which logs the engine in."""
+    caller = os.environ.get("SAM_REHEARSAL_ACCOUNT") or OPERATOR
+    permission = "artifactregistry.repositories.uploadArtifacts"
+    if not Policies(world).allows(caller, permission, iam_repository(project, location, name)):
+        raise ImageTreeError(
+            f'denied: Permission "{permission}" denied on resource '
+            f'"projects/{project}/locations/{location}/repositories/{name}" (or it may not exist)'
+        )
 
 
 def main() -> int:

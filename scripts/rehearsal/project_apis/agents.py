@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.google_provider.services.identity import project_number
+from scripts.rehearsal.iam.roles import AGENT_ROLES
 
 PREFIX = "/apis"  # where https://HOST/PATH is answered, as PREFIX/HOST/PATH
 # By API, of the services that have one (docs.cloud.google.com/iam/docs/service-agents).
@@ -40,3 +41,16 @@ def make_agent(world: dict[str, Any], email: str) -> None:
     agents = world.get("agents")
     if agents is not None and email not in agents:
         agents.append(email)
+
+
+def project_bindings(world: dict[str, Any], project_id: str) -> list[dict[str, Any]]:
+    """The bindings of a project's policy: what Terraform granted, and the agents' own roles."""
+    held: dict[str, set[str]] = {}
+    for values in world["resources"].get("google_project_iam_member", {}).values():
+        if values["project"] == project_id:
+            held.setdefault(str(values["role"]), set()).add(str(values["member"]))
+    for name, role in AGENT_ROLES.items():
+        email = f"service-{project_number(project_id)}@{name}.iam.gserviceaccount.com"
+        if email in world.get("agents", [email]):
+            held.setdefault(role, set()).add(f"serviceAccount:{email}")
+    return [{"role": role, "members": sorted(members)} for role, members in sorted(held.items())]

@@ -13,7 +13,8 @@ from scripts.rehearsal.google_provider.services.settling import settles
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.iam.callers import UnknownCallerError, caller_of
 from scripts.rehearsal.iam.policies import Policies, Resource, project, repository
-from scripts.rehearsal.project_apis.agents import PREFIX, agent_email, make_agent
+from scripts.rehearsal.project_apis.agents import PREFIX, agent_email, make_agent, project_bindings
+from scripts.rehearsal.project_apis.probes import PROBED
 from scripts.rehearsal.project_apis.project import disabled, enabled_apis, quotas, refuse_disabled
 
 Json = dict[str, Any]
@@ -27,35 +28,6 @@ def _caller(request: Request) -> str:
         raise ApiError(401, "Request had invalid authentication credentials.") from error
 
 
-_PROJECT = r"projects/(?P<project>[^/]+)"
-# Questions that are answered without content, by API: host and path, and the permission they need.
-_PROBED = {
-    "aiplatform": (
-        rf"[a-z0-9-]+-aiplatform\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/endpoints",
-        "aiplatform.endpoints.list",
-    ),
-    "artifactregistry": (
-        rf"artifactregistry\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/repositories",
-        "artifactregistry.repositories.list",
-    ),
-    "cloudkms": (
-        rf"cloudkms\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/keyRings",
-        "resourcemanager.projects.get",
-    ),
-    "compute": (
-        rf"compute\.googleapis\.com/compute/v1/{_PROJECT}/regions/[^/]+",
-        "compute.regions.get",
-    ),
-    "iam": (rf"iam\.googleapis\.com/v1/{_PROJECT}/serviceAccounts", "iam.serviceAccounts.get"),
-    "monitoring": (
-        rf"monitoring\.googleapis\.com/v1/{_PROJECT}/dashboards",
-        "monitoring.timeSeries.list",
-    ),
-    "notebooks": (
-        rf"notebooks\.googleapis\.com/v2/{_PROJECT}/locations/-/instances",
-        "notebooks.instances.list",
-    ),
-}
 Caller = Annotated[str, Depends(_caller)]
 
 
@@ -95,6 +67,13 @@ def make_router(world: World) -> APIRouter:
         asked(caller, "resourcemanager.projects.get", project_id, api)
         name = f"projects/{project_number(project_id)}"
         return {"name": name, "projectId": project_id, "state": "ACTIVE"}
+
+    @router.post("/cloudresourcemanager.googleapis.com/v1/projects/{project_id}:getIamPolicy")
+    def get_policy(project_id: str, caller: Caller) -> Json:
+        """Who has which role on a project; Google grants each agent its own when it makes it."""
+        permission = "resourcemanager.projects.getIamPolicy"
+        contents = asked(caller, permission, project_id, "cloudresourcemanager")
+        return {"bindings": project_bindings(contents, project_id)}
 
     @router.get("/cloudbilling.googleapis.com/v1/projects/{project_id}/billingInfo")
     def get_billing(project_id: str, caller: Caller) -> Json:
@@ -200,7 +179,7 @@ def make_router(world: World) -> APIRouter:
     @router.get("/{host}/{path:path}")
     def probe(host: str, path: str, caller: Caller) -> Json:
         """A question by which somebody learns whether an API answers; what it lists is not told."""
-        for api, (pattern, permission) in _PROBED.items():
+        for api, (pattern, permission) in PROBED.items():
             match = re.fullmatch(pattern, f"{host}/{path}")
             if match:
                 asked(caller, permission, match["project"], api)

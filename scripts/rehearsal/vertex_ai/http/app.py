@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from scripts.rehearsal.api_errors import ApiError
+from scripts.rehearsal.project_apis.agents import PREFIX
 from scripts.rehearsal.project_apis.routes import make_router
 from scripts.rehearsal.vertex_ai.http.fault_injection import FaultInjection
 from scripts.rehearsal.vertex_ai.http.routes import (
@@ -22,6 +23,7 @@ from scripts.rehearsal.vertex_ai.http.routes import (
 from scripts.rehearsal.vertex_ai.service import Service
 
 VERSION, UI_VERSION = "v1", "ui"  # parts of the SDK ask for the second
+BY_HOST = f"{PREFIX}/{{host}}-aiplatform.googleapis.com/{VERSION}"
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 
 
@@ -43,8 +45,6 @@ def make_app(service: Service, *, dedicated: bool) -> ASGIApp:
     )
     app.state.service, app.state.dedicated = service, dedicated
     app.include_router(control.router)
-    if not dedicated:
-        app.include_router(make_router(service.world))
     routers = [predictions.router]
     if not dedicated:
         modules = (models, endpoints, batch_prediction_jobs, pipeline_jobs, operations)
@@ -52,6 +52,10 @@ def make_app(service: Service, *, dedicated: bool) -> ASGIApp:
     for router in routers:
         app.include_router(router, prefix=f"/{VERSION}")
         app.include_router(router, prefix=f"/{UI_VERSION}", include_in_schema=False)
+        if not dedicated:  # by the host's name, as the services of a project are asked
+            app.include_router(router, prefix=BY_HOST, include_in_schema=False)
+    if not dedicated:
+        app.include_router(make_router(service.world))
     app.add_exception_handler(ApiError, answer_refusal)
     app.add_exception_handler(HTTPException, _unrouted)
     app.add_exception_handler(Exception, _failed)

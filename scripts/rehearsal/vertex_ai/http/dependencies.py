@@ -67,7 +67,7 @@ def needs(permission: str) -> Any:
     """The dependency of a route that refuses callers without a permission on the project."""
 
     def check(request: Request, service: ServiceOf, caller: Caller, project: str) -> None:
-        name = request.url.path.lstrip("/").partition("/")[2]
+        name = request.url.path[request.url.path.index("projects/") :]
         service.permissions.require(caller, permission, project, name)
 
     return Depends(check)

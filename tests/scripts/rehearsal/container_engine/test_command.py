@@ -38,3 +38,6 @@ def test_second_build_of_the_same_files_is_another_image(
     assert digests[0] != digests[1]
     with pytest.raises(ImageTreeError, match="tags are immutable"):
         push(TAG)
+    monkeypatch.setenv("SAM_REHEARSAL_ACCOUNT", "sam-serving@p.iam.gserviceaccount.com")
+    with pytest.raises(ImageTreeError, match="uploadArtifacts"):
+        push(TAG)

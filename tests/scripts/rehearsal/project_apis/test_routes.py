@@ -89,6 +89,22 @@ def test_agent_exists_when_its_operation_is_done(client: TestClient, world: Worl
     assert client.get(f"/apis/serviceusage.googleapis.com/v1beta1/{again}").json()["done"]
 
 
+def test_policy_of_a_project_has_the_grants_and_the_agents_that_were_made(
+    client: TestClient, world: World
+) -> None:
+    granted = {"project": "p", "role": "roles/viewer", "member": "user:ada@example.com"}
+    with world.open() as contents:
+        contents["agents"] = []
+        contents["resources"]["google_project_iam_member"] = {"1": granted}
+    path = "/apis/cloudresourcemanager.googleapis.com/v1/projects/p:getIamPolicy"
+    viewers = {"role": "roles/viewer", "members": ["user:ada@example.com"]}
+    assert client.post(path).json() == {"bindings": [viewers]}
+    with world.open() as contents:
+        contents["agents"] = [AGENT]
+    agents = {"role": "roles/aiplatform.serviceAgent", "members": [f"serviceAccount:{AGENT}"]}
+    assert client.post(path).json() == {"bindings": [agents, viewers]}
+
+
 def test_quota_and_tag_are_those_of_the_world(client: TestClient, world: World) -> None:
     enable(world, "cloudquotas", "artifactregistry")
     quota = "CustomModelServingT4GPUsPerProjectPerRegion"

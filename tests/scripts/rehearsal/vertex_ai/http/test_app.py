@@ -57,3 +57,12 @@ def test_dedicated_name_only_predicts(vertex: Vertex) -> None:
     )
     assert reply.status_code == 404
     assert reply.json()["error"]["message"] == "This name only predicts."
+
+
+def test_endpoint_is_also_asked_by_the_name_of_its_host(vertex: Vertex) -> None:
+    """As the services of a project are, by whoever has no SDK at hand."""
+    base = f"{vertex.cloud.vertex_url}/apis/us-west1-aiplatform.googleapis.com/v1"
+    assert requests.get(f"{base}/{ENDPOINT}", timeout=10).json()["name"] == ENDPOINT
+    headers = {"Authorization": "Bearer nobody@p1.iam.gserviceaccount.com"}
+    refused = requests.get(f"{base}/{PARENT}/endpoints", headers=headers, timeout=10)
+    assert refused.status_code == 403
