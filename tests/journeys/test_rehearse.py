@@ -56,7 +56,7 @@ def test_whole_journey_leaves_a_report_and_nothing_else(
     class WithALife(Journey):
         def _predict(self) -> None:
             super()._predict()
-            # The Workbench's account may do what it is for, and the checkpoints' no more than its own.
+            # The Workbench's account does what it is for; that of checkpoints does no more.
             accounts = self._platform["service_accounts"]
             workbench = Operator(self._cloud, self._settings, accounts["workbench"])
             assert "serves already" in workbench.run("model", "release")

@@ -3,7 +3,8 @@
 ``roles.json`` holds, for the roles that a stack of ours may grant and for those of Google's service
 agents, the permissions that some stand-in checks, and no other. Source: the IAM reference
 "Roles and permissions" (docs.cloud.google.com/iam/docs/roles-permissions), as the public record of
-it that iann0036/iam-dataset keeps (``gcp/roles/``) had it on the day ``as_of``.
+it that iann0036/iam-dataset keeps (``gcp/roles/``) had it on the day ``as_of``. A role that is
+missing permits nothing: add it from there, with those of its permissions that others have here.
 """
 
 from __future__ import annotations
