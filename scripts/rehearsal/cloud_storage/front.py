@@ -81,7 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         except StorageRefusal as refusal:
             status, headers, content = _refused(refusal)
         else:
-            headers, content = self._addressed(caller, headers, content)
+            if requested.query.get("alt") != "media":  # what somebody stored stays as it is
+                headers, content = self._addressed(caller, headers, content)
         self._send(status, headers, content)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve
@@ -133,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._backend.request(method, target, body or None, sent)
             reply = self._backend.getresponse()
             return reply.status, reply.getheaders(), reply.read()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             self._backend.close()
             self._backend = None
             raise StorageRefusal(503, "We encountered an internal error.") from error

@@ -119,6 +119,8 @@ def session_of(address: str) -> str:
     parts = urlsplit(address)
     if parts.path.startswith("/upload/resumable/"):
         return parts.path.rpartition("/")[2]
+    if not parts.path.startswith("/upload/"):
+        return ""
     return parse_qs(parts.query).get("upload_id", [""])[0]
 
 

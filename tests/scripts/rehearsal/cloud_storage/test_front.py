@@ -66,8 +66,13 @@ def step(cloud: local_cloud.Cloud, operator: storage.Client) -> storage.Client:
     return client_of(address_as(cloud.storage_url, STEP))
 
 
-def test_account_does_what_its_folders_grant(step: storage.Client) -> None:
+def test_account_does_what_its_folders_grant(
+    cloud: local_cloud.Cloud, step: storage.Client
+) -> None:
     """Also by the addresses of replies, which listings and resumable uploads lead to."""
+    stored = f'{{"address": "{cloud.storage_url}"}}'
+    step.bucket(BUCKET).blob("out/a.json").upload_from_string(stored, "application/json")
+    assert step.bucket(BUCKET).blob("out/a.json").download_as_text() == stored
     listed = list(step.list_blobs(BUCKET, prefix="in/"))
     assert [blob.name for blob in listed] == ["in/a.txt"]
     assert listed[0].download_as_bytes() == b"hello"
@@ -150,6 +155,8 @@ def test_request_that_nobody_knows_is_not_sent_on() -> None:
     for method, target in (("GET", "/bucket/object"), ("POST", "/storage/v1/b/b/o/a")):
         with pytest.raises(UnknownRequestError):
             read_request(method, target, "", b"")
+    read = read_request("GET", "/storage/v1/b/b/o/a?upload_id=1", "", b"")
+    assert [need.permission for need in read.needs] == ["storage.objects.get"]
     composed = b'{"sourceObjects": [{"name": "a"}, {"name": "b"}]}'
     needs = read_request("POST", "/storage/v1/b/b/o/c/compose", "", composed).needs
     assert [(need.permission, need.name) for need in needs] == [
