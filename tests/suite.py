@@ -85,7 +85,7 @@ SECONDS = {
     "tests/scripts/development": 20,
     "tests/scripts/experiment": 20,
     "tests/scripts/rehearsal/google_provider/test_strictness.py": 20,
-    "tests/scripts/rehearsal/vertex_ai": 30,
+    "tests/scripts/rehearsal/vertex_ai": 45,
     "tests/scripts/releases/test_release.py": 70,
     "tests/serving/sam/test_limits.py": 25,
     "tests/serving/sam/test_parity.py": 40,
