@@ -121,7 +121,7 @@ class Workbench(Construct):
                 metadata={
                     "idle-timeout-seconds": str(settings.workbench_idle_minutes * 60),
                     "post-startup-script": f"gs://{settings.bucket_name}/{STARTUP}/post-startup.sh",
-                    # "run_once" would neither fetch a mended script nor heal a grant that came late
+                    # "run_once" would neither fetch a fixed script nor heal a grant that came late
                     # (Google's page "Manage features through metadata").
                     "post-startup-script-behavior": "download_and_run_every_start",
                     "serial-port-logging-enable": "false",

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Every start of the Workbench: driver, repository, environment, kernel; then says how it went.
-# Runs as root, does only what is missing, and so mends at the next start what failed at this one.
+# Runs as root, does only what is missing, and so fixes at the next start what failed at this one.
 # What it reports is read by `sam-vertex doctor`.
 set -uo pipefail
 

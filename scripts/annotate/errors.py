@@ -26,4 +26,4 @@ class DamagedOutputError(Exception):
     """A file of the output that somebody else has written, or cut off."""
 
     callers_fault: ClassVar[bool] = True
-    hint: ClassVar[str] = "mend or remove the file, or choose another --output"
+    hint: ClassVar[str] = "fix or remove the file, or choose another --output"

@@ -40,7 +40,7 @@ def fetch_checkpoint(name: str, to: Path | None) -> FetchedCheckpoint:
     entry = find_entry(name)
     if entry is None:
         raise OperatorError(
-            f"{name!r} is no known checkpoint", hint=f"known are {', '.join(CHECKPOINTS)}"
+            f"no such checkpoint: {name!r}", hint=f"known are {', '.join(CHECKPOINTS)}"
         )
     if entry.embedded_path is not None:
         return FetchedCheckpoint(entry.name, entry.embedded_path, embedded=True)

@@ -122,7 +122,7 @@ def _check_known(checkpoint: str) -> None:
     """
     if find_entry(checkpoint) is None and not is_measured(checkpoint):
         raise OperatorError(
-            f"{checkpoint!r} is no known checkpoint, and no run with it was measured here",
+            f"no such checkpoint: {checkpoint!r}; no run with it was measured here either",
             hint=did_you_mean(checkpoint, CHECKPOINTS) or f"known are {', '.join(CHECKPOINTS)}",
         )
 

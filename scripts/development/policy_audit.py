@@ -101,7 +101,7 @@ def main() -> int:
     for line in differing:
         print(f"error: {line}", file=sys.stderr)
     if differing:
-        print(f"hint: mend it, or give a reason in {ACCEPTED.name}", file=sys.stderr)
+        print(f"hint: fix it, or give a reason in {ACCEPTED.name}", file=sys.stderr)
     return 1 if differing else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -38,11 +39,28 @@ def write_figures(result: Result, folder: Path) -> tuple[str, list[Path]]:
     """Write ``experiment.md``, ``time.png`` and ``cost.png``.
 
     Returns:
-        The table as Markdown, and the paths of the plots.
+        The table for a terminal, and the paths of the plots.
     """
-    text = table(result)
-    (folder / "experiment.md").write_text(text, "utf-8")
-    return text, plot(result, folder)
+    (folder / "experiment.md").write_text(table(result), "utf-8")
+    return plain_table(result), plot(result, folder)
+
+
+def plain_table(result: Result) -> str:
+    """Return the measurements in columns, for a terminal."""
+    lines = [f"{'images':>7}  {'mode':17} {'time':>8} {'images/s':>9} {'cost':>9} {'failed':>7}"]
+    lines += [
+        f"{row['images']:7}  {_NAMES[mode]:17} {duration(row['seconds']):>8} "
+        f"{row['images_per_second']:9.2f} {dollars(row['usd']):>9} {row['failed']:7}"
+        for mode in MODES
+        for row in rows_of(result, mode)
+    ]
+    return "\n".join([*lines, f"cost: {result['priced_as']}"])
+
+
+def dollars(usd: float) -> str:
+    """An amount with two digits that say something, however small it is."""
+    decimals = 2 if usd >= 0.1 or usd <= 0 else 1 - math.floor(math.log10(usd))
+    return f"${usd:,.{decimals}f}"
 
 
 def table(result: Result) -> str:
@@ -54,7 +72,7 @@ def table(result: Result) -> str:
     )
     rows = [
         f"| {row['images']} | {_NAMES[mode]} | {duration(row['seconds'])} "
-        f"| {row['images_per_second']:.2f} | ${row['usd']:.4f} | {row['failed']} |\n"
+        f"| {row['images_per_second']:.2f} | {dollars(row['usd'])} | {row['failed']} |\n"
         for mode in MODES
         for row in rows_of(result, mode)
     ]
@@ -64,7 +82,7 @@ def table(result: Result) -> str:
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write ``time.png`` and ``cost.png``: log-log, both modes, the original's as reference."""
     usd_an_hour = prices().shard_hour(4, "NVIDIA_TESLA_T4", 1) or 0.0
-    time = _Quantity(key="seconds", label="time (s)", of_reference=lambda minutes: minutes * 60)
+    time = _Quantity(key="seconds", label="time", of_reference=lambda minutes: minutes * 60)
     cost = _Quantity(
         key="usd",
         label="cost (US dollars)",
@@ -86,15 +104,25 @@ def _plot(result: Result, path: Path, quantity: _Quantity) -> Path:
         x, y = [row["images"] for row in rows], [row[quantity.key] for row in rows]
         axes.plot(x, y, "o-", color=colour, label=_NAMES[mode])
         reference = [quantity.of_reference(minutes) for minutes in REFERENCE[f"{mode}_minutes"]]
-        name = f"original, {mode} (another machine: T4)"
+        name = f"original, {mode}: vit_b on a T4, not comparable"
         axes.plot(REFERENCE["images"], reference, ":", color=colour, alpha=0.6, label=name)
     axes.set(xscale="log", yscale="log", xlabel="images", ylabel=quantity.label)
-    axes.set_title(
+    what = "Time" if quantity.key == "seconds" else "Cost"
+    axes.set_title(f"{what} of a run against its number of images", fontsize=11)
+    figure.suptitle(
         f"{result['checkpoint']}, {result['engine']}, {result['machine']}, {result['date']}",
-        fontsize=10,
+        fontsize=8,
+        color="#555",
     )
+    if quantity.key == "usd":
+        axes.yaxis.set_major_formatter(lambda usd, _position: dollars(usd))
+    else:
+        axes.yaxis.set_major_formatter(lambda seconds, _position: duration(seconds))
+    axes.xaxis.set_major_formatter(lambda images, _position: f"{images:,.0f}")
     axes.grid(True, which="both", alpha=0.25)
-    axes.legend(fontsize=8)
+    handles, labels = axes.get_legend_handles_labels()
+    by_side = sorted(range(len(labels)), key=lambda number: number % 2)  # measured, then original
+    axes.legend([handles[n] for n in by_side], [labels[n] for n in by_side], fontsize=8)
     note = str(REFERENCE["label"])
     if quantity.key == "usd":
         note = f"{prices().basis}\n{result['priced_as']}; {note}"

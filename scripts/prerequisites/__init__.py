@@ -1,1 +1,1 @@
-"""What must be there before anything is deployed, checked with the way to mend each."""
+"""What must be there before anything is deployed, checked with the way to fix each."""

@@ -163,7 +163,7 @@ def check_startup(outputs: Path) -> Finding:
     if report["status"] == "running":
         return Finding(name, "waiting", text, "look again in a few minutes")
     hint = (
-        f"mend it, then: gcloud workbench instances reset {deployment.workbench_name} "
+        f"fix it, then: gcloud workbench instances reset {deployment.workbench_name} "
         f"--location={deployment.workbench_zone}"
     )
     return Finding(name, "wrong", text, hint)

@@ -16,7 +16,7 @@ class Finding:
         check: what was checked.
         status: ok; missing or wrong, which make the command fail; waiting; skipped.
         message: the version, the path or the fault.
-        hint: how to mend it.
+        hint: how to fix it.
     """
 
     check: str
@@ -26,5 +26,5 @@ class Finding:
 
     @property
     def bad(self) -> bool:
-        """Whether the operator must mend it."""
+        """Whether the operator must fix it."""
         return self.status in ("missing", "wrong")

@@ -158,7 +158,7 @@ class Journey:
             )
             if (batch["images"], batch["failed"]) != (IMAGES + 1, 1):
                 raise self._failure(f"the batch prediction ended as {batch}", "its log is in")
-            notes.append(f"{batch['images']} images, {batch['failed']} failed as it must")
+            notes.append(f"{batch['images']} images, {batch['failed']} failed as expected")
 
     def _run_pipeline(self) -> None:
         cloud, step = self._cloud, self._steps.step
@@ -176,7 +176,7 @@ class Journey:
                     "its log is in",
                 )
             self._summary |= {"images": run["images"] - run["failed"], "masks": run["masks"]}
-            notes.append(f"{run['images']} images, {run['masks']} masks, 1 failed as it must")
+            notes.append(f"{run['images']} images, {run['masks']} masks, 1 failed as expected")
         with step("lose a spot machine, leave the run and rejoin it") as notes:
             inject_fault(cloud, method="pipelineJobs", kind="preemption")
             inputs = [f"{self._platform['images_uri']}/scene-{number}.png" for number in range(3)]

@@ -13,6 +13,6 @@ def release_error(problem: str, error: Exception) -> OperatorError:
         return OperatorError(f"{problem}: {explained}", hint=explained.hint, exit_code=CLOUD)
     return OperatorError(
         f"{problem}: {error}",
-        hint="what served before serves still; mend it and run the same command again",
+        hint="what served before serves still; fix it and run the same command again",
         exit_code=CLOUD,
     )

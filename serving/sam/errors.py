@@ -10,7 +10,7 @@
     - DeviceError           the device or precision is not available on this machine
 
 Every error that a user may see has two attributes, here and in the other packages:
-``callers_fault`` (whether another input would mend it) and ``hint`` (what to do about it).
+``callers_fault`` (whether another input would fix it) and ``hint`` (what to do about it).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SamError(Exception):
     """Anything this package refuses or fails at.
 
     Attributes:
-        callers_fault: whether the caller can mend it, by another input or another option.
+        callers_fault: whether the caller can fix it, by another input or another option.
         hint: what to do about it, in one line.
     """
 

@@ -80,7 +80,7 @@ def test_prices_may_be_overridden_and_are_checked(
 @pytest.mark.parametrize(
     ("arguments", "said", "hint"),
     [
-        (("--images", "5", "--checkpoint", "vit_tny"), "no known checkpoint", "mean vit_tiny"),
+        (("--images", "5", "--checkpoint", "vit_tny"), "no such checkpoint", "mean vit_tiny"),
         (("--images", "0"), "--images: expected a whole number of at least 1", "--help"),
     ],
 )
