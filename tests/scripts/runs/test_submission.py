@@ -38,7 +38,7 @@ IMAGES, RUN = "gs://p1-sam/images", "gs://p1-sam/pipeline/run"
             "--checkpoint gs://other/x.pth",
             id="checkpoint",
         ),
-        pytest.param([IMAGES, "--output", RUN], "there is no image to run", id="no image"),
+        pytest.param([IMAGES, "--output", RUN], "there is no image of the steps", id="no image"),
     ],
 )
 def test_run_that_cannot_work_is_refused_without_the_sdk(
