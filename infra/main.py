@@ -61,8 +61,8 @@ def summary(settings: Settings) -> str:
     overrides = f"; from the environment: {', '.join(given)}" if given else ""
     image = settings.image.rpartition("@")[2][:19] or "no image"
     return (
-        f"project {settings.project_id}, prefix {settings.prefix}, region {settings.region}, "
-        f"{image}; state {state}{overrides}"
+        f"synthesizing project {settings.project_id}, prefix {settings.prefix}, "
+        f"region {settings.region}, {image}; state {state}{overrides}"
     )
 
 

@@ -12,7 +12,9 @@ from infra.settings import Settings
 ALWAYS = (
     "aiplatform",
     "artifactregistry",
+    "cloudbilling",
     "cloudbuild",
+    "cloudquotas",
     "cloudresourcemanager",
     "compute",
     "iam",

@@ -18,8 +18,9 @@ from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError
 
 APIS = (
-    *("aiplatform", "artifactregistry", "cloudbuild", "cloudresourcemanager", "compute", "iam"),
-    *("iamcredentials", "logging", "monitoring", "notebooks", "serviceusage", "storage", "sts"),
+    *("aiplatform", "artifactregistry", "cloudbilling", "cloudbuild", "cloudquotas"),
+    *("cloudresourcemanager", "compute", "iam", "iamcredentials", "logging", "monitoring"),
+    *("notebooks", "serviceusage", "storage", "sts"),
 )
 
 

@@ -75,6 +75,6 @@ def test_synthesis_says_what_it_is_about(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("SAM_REHEARSAL_WORLD", str(tmp_path))
     text = summary(load(read_context(), os.environ))
     assert text == (
-        "project from-file, prefix two, region us-west1, no image; "
+        "synthesizing project from-file, prefix two, region us-west1, no image; "
         "state gs://company-state/from-file/two/; from the environment: SAM_PREFIX"
     )

@@ -17,6 +17,7 @@ def test_agent_is_made_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering() as services:
         monkeypatch.setenv("SAM_REHEARSAL_VERTEX", services.address)  # then no pause is long
         monkeypatch.setenv("SAM_REHEARSAL_APIS", services.address)
+        monkeypatch.setenv("SAM_REHEARSAL_VERTEX", services.address)  # then no pause is long
         services.set(f"{MADE}:generateServiceIdentity", {"name": "operations/finished.1"})
         services.set(OPERATION, {"name": "operations/finished.1"}, agent)
         done = sam_vertex(*COMMAND)
@@ -28,6 +29,7 @@ def test_agent_is_made_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_refusal_is_told_in_googles_words(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering() as services:
         monkeypatch.setenv("SAM_REHEARSAL_APIS", services.address)
+        monkeypatch.setenv("SAM_REHEARSAL_VERTEX", services.address)  # then no pause is long
         refused = {"done": True, "error": {"code": 9, "message": "the API is not enabled"}}
         services.set(f"{MADE}:generateServiceIdentity", refused)
         done = sam_vertex(*COMMAND)
