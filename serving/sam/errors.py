@@ -42,7 +42,7 @@ class InputError(SamError):
 class ImageError(InputError):
     """The image cannot be used: unreadable, too large, of an unknown kind."""
 
-    hint = "supported are JPEG, PNG, WebP, TIFF and BMP"
+    hint = "supported are JPEG, PNG, WebP, TIFF, BMP and AVIF"
 
 
 class PromptError(InputError):

@@ -16,14 +16,26 @@ from serving.sam.tiff_tags import unusual_tiff
 
 RgbImage = NDArray[np.uint8]  # HWC, RGB, 0-255
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+try:  # the extra "heic"; its decoder has licences of its own
+    from pillow_heif import register_heif_opener
+except ImportError:
+    _HEIC: tuple[str, ...] = ()
+else:
+    register_heif_opener()
+    _HEIC = ("HEIF",)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", *_HEIC)
+SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif",
+)  # fmt: skip
+# ISO/IEC 23008-12, brands of files with HEVC images; a file begins with its brand.
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
 # Pillow's own warning threshold; 8192 x 8192 passes, a decompression bomb does not.
 MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 # Pillow keeps 4 bytes a pixel of RGB and copies them twice on the way to an array, so colours are
 # converted strip by strip.
 STRIP_PIXELS = 1 << 20
-_SUPPORTED = "supported are JPEG, PNG, WebP, TIFF and BMP"
+_SUPPORTED = "supported are JPEG, PNG, WebP, TIFF, BMP and AVIF"
 # The limit is MAX_PIXELS, here, by name. Once for the process: several threads read images, and
 # ``warnings.catch_warnings`` restores what another thread has set.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -39,6 +51,11 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
             raise ImageError(
                 f"{name}: a TIFF of {stored}, which is no picture in grey or RGB; choose one or "
                 "three bands and convert them to 8 or 16 bits"
+            ) from error
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and not _HEIC:
+            raise ImageError(
+                f"{name}: an HEIC image, which this installation cannot decode; install "
+                "pillow-heif (pip install 'sam-vertex[heic]'), or export it as JPEG"
             ) from error
         start = data[:16].lstrip().lower()
         kind = "an HTML page" if start.startswith((b"<!doctype", b"<html")) else "no image"

@@ -13,7 +13,7 @@ from tests.pipeline.conftest import changed, run_steps
 
 def test_max_failed_is_a_share_or_a_count(local_run: RunParameters, image_folder: Path) -> None:
     assert [parse_max_failed(text) for text in ("0.1", "10%", "25")] == [0.1, 0.1, 25]
-    with pytest.raises(ParameterError, match="max_failed"):
+    with pytest.raises(ParameterError, match="max-failed"):
         parse_max_failed("many")
     (image_folder / "x.png").write_bytes(b"")
     (image_folder / "y.png").write_bytes(b"")

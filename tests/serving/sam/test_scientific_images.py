@@ -1,4 +1,4 @@
-"""Images as microscopes, cameras and satellites write them: 12 bits in 16, many bands, GeoTIFF."""
+"""Images as microscopes, telephones and satellites write them: 12 bits, HEIC, bands, GeoTIFF."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.sam import images
 from serving.sam.errors import ImageError, ParameterError
 from serving.sam.images import decode_image
 from serving.sam.tiff_tags import read_georeference
@@ -37,6 +38,25 @@ def test_16_bits_that_hold_12_are_never_black_in_silence() -> None:
     assert grey(png(TWELVE_BITS), "0-4095") == [0, 62, 127, 255]
     assert grey(png([[0, 0]])) == [0, 0]  # black it is
     assert grey(png([[0, 257, 65535]])) == [0, 1, 255]
+
+
+def test_avif_is_read_upright() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 16), (200, 40, 40)).save(buffer, "AVIF", quality=95)
+    pixels = decode_image(buffer.getvalue(), "a.avif").astype(int)
+    assert pixels.shape == (16, 32, 3)
+    assert abs(pixels - (200, 40, 40)).max() < 8
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+def test_heic_without_its_decoder_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, brand: bytes
+) -> None:
+    monkeypatch.setattr(images, "_HEIC", ())  # also where somebody has installed it
+    monkeypatch.setattr(images, "FORMATS", tuple(f for f in images.FORMATS if f != "HEIF"))
+    data = struct.pack(">I", 24) + b"ftyp" + brand + bytes(4) + b"mif1heic" + bytes(64)
+    with pytest.raises(ImageError, match=r"a.heic: an HEIC image, .*sam-vertex\[heic\]"):
+        decode_image(data, "a.heic")
 
 
 def test_window_of_an_image_itself() -> None:
