@@ -57,15 +57,27 @@ def test_tree_that_is_in_the_registry_is_not_built_again(
     assert json.loads((outputs.parent / "image.json").read_text())["image"] == built.image
 
 
-def test_images_are_built_and_pushed_once(vertex: Vertex, shell: None, outputs: Path) -> None:
-    """By the rehearsal's engine, into the rehearsal's registry."""
+@pytest.fixture
+def repository(vertex: Vertex) -> Iterator[None]:
+    """The platform's repository and its API, which no other test of this world has."""
     where = "projects/p1/locations/us-west1/repositories/sam-images"
-    name = "us-west1-docker.pkg.dev/p1/sam-images/sam"
+    api = {"service": "artifactregistry.googleapis.com", "project": "p1"}
     with vertex.world.open() as world:
-        resources = world["resources"]
-        resources["google_artifact_registry_repository"] = {where: {"id": where}}
-        api = {"service": "artifactregistry.googleapis.com", "project": "p1"}
-        resources["google_project_service"] = {"p1/artifactregistry": api}
+        before = dict(world["resources"])
+        world["resources"] |= {
+            "google_artifact_registry_repository": {where: {"id": where}},
+            "google_project_service": {"p1/artifactregistry": api},
+        }
+    yield
+    with vertex.world.open() as world:
+        world["resources"] = before
+
+
+def test_images_are_built_and_pushed_once(
+    vertex: Vertex, shell: None, repository: None, outputs: Path
+) -> None:
+    """By the rehearsal's engine, into the rehearsal's registry."""
+    name = "us-west1-docker.pkg.dev/p1/sam-images/sam"
 
     def build(*, steps_as_root: bool = False) -> BuiltImages:
         return build_images(
