@@ -75,7 +75,10 @@ def inject_fault(cloud: Cloud, **fault: object) -> None:
 
 
 def interrupted_sam_vertex(cloud: Cloud, at: str, *arguments: str) -> str:
-    """Run our own command line, and send it SIGINT when it says something.
+    """Run our own command line, and send it SIGTERM when it says something.
+
+    A command takes it for Ctrl-C. SIGINT itself is ignored by what a shell runs in the background,
+    and by all that this starts.
 
     Args:
         cloud: the local cloud.
@@ -103,7 +106,7 @@ def interrupted_sam_vertex(cloud: Cloud, at: str, *arguments: str) -> str:
             lines.append(line)
             if waiting and at in line:
                 waiting = False
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
     text = "".join(lines)
     if process.returncode != INTERRUPTED:
         raise OperatorError(
