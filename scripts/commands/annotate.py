@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import secrets
+import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,12 +112,21 @@ def annotate(
 
             def started() -> None:
                 typer.echo(f"{len(images)} images at {address} (Ctrl-C ends)", err=True)
-                if open_page:
+                if not _has_screen():
+                    tunnel = f"ssh -L {port}:127.0.0.1:{port}"
+                    typer.echo(f"from your own machine: {tunnel} and this one's name", err=True)
+                elif open_page:
                     webbrowser.open(address)
 
             with contextlib.suppress(KeyboardInterrupt):
                 Server(server.app(Access(port=port, token=token)), started).run([listener])
         typer.echo(f"saved in {output}", err=True)
+
+
+def _has_screen() -> bool:
+    """Whether a browser has where to show a page; else Python waits for one in the terminal."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform != "linux" or any(os.environ.get(name) for name in screens)
 
 
 def _here(source: str, precision: Precision) -> tuple[Segmenter, dict[str, Any]]:

@@ -34,10 +34,11 @@ def annotating(photos: Path, output: Path, *options: str) -> Iterator[tuple[str,
         "--output",
         str(output),
     ]
+    no_screen = {**os.environ, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
     process = subprocess.Popen(
-        [*command, "--no-open", "--port", "0", "--checkpoint", "vit_tiny", *options],
+        [*command, "--port", "0", "--checkpoint", "vit_tiny", *options],
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**no_screen, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stderr is not None
     words: list[str] = []
@@ -74,6 +75,7 @@ def test_three_objects_of_two_photographs_become_the_prompts_of_a_run(
         done = sam_vertex("annotate", photos, "--output", output, "--port", "0")
         assert done.returncode == 2 and "another run is writing here" in done.stderr
     assert "saved in" in words[0] and "Traceback" not in words[0]
+    assert "ssh -L" in words[0]  # there is no screen, so no browser was opened
     with annotating(photos, output) as (address, _):
         session = requests.get(f"{address}api/session", timeout=60).json()
         assert [image["accepted"] for image in session["images"]] == [2, 0, 0]
