@@ -11,11 +11,13 @@ import typer
 from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
 from scripts.costs.prices import prices
+from scripts.releases.quota import check_serving_quota
 from scripts.releases.release import ReleaseResult, Releases
 from scripts.releases.request import read_request
 from scripts.releases.versions import version_table
 from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import reporting_errors
+from scripts.terminal.progress import report_line
 
 app = CommandGroup(help="The model on the endpoint: versions, traffic, cost.")
 
@@ -51,6 +53,7 @@ def release(
     """
     with reporting_errors(debug):
         request = read_request(outputs, image=image, checkpoint=checkpoint)
+        check_serving_quota(request, report_line)
         _print_result(Releases(request).release(in_place=in_place), as_json)
 
 
