@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import os
@@ -9,12 +10,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
-from tests.hostile import files
+from tests.hostile import FOLDER, files
 from tests.serving.conftest import Server, base64_png
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
@@ -29,6 +32,7 @@ class Usage:
         status = Path(f"/proc/{pid}/status").read_text().splitlines()
         values = dict(line.split(":", 1) for line in status if ":" in line)
         self.resident_mb = int(values["VmRSS"].split()[0]) / 1000
+        self.peak_mb = int(values["VmHWM"].split()[0]) / 1000
         self.threads = int(values["Threads"])
         self.descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
@@ -92,3 +96,27 @@ def test_ten_minutes_of_mixed_requests_leave_nothing_behind(launch: Launch) -> N
         assert after.resident_mb < 1.05 * settled.resident_mb
         assert after.threads <= settled.threads
         assert after.descriptors <= before.descriptors + 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_requests_of_64_images_of_88_megapixels_take_a_gigabyte(launch: Launch) -> None:
+    """Each image has 265 MB of pixels; its file has 11 kB. All of them at once would be 17 GB."""
+    flat = (FOLDER / "images" / "flat-88-megapixels.png").read_bytes()
+    image = {"image": base64.b64encode(flat).decode()}
+    prompted = {"instances": [{**image, "input_point": [10, 10]}] * 64}
+    automatic = {"instances": [image] * 64, "parameters": {"points_per_side": 2}}
+    with launch(SERVING_TIMEOUT_SECONDS="600") as server:
+        before = Usage(server.process.pid).peak_mb
+        peaks = []
+        for bodies in ([automatic], [automatic, prompted, automatic, prompted]):
+            with ThreadPoolExecutor(len(bodies)) as pool:
+                replies = list(pool.map(post_patiently, [server.url] * len(bodies), bodies))
+            assert {reply.status_code for reply in replies} <= {200, 413, 422}
+            peaks.append(Usage(server.process.pid).peak_mb - before)
+        print("rise in MB, one request and four at once:", [round(peak) for peak in peaks])
+        assert peaks[0] < 1000 and peaks[1] < 1400
+
+
+def post_patiently(url: str, body: dict[str, Any]) -> requests.Response:
+    return requests.post(f"{url}/predict", json=body, timeout=600)
