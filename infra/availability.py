@@ -19,7 +19,7 @@ T4_ZONES: dict[str, str] = {
     "europe-west1": "bcd",
     "europe-west2": "ab",
     "europe-west3": "b",
-    "europe-west4": "ab",
+    "europe-west4": "abc",
     "me-west1": "bc",
     "northamerica-northeast1": "c",
     "southamerica-east1": "abc",

@@ -114,7 +114,7 @@ class Settings(BaseModel):
 
     @property
     def bucket_name(self) -> str:
-        """Name of the bucket; unique in the world because project ids are."""
+        """Name of the bucket. Names are global: ``a-b`` with prefix ``c`` is ``a`` with ``b-c``."""
         return f"{self.project_id}-{self.prefix}"
 
     @property

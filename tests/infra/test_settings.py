@@ -204,3 +204,8 @@ def test_every_machine_of_an_accelerator_is_accepted() -> None:
 def test_every_setting_says_what_it_is() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, variable(name)
+
+
+def test_a_zone_with_t4s_is_taken() -> None:
+    given = {"SAM_PROJECT_ID": "my-project", "SAM_REGION": "europe-west4"}
+    assert load({}, {**given, "SAM_ZONE": "europe-west4-c"}).zone == "europe-west4-c"
