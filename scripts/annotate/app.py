@@ -121,7 +121,7 @@ class AnnotationServer:
     async def image(self, number: int) -> Response:
         """An image and its objects."""
         image = await self._open(number)
-        objects = await _in_thread(lambda: self._store.objects(image.name))
+        objects = await _in_thread(lambda: self._store.objects(image))
         height, width = image.size_hw
         content = {
             "name": image.name,
@@ -137,8 +137,7 @@ class AnnotationServer:
         """The image as a browser shows it."""
         image = await self._open(number)
         content = await _in_thread(image.picture)
-        headers = {"cache-control": "private, max-age=3600"}
-        return Response(content, media_type="image/jpeg", headers=headers)
+        return Response(content, media_type="image/jpeg")
 
     async def embed(self, number: int) -> Response:
         """Embed an image; answers when that is done."""

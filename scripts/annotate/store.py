@@ -105,16 +105,20 @@ class AnnotationStore:
                         counts[row["category"]] = counts.get(row["category"], 0) + 1
         return sorted(counts, key=lambda name: (-counts[name], name))
 
-    def objects(self, image: str) -> list[Record]:
-        """The objects of an image, each with an ``id``."""
+    def objects(self, image: OpenImage) -> list[Record]:
+        """The objects of an image, each with an ``id``.
+
+        Raises:
+            AnnotateError: the output holds masks of another image of this name.
+        """
         with self._lock:
-            content = self._content(image)
+            content = self._content_of(image)
         return _with_ids(content["masks"]) if content is not None else []
 
     def put(self, image: OpenImage, record: Record) -> None:
         """Add an object, or replace the one of the same id."""
         with self._lock:
-            content = self._content(image.name) or self._new_content(image)
+            content = self._content_of(image) or self._new_content(image)
             masks = _with_ids(content["masks"])
             numbers = {mask["id"]: number for number, mask in enumerate(masks)}
             if record["id"] in numbers:
@@ -130,7 +134,7 @@ class AnnotationStore:
             AnnotateError: there is no such object.
         """
         with self._lock:
-            content = self._content(image.name)
+            content = self._content_of(image)
             masks = _with_ids(content["masks"]) if content is not None else []
             for record in masks:
                 if content is not None and record["id"] == identifier:
@@ -144,7 +148,7 @@ class AnnotationStore:
     def remove(self, image: OpenImage, identifier: str) -> None:
         """Remove an object; a missing one is no error."""
         with self._lock:
-            content = self._content(image.name)
+            content = self._content_of(image)
             if content is None:
                 return
             masks = _with_ids(content["masks"])
@@ -157,6 +161,17 @@ class AnnotationStore:
         self._ended.set()
         self._wake.set()
         self._writer.join()
+
+    def _content_of(self, image: OpenImage) -> dict[str, Any] | None:
+        content = self._content(image.name)
+        height, width = image.size_hw
+        if content is not None and (content["width"], content["height"]) != (width, height):
+            raise AnnotateError(
+                f"{image.name}: the output holds masks of another image of this name, of "
+                f"{content['width']} x {content['height']} pixels; choose another --output",
+                409,
+            )
+        return content
 
     def _content(self, image: str) -> dict[str, Any] | None:
         name = masks_name(image)

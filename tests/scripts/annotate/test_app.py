@@ -277,3 +277,27 @@ def test_masks_follow_the_pointer_while_the_next_image_is_embedded(
     finally:
         segmenter.allowed.set()
         waiting.join(30)
+
+
+def test_masks_of_another_image_of_the_name_are_neither_shown_nor_mixed(
+    client: TestClient, served: Served, serve: Serve, tmp_path: Path
+) -> None:
+    client.put("/api/images/0/objects/x", json=BODY)
+    served.stop()
+    before = (served.output / "masks" / "a.png.json").read_bytes()
+    folder = tmp_path / "others"
+    folder.mkdir()
+    (folder / "a.png").write_bytes((served.photos / "c.png").read_bytes())
+    other = serve(folder, served.output)
+    base = other.address.rstrip("/")
+    client = TestClient(other.app, base_url=base, headers={"Origin": base})
+    body = {"prompt": {"points": [[60, 60]]}}
+    for reply in (client.get("/api/images/0"), client.put("/api/images/0/objects/y", json=body)):
+        assert reply.status_code == 409 and "another image" in reply.json()["error"]
+    assert (served.output / "masks" / "a.png.json").read_bytes() == before
+
+
+def test_no_answer_is_kept_by_the_browser(client: TestClient) -> None:
+    """The next server on this port may have other images under these numbers."""
+    for address in ("/", "/page/main.js", "/api/images/0", "/api/images/0/picture"):
+        assert client.get(address).headers["cache-control"] == "no-store"

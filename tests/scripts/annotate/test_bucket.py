@@ -31,7 +31,7 @@ def test_bucket_holds_images_and_annotations(
         store.put(image, make_record(parse_object("x", body, image), image, segmenter))
         store.close()
         again = AnnotationStore(output, ABOUT)
-        assert [record["id"] for record in again.objects("a.png")] == ["x"]
+        assert [record["id"] for record in again.objects(image)] == ["x"]
         again.close()
     prompts = json.loads(output.read_bytes("prompts.json"))
     assert prompts["a.png"][0]["category"] == "apple"
