@@ -91,7 +91,12 @@ class BatchPrediction:
                 max_masks=self.parameters.max_masks,
                 automatic=automatic,
             )
-            rows = self._predict(jobs, version, left, todo, writer)
+            # Of all images, since a command that is killed while it collects has fewer left; with
+            # names, since the lines name the images, and a renamed one has no result.
+            named = [[image.name, image.fingerprint] for image in planned]
+            identity = fingerprint({"images": named})
+            submission = self._submission(jobs, output, identity)
+            rows = self._predict(jobs, submission, version, left, todo, writer)
         output.write_bytes(PLAN, plan_lines(planned), "application/jsonl")
         text = "".join(row.to_line() for row in rows)
         output.write_bytes(ROWS, text.encode(), "application/jsonl")
@@ -100,6 +105,7 @@ class BatchPrediction:
     def _predict(
         self,
         jobs: BatchJobs,
+        submission: Submission,
         version: Any,
         images: Sequence[InputImage],
         planned: Sequence[PlannedImage],
@@ -110,9 +116,6 @@ class BatchPrediction:
         Returns:
             Their manifest rows.
         """
-        # With names: the lines name the images, and a renamed one has no result in an old job.
-        identity = fingerprint({"todo": [[image.name, image.fingerprint] for image in planned]})
-        submission = self._submission(jobs, writer.output, identity)
         folder = open_folder(f"{self.deployment.pipeline_uri}/batch-{submission.token}")
         readable = [f"{self.deployment.images_uri}/", f"{self.deployment.pipeline_uri}/"]
         lines = [line for image in images for line in input_lines(image, folder, readable)]

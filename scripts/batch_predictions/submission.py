@@ -19,7 +19,7 @@ class Submission:
     label. So neither a kill nor a lost answer of Vertex AI leaves a job that nobody finds again.
 
     Attributes:
-        identity: digest of the images that the job computes.
+        identity: digest of all images of the command that submitted the job, done or not.
         token: of this submission; a label of the job, and part of its folder's name.
         unreadable: why an image, by name, has no line in the input; ``None`` until the input lies
             in the bucket.

@@ -23,7 +23,7 @@ from scripts.cloud.deployment import Deployment
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.interruptions import INTERRUPTED
-from serving.storage import open_folder
+from serving.storage import StorageError, open_folder
 from tests.stand_ins.outputs import platform_outputs
 from tests.stand_ins.vertex import Vertex
 
@@ -150,6 +150,20 @@ def test_what_was_uploaded_before_a_kill_is_not_uploaded_again(command: Command)
     assert remembered(output) == submission
     assert command.run() == {}
     assert [job["labels"]["submission"] for job in command.jobs()] == [submission.token]
+
+
+def test_command_that_ends_while_it_collects_goes_on_with_the_same_job(command: Command) -> None:
+    """What it has not written yet is paid for all the same."""
+    command.add("a.png", "b.png")
+    obstacle = command.out / "masks" / "b.png.json"
+    obstacle.mkdir(parents=True)
+    with pytest.raises(StorageError):
+        command.run()
+    assert (command.out / "masks" / "a.png.json").is_file()
+    obstacle.rmdir()
+    assert command.run() == {}
+    assert len(command.jobs()) == 1
+    assert obstacle.is_file()
 
 
 def test_second_command_over_the_output_is_refused(command: Command) -> None:
