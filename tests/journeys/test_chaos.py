@@ -56,7 +56,7 @@ def check_end(chaos: Chaos, folder: Path, bad: int) -> None:
     failed = chaos.failed()
     assert len(failed) == bad, (failed, chaos.disturbed)
     undisturbed = Chaos(
-        chaos.seed, chaos.command, chaos.images, str(chaos.images),
+        chaos.seed, chaos.command, chaos.images, chaos.inputs,
         open_folder(str(folder / "undisturbed")), chaos.add, None, folder / "calm",
     )  # fmt: skip
     assert undisturbed.run().returncode == 0
