@@ -25,7 +25,7 @@ from serving.contract import parse_body
 from serving.errors import Refusal, RequestError, Unavailable, error_body
 from serving.log_lines import trace_of
 from serving.predictor import SegmentationPredictor
-from serving.sam.machine.accelerators import is_lost_device
+from serving.sam.machine.accelerator import is_lost_device
 from serving.work import Work
 
 log = logging.getLogger("serving")

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import time
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from serving.request_budget import RequestBudget
 from serving.sam.embedding import Embedding
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError, NotFiniteError
-from serving.sam.machine.accelerators import describe_device, require_accelerator
+from serving.sam.machine.accelerator import describe_device, require_accelerator
 from serving.sam.machine.devices import choose_device
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.settings import ServingSettings
@@ -96,6 +97,7 @@ class SegmentationPredictor(Predictor):
             "sha256": engine.checkpoint.sha256,
             "precision": engine.precision,
             **describe_device(engine.device),
+            "torch": version("torch"),
         }
         log.info(
             "loaded %s load_s=%.1f warm_s=%.1f",

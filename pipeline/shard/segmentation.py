@@ -48,8 +48,7 @@ from pipeline.shard.lost_device import LostDeviceError, check_accelerator
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError
-from serving.sam.machine.accelerator import describe_device
-from serving.sam.machine.accelerators import is_lost_device
+from serving.sam.machine.accelerator import describe_device, is_lost_device
 from serving.sam.masks import MaskRecord
 from serving.sam.prompts import parse_prompt
 

@@ -1,4 +1,4 @@
-"""What a machine computes on: the device, its driver and its libraries, for logs and reports."""
+"""What a machine computes on: the device and its driver; is it what is paid for, is it lost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serving.sam.errors import DeviceError
+
 if TYPE_CHECKING:
     import torch
 
+# PyTorch's own texts: "CUDA error: an illegal memory access was encountered", "CUDA error:
+# device-side assert triggered", "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED", "cuDNN error: ...".
+# A lack of memory reads "CUDA out of memory", and passes. No GPU was at hand: UNVERIFIED.
+_SIGNS = ("CUDA error", "cuDNN error")
 _DRIVER = Path("/proc/driver/nvidia/version")  # of the kernel module; containers see the host's
 
 
@@ -43,3 +49,32 @@ def _driver(path: Path) -> str:
     except OSError:
         return ""
     return version[1] if version else ""
+
+
+def is_lost_device(error: Exception) -> bool:
+    """Whether the error is one of an accelerator that no later call of this process can use."""
+    return any(sign in str(error) for sign in _SIGNS)
+
+
+def require_accelerator(accelerator: str, device: torch.device) -> None:
+    """Refuse to compute on the CPU of a machine whose accelerator is paid for.
+
+    Args:
+        accelerator: that the machine was asked for with; empty for none.
+        device: on which the network would compute.
+
+    Raises:
+        DeviceError: there should be a GPU, and PyTorch does not see one.
+    """
+    import torch
+
+    if not accelerator or device.type == "cuda":
+        return
+    driver = _driver(_DRIVER)
+    found = f"driver {driver}" if driver else "no NVIDIA driver"
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs only"
+    raise DeviceError(
+        f"this machine has {accelerator}, but PyTorch {torch.__version__} sees no GPU ({found}; "
+        f"built for {built}); it would compute on the CPU at the accelerator's price. Use an image "
+        "whose CUDA the driver supports, or a machine without accelerator"
+    )

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from serving.sam.errors import DeviceError
 from serving.sam.machine import accelerator
-from serving.sam.machine.accelerator import describe_device
+from serving.sam.machine.accelerator import describe_device, require_accelerator
 
 
 def test_cpu_is_named() -> None:
@@ -36,3 +37,17 @@ def test_gpu_is_named_with_driver_and_libraries() -> None:
         pytest.skip("no CUDA GPU on this machine")
     facts = describe_device(torch.device("cuda"))
     assert all(facts[name] for name in ("name", "driver", "cuda", "capability"))
+
+
+def test_a_machine_with_an_accelerator_does_not_compute_on_its_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    require_accelerator("", torch.device("cpu"))
+    require_accelerator("NVIDIA_TESLA_T4", torch.device("cuda"))
+    driver = tmp_path / "version"
+    monkeypatch.setattr(accelerator, "_DRIVER", driver)
+    with pytest.raises(DeviceError, match=r"has NVIDIA_TESLA_T4, but .*no NVIDIA driver"):
+        require_accelerator("NVIDIA_TESLA_T4", torch.device("cpu"))
+    driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.90.07  Fri May 31\n")
+    with pytest.raises(DeviceError, match=r"driver 550\.90\.07"):
+        require_accelerator("NVIDIA_L4", torch.device("cpu"))
