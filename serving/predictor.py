@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import time
+import uuid
 from importlib.metadata import version
 from typing import Any
 
@@ -29,7 +30,7 @@ from serving.request_budget import RequestBudget
 from serving.sam.embedding import Embedding
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError, NotFiniteError
-from serving.sam.machine.accelerator import describe_device, require_accelerator
+from serving.sam.machine.accelerator import describe_device, is_lost_device, require_accelerator
 from serving.sam.machine.devices import choose_device
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.settings import ServingSettings
@@ -206,6 +207,13 @@ class SegmentationPredictor(Predictor):
             )
         except RequestError as error:
             return error
+        except Exception as error:
+            if is_lost_device(error):
+                raise  # the server ends
+            incident = uuid.uuid4().hex[:12]
+            log.exception("%s failed: incident=%s", field, incident)
+            message = f"{field}: internal error; the server's log has it under incident={incident}"
+            return Refusal(message, 500)
 
     def _segment(self, item: Prepared, work: Work) -> Prompted | list[MaskRecord]:
         parameters = work.parameters

@@ -115,3 +115,22 @@ def test_images_beyond_the_budget_are_refused_and_the_others_answered(engine: En
     assert first["masks"] and second["masks"]
     assert third["error"]["code"] == 413
     assert "instances[2].image" in third["error"]["message"]
+
+
+def test_an_instance_that_fails_unexpectedly_does_not_lose_the_others(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor = SegmentationPredictor()
+    predictor._engine = engine
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("password at /etc/secret")
+
+    monkeypatch.setattr(engine, "generate", broken)
+    content = {"instances": [{"image": POINT["image"]}, POINT]}
+    reply = predictor.postprocess(predictor.predict(predictor.preprocess(content)))
+    failed, good = reply["predictions"]
+    assert good["masks"] and failed["error"]["code"] == 500
+    incident = failed["error"]["message"].rpartition("=")[2]
+    assert "secret" not in failed["error"]["message"]
+    assert incident in caplog.text and "password at /etc/secret" in caplog.text
