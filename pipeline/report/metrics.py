@@ -135,6 +135,7 @@ class LastRun:
             "load_seconds": round(self._sum("load_seconds"), 3),
             "busy_share": round(self.busy_share, 4),
             "peak_memory_bytes": max(memory, default=0),
+            "redrawn": sum(int(shard.get("redrawn", 0)) for shard in self.shards),
             "restarts": int(self._sum("restarts")),
             "machines": self._machines(),
         }

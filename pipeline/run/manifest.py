@@ -34,7 +34,8 @@ class PlannedImage:
         file: its name below that folder.
         digest: digest of its content.
         prompts: its prompts in the long form; empty for automatic masks.
-        fingerprint: digest of everything that decides its masks.
+        fingerprint: digest of everything that decides its masks and pictures.
+        masks_fingerprint: the same of its masks alone.
     """
 
     name: str
@@ -43,6 +44,7 @@ class PlannedImage:
     digest: str
     prompts: list[dict[str, Any]]
     fingerprint: str
+    masks_fingerprint: str = ""
 
     @property
     def source(self) -> str:
@@ -167,6 +169,12 @@ def finished(folder: Folder, planned: Sequence[PlannedImage]) -> set[str]:
 
 def read_done(folder: Folder, image: str, expected: str) -> dict[str, Any] | None:
     """An image's finished masks, or ``None`` where there are none with that fingerprint."""
+    content = read_masks(folder, image)
+    return content if content is not None and content.get("fingerprint") == expected else None
+
+
+def read_masks(folder: Folder, image: str) -> dict[str, Any] | None:
+    """An image's masks, whatever run they are of; ``None`` where there are none."""
     try:
         content = orjson.loads(folder.read_bytes(masks_name(image)))
     except StorageError as error:
@@ -175,6 +183,4 @@ def read_done(folder: Folder, image: str, expected: str) -> dict[str, Any] | Non
         return None
     except ValueError:  # written by something else: compute it again
         return None
-    if not isinstance(content, dict) or content.get("fingerprint") != expected:
-        return None
-    return content
+    return content if isinstance(content, dict) else None

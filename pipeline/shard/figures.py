@@ -40,6 +40,7 @@ class ShardFigures:
         load_seconds: until its network was ready.
         wall_seconds: from its first image to its last.
         busy_seconds: of these, how long the network computed.
+        redrawn: images whose masks were there already, so that only their pictures were made.
         restarts: how often its process died.
         machine: what it computed on, as ``describe_device`` says, and in which ``precision``.
         started: when its process began to load, seconds since 1970.
@@ -48,6 +49,7 @@ class ShardFigures:
     load_seconds: float = 0.0
     wall_seconds: float = 0.0
     busy_seconds: float = 0.0
+    redrawn: int = 0
     restarts: int = 0
     machine: dict[str, str] = dataclasses.field(default_factory=dict)
     started: float = dataclasses.field(default_factory=time.time)
@@ -60,6 +62,7 @@ class ShardFigures:
             "wall_seconds": round(self.wall_seconds, 3),
             "busy_seconds": round(self.busy_seconds, 3),
             "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
+            "redrawn": self.redrawn,
             "restarts": self.restarts,
             "machine": self.machine,
             "started": round(self.started, 3),

@@ -83,6 +83,7 @@ def masks_content(
     (width, height), outlines = outline_paths(pixels, records, most)
     return {
         "fingerprint": image.fingerprint,  # first: pipeline.run.manifest.is_done reads no further
+        "masks_fingerprint": image.masks_fingerprint,
         "image": image.name,
         "source": image.source,
         "digest": image.digest,

@@ -29,6 +29,7 @@ from pipeline.run.reviewed import keep_reviewed
 from serving.storage import WORK, Folder, StorageError, open_folder
 
 _LINES = "application/jsonl"
+_ONLY_PICTURES = ("max_masks",)  # settings that decide no mask
 
 
 def plan_shards(parameters: RunParameters) -> list[str]:
@@ -109,13 +110,16 @@ def planned_image(image: InputImage, decides: Mapping[str, object]) -> PlannedIm
     prompts = [prompt.to_json() for prompt in image.prompts]
     digest = image.digest or _digest(image)
     settings = {"automatic": {} if prompts else decides.get("automatic", {})}
+    content = {"image": digest, "prompts": prompts, **decides, **settings}
+    of_masks = {name: value for name, value in content.items() if name not in _ONLY_PICTURES}
     return PlannedImage(
         name=image.name,
         folder=image.folder.uri,
         file=image.file,
         digest=digest,
         prompts=prompts,
-        fingerprint=fingerprint({"image": digest, "prompts": prompts, **decides, **settings}),
+        fingerprint=fingerprint(content),
+        masks_fingerprint=fingerprint(of_masks),
     )
 
 

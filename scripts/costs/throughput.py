@@ -109,7 +109,8 @@ def remember(metrics: Mapping[str, Any], machine: str) -> None:
         basis += f", {metrics['device']}"
     measured = Throughput.from_metrics(metrics, basis) if mode is not None else None
     own_grid = metrics.get("settings", {}).get("points_per_side") is not None
-    if mode is None or measured is None or (own_grid and mode == "automatic"):
+    redrawn = metrics["run"].get("redrawn", 0)  # whose masks took nothing
+    if mode is None or measured is None or redrawn or (own_grid and mode == "automatic"):
         return
     stored = _stored()
     stored[_key(machine, metrics["model"]["name"], mode)] = dataclasses.asdict(measured)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
     from serving.storage import Folder
 
+_ONLY_PICTURES = "--max-masks "  # decides no mask
 _INPUTS = "inputs"  # the only setting that does not decide an image's masks
 
 
@@ -67,7 +68,10 @@ def check_earlier_results(
                 f"--only-failed with {what}: {count(kept, 'finished image')} would not fit",
                 hint="give the earlier run's options too, or leave out --only-failed",
             )
-        report_line(f"{what}: up to {count(kept, 'image')} will be computed anew")
+        anew = "computed"
+        if all(change.startswith(_ONLY_PICTURES) for change in changes):
+            anew = "drawn"  # their masks stay
+        report_line(f"{what}: up to {count(kept, 'image')} will be {anew} anew")
         return 0
     return kept
 

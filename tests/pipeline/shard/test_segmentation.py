@@ -248,3 +248,26 @@ def test_metrics_say_what_the_shards_computed_on(local_run: RunParameters) -> No
     (machine,) = json.loads(Path(local_run.output, "metrics.json").read_text())["run"]["machines"]
     assert machine["shards"] == 2 and machine["precision"] == "fp32"
     assert machine["device"] and machine["name"]
+
+
+def test_another_number_of_pictures_computes_no_mask_again(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_steps(local_run)
+    masks = {
+        path: json.loads(path.read_text())
+        for path in Path(local_run.output, "masks").rglob("*.json")
+    }
+    monkeypatch.delattr(Engine, "generate")
+    monkeypatch.delattr(Engine, "embed")
+    summary = run_steps(changed(local_run, max_masks=1))
+    assert (summary.images, summary.failed) == (3, 0)
+    for path, before in masks.items():
+        after = json.loads(path.read_text())
+        assert after["masks"] == before["masks"]
+        assert after["seconds"]["segment"] == before["seconds"]["segment"]
+        assert len(after["outlines"]["paths"]) == min(len(before["masks"]), 1)
+        segments = Path(local_run.output, "segments", after["image"])
+        assert len(list(segments.glob("*.png"))) == 1 + min(len(before["masks"]), 1)
+    metrics = json.loads(Path(local_run.output, "metrics.json").read_text())
+    assert metrics["run"]["redrawn"] == 3

@@ -69,6 +69,14 @@ def test_other_settings_are_named_with_both_values(
     assert "up to 3 images will be computed anew" in line
 
 
+def test_options_of_pictures_draw_anew_and_compute_nothing(
+    finished_run: RunParameters, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_run(changed(finished_run, max_masks=3))
+    line = capsys.readouterr().err
+    assert "--max-masks 3, was 10" in line and "up to 3 images will be drawn anew" in line
+
+
 def test_only_failed_under_other_settings_is_refused_with_both_values(
     finished_run: RunParameters,
 ) -> None:
