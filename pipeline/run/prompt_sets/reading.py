@@ -39,6 +39,16 @@ def read_prompts(uri: str) -> PromptSet:
     """
     if not uri:
         return PromptSet()
+    given = _read(uri)
+    if given.others == _OTHERS[1] and not given.images:
+        raise PromptError(
+            f"{as_text(uri)}: no box in it, so there is nothing to segment; leave out --prompts "
+            "for automatic masks"
+        )
+    return given
+
+
+def _read(uri: str) -> PromptSet:
     try:
         folder, name = _located(uri)
         if PurePosixPath(name).suffix.lower() in (".yaml", ".yml"):

@@ -158,6 +158,8 @@ def test_yolo_of_a_bucket_with_labels_beside_images(
         ("a.csv", "file,x0,y0,x1,y1\na.png,9,2,3,4\n", "line 2: box must be .* x0 < x1"),
         ("a.csv", "file,x0,y0,x1,y1\na.png,1,2,3,400\n", r"line 2: box .* lies outside"),
         ("a.csv", "file,x0,y0,x1,y1\nz.png,1,2,3,4\n", "line 2: no such image among .* 'z.png'"),
+        ("a.csv", "file,x0,y0,x1,y1\n", "no box in it, so there is nothing to segment"),
+        ("a.json", coco(annotations=[]), "no box in it"),
         ("yolo/data.yaml", "names: 3", "names: expected the classes' names"),
         ("yolo/data.yaml", "names: [", "not valid YAML"),
         ("yolo/data.yaml", "names: [a, a]", r"names\[1\]: 'a' appears twice"),

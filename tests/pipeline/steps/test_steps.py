@@ -63,7 +63,7 @@ def test_steps_masks_of_prompts_are_what_was_asked_for(local_run: RunParameters)
         assert (mask & expected).sum() / (mask | expected).sum() > 0.8
 
 
-def test_steps_annotations_are_a_coco_data_set(local_run: RunParameters) -> None:
+def test_steps_annotations_are_a_coco_data_set_and_a_table(local_run: RunParameters) -> None:
     summary = run_steps(local_run)
     data = COCO(str(Path(local_run.output, "annotations.json")))
     assert len(data.getImgIds()) == 3
@@ -73,6 +73,13 @@ def test_steps_annotations_are_a_coco_data_set(local_run: RunParameters) -> None
         mask = data.annToMask(annotation)
         assert mask.shape == (image["height"], image["width"])
         assert mask.sum() == annotation["area"]
+    rows = pq.read_table(Path(local_run.output, "annotations")).to_pylist()
+    assert len(rows) == summary.masks
+    for row in rows:
+        path = Path(local_run.output, "masks", f"{row['image']}.json")
+        record = json.loads(path.read_text())["masks"][row["mask"]]
+        assert row["rle"] == record["segmentation"]["counts"]
+        assert (row["area"], row["bbox"]) == (record["area"], record["bbox"])
 
 
 def test_steps_categories_of_prompts_are_in_every_output(local_run: RunParameters) -> None:
@@ -92,17 +99,6 @@ def test_steps_categories_of_prompts_are_in_every_output(local_run: RunParameter
     assert sum(metrics["masks_per_category"].values()) == metrics["masks"]
     assert "red \\| apple: " in (output / "report.md").read_text()
     assert '"red | apple"' in (output / "report.html").read_text()
-
-
-def test_steps_masks_are_a_table_too(local_run: RunParameters) -> None:
-    summary = run_steps(local_run)
-    rows = pq.read_table(Path(local_run.output, "annotations")).to_pylist()
-    assert len(rows) == summary.masks
-    for row in rows:
-        path = Path(local_run.output, "masks", f"{row['image']}.json")
-        record = json.loads(path.read_text())["masks"][row["mask"]]
-        assert row["rle"] == record["segmentation"]["counts"]
-        assert (row["area"], row["bbox"]) == (record["area"], record["bbox"])
 
 
 def test_steps_large_data_set_is_in_parts(
