@@ -67,6 +67,7 @@ def test_whole_journey_leaves_a_report_and_nothing_else(
             with World(self._cloud.world_path).open() as world:
                 # A second version beside the first needs a second T4, which was asked for.
                 world["unsettled_requests"] = 0  # the load below counts every refusal
+                world["vertex"]["unsettled"] = {}
                 world["quotas"]["CustomModelServingT4GPUsPerProjectPerRegion"] = 2
             with pytest.MonkeyPatch.context() as patch:
                 # This process is a client as well, and trusts the endpoint's name.
