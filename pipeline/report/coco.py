@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import orjson
 
-from pipeline.run.manifest import read_json
+from pipeline.run.manifest import as_text, read_json
 from pipeline.run.output_layout import CATEGORIES
 from serving.sam.masks import category_of
 from serving.storage import Folder
@@ -47,6 +47,7 @@ class AnnotationsWriter:
             {
                 "id": number,
                 "file_name": content["image"],
+                "coco_url": as_text(content["source"]),
                 "width": content["width"],
                 "height": content["height"],
             }
@@ -55,6 +56,7 @@ class AnnotationsWriter:
             row = {"id": self.masks + 1, "image_id": number, "iscrowd": 0}
             row["category_id"] = self._category_id(category_of(record))
             row |= {key: record[key] for key in _KEPT}
+            row["score"] = record["predicted_iou"]  # where readers of detections look for it
             if "prompt" in record:
                 row["prompt"] = record["prompt"]
             self._file.write((b",\n" if self.masks else b"\n") + orjson.dumps(row))

@@ -10,6 +10,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.run.manifest import as_text
 from serving.sam.masks import category_of
 
 _ROWS = 20_000  # in memory at once, a row group of the file
@@ -56,7 +57,7 @@ class TableWriter:
         """
         about = {
             "image": content["image"],
-            "uri": content["source"],
+            "uri": as_text(content["source"]),
             "width": content["width"],
             "height": content["height"],
             "checkpoint": content["checkpoint"]["name"],

@@ -73,6 +73,8 @@ def test_steps_annotations_are_a_coco_data_set_and_a_table(local_run: RunParamet
         mask = data.annToMask(annotation)
         assert mask.shape == (image["height"], image["width"])
         assert mask.sum() == annotation["area"]
+        assert annotation["score"] == annotation["predicted_iou"]
+        assert image["coco_url"] == f"{local_run.inputs[0]}/{image['file_name']}"
     rows = pq.read_table(Path(local_run.output, "annotations")).to_pylist()
     assert len(rows) == summary.masks
     for row in rows:
