@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
 from serving.sam.engine import Engine
-from serving.sam.precision_check import settle_precision
-from serving.sam.prompts import Prompt
+from serving.sam.precision_check import settle_precision, small_scene
 
 
 def warm_up(engine: Engine) -> None:
@@ -17,9 +14,8 @@ def warm_up(engine: Engine) -> None:
     Raises:
         NotFiniteError: the network computes NaN or infinity.
     """
-    image = np.full((256, 256, 3), 127, np.uint8)
-    image[64:192, 64:192] = 220
-    settle_precision(engine, image, Prompt(points=((128.0, 128.0),), labels=(1,)))
+    image, prompt = small_scene()
+    settle_precision(engine, image, prompt)
     grid = dataclasses.replace(
         engine.checkpoint.automatic,
         points_per_side=8,

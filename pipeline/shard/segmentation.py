@@ -51,6 +51,7 @@ from serving.sam.engine import Engine
 from serving.sam.errors import InputError
 from serving.sam.machine.accelerator import describe_device, is_lost_device
 from serving.sam.masks import MaskRecord
+from serving.sam.precision_check import settle_precision, small_scene
 from serving.sam.prompts import parse_prompt
 
 _BUCKET_READERS = 3  # images read ahead from a bucket, which is far away
@@ -154,6 +155,8 @@ class _ShardSegmentation:
             engine = Engine.load(
                 path, entry, device=parameters.device, precision=parameters.precision
             )
+        if engine.precision != "fp32":
+            settle_precision(engine, *small_scene())
         self.figures.machine = {**describe_device(engine.device), "precision": engine.precision}
         print(f"{self.shard}: computes on {self.figures.machine}", flush=True)
         self.figures.load_seconds = time.perf_counter() - started

@@ -22,6 +22,13 @@ LARGEST_SCORE_DIFFERENCE = 0.05
 SMALLEST_OVERLAP = 0.8
 
 
+def small_scene() -> tuple[RgbImage, Prompt]:
+    """A light square on grey, 256 pixels a side, and a point on it: what any network segments."""
+    image = np.full((256, 256, 3), 127, np.uint8)
+    image[64:192, 64:192] = 220
+    return image, Prompt(points=((128.0, 128.0),), labels=(1,))
+
+
 def settle_precision(engine: Engine, image: RgbImage, prompt: Prompt) -> bool:
     """Compare half precision with float32 on one prompt; compute in float32 where they disagree.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from pipeline.run.manifest import PlannedImage, read_json
@@ -20,6 +21,7 @@ from pipeline.shard.lost_device import EXIT_CODE, LostDeviceError, NoAccelerator
 from pipeline.shard.segmentation import segment_images
 from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
+from serving.sam.checkpoints import load_checkpoint
 from serving.sam.engine import Engine
 from serving.sam.masks import MaskRecord
 from serving.storage import StorageError, open_folder
@@ -271,3 +273,19 @@ def test_another_number_of_pictures_computes_no_mask_again(
         assert len(list(segments.glob("*.png"))) == 1 + min(len(before["masks"]), 1)
     metrics = json.loads(Path(local_run.output, "metrics.json").read_text())
     assert metrics["run"]["redrawn"] == 3
+
+
+def test_half_precision_that_is_no_good_is_not_used(
+    local_run: RunParameters, tmp_path: Path
+) -> None:
+    """Weights that bfloat16's 8 digits cannot hold beside a large number."""
+    state = load_checkpoint("vit_tiny").sam.state_dict()
+    block = "image_encoder.blocks.1.mlp"
+    weight = state[f"{block}.lin2.weight"]
+    state[f"{block}.lin1.bias"] = state[f"{block}.lin1.bias"] + 70_000
+    state[f"{block}.lin2.bias"] = state[f"{block}.lin2.bias"] - 70_000 * weight.sum(1)
+    torch.save(state, tmp_path / "large.pth")
+    run = changed(local_run, checkpoint=str(tmp_path / "large.pth"), precision="bf16")
+    run_steps(run)
+    masks = json.loads((Path(run.output) / "masks" / "b.jpg.json").read_text())
+    assert masks["precision"] == "fp32"
