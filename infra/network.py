@@ -103,7 +103,7 @@ class Network(Construct):
                 )
             self.network, self.subnet = network.id, subnet.id
             self.ready.append(subnet)
-        if settings.nat == "create" or not settings.network:
+        if settings.makes_nat:
             self.ready.append(self._nat(settings, after))
 
     def _nat(self, settings: Settings, after: list[ITerraformDependable]) -> ComputeRouterNat:

@@ -131,6 +131,11 @@ class Settings(BaseModel):
         return self.kms_key or f"{ring}/cryptoKeys/{self.prefix}-key"
 
     @property
+    def makes_nat(self) -> bool:
+        """Whether the stack makes a Cloud NAT, as it does in a network of its own."""
+        return self.nat == "create" or not self.network
+
+    @property
     def endpoint_name(self) -> str:
         """Id of the endpoint."""
         return self.endpoint_id or f"{self.prefix}-endpoint"

@@ -131,6 +131,7 @@ def _workbench_outputs(settings: Settings, workbench: Workbench | None) -> dict[
         "machine": settings.workbench_machine,
         "accelerator": settings.workbench_accelerator,
         "disk_gb": settings.workbench_disk_gb + DATA_DISK_GB,
+        "nat": settings.makes_nat,
     }
     return {
         "workbench_name": workbench.instance.name if workbench else "",

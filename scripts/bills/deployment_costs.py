@@ -30,7 +30,7 @@ def deployment_costs(outputs: Path) -> list[Row]:
     rows = list(_workbench(deployment))
     if deployment.endpoint_resource_name:
         rows += _deployed_models(outputs)
-    rows.append(_bucket(deployment))
+    rows += _bucket(deployment)
     return rows
 
 
@@ -51,6 +51,10 @@ def _workbench(deployment: Deployment) -> Iterator[Row]:
     disks_gb = int(shape["disk_gb"])
     hour = disks_gb * prices().usd["disk_gb_month"] / HOURS_A_MONTH
     yield _row(f"its disks, {disks_gb} GB", hour, "always")
+    if shape.get("nat"):
+        hour = prices().usd["nat_machine_hour"] + prices().usd["nat_address_hour"]
+        gigabyte = prices().usd["nat_gib"]
+        yield _row("its Cloud NAT", hour, f"while it runs; and ${gigabyte} a GiB of its traffic")
 
 
 def _deployed_models(outputs: Path) -> Iterator[Row]:
@@ -68,13 +72,17 @@ def _deployed_models(outputs: Path) -> Iterator[Row]:
         yield _row("endpoint without a model", 0.0)
 
 
-def _bucket(deployment: Deployment) -> Row:
-    """Its live objects; noncurrent versions bill too and are not counted."""
-    from serving.storage import SCHEME, StorageError, open_folder
+def _bucket(deployment: Deployment) -> Iterator[Row]:
+    from scripts.cloud.bucket_contents import FolderContents, stored
+    from serving.storage import StorageError
 
-    folder = open_folder(f"{SCHEME}{deployment.bucket_name}")
+    def row(what: str, contents: FolderContents, note: str) -> Row:
+        gigabytes = contents.size_bytes / 1e9
+        hour = gigabytes * prices().usd["storage_gb_month"] / HOURS_A_MONTH
+        return _row(f"{what}, {contents.objects} objects", hour, f"{gigabytes:.3f} GB{note}")
+
     try:
-        sizes = [file.size_bytes for file in folder.files()]
+        objects, earlier = stored(deployment.bucket_name)
     except StorageError as error:
         if not error.missing:
             raise
@@ -82,7 +90,6 @@ def _bucket(deployment: Deployment) -> Row:
             f"the deployment in the outputs is gone: there is no bucket {deployment.bucket_name}",
             hint="remove the outputs' file, or name another with --outputs",
         ) from error
-    gigabytes = sum(sizes) / 1e9
-    hour = gigabytes * prices().usd["storage_gb_month"] / HOURS_A_MONTH
-    what = f"bucket {deployment.bucket_name}, {len(sizes)} objects"
-    return _row(what, hour, f"{gigabytes:.3f} GB")
+    yield row(f"bucket {deployment.bucket_name}", objects, "")
+    if earlier.objects:
+        yield row("its earlier versions", earlier, ", until their time is up")

@@ -58,6 +58,26 @@ def user_data(bucket_name: str, ours: Sequence[str]) -> dict[str, FolderContents
     return folders
 
 
+def stored(bucket_name: str) -> tuple[FolderContents, FolderContents]:
+    """Count the objects of a bucket, and their earlier versions, which bill as they do.
+
+    A version is an earlier one where it has a ``timeDeleted`` (Cloud Storage's page "Objects", the
+    resource of the JSON API).
+
+    Raises:
+        BucketError: it cannot be listed; ``missing`` where there is none.
+    """
+    objects, earlier = FolderContents(), FolderContents()
+    with bucket_errors(f"gs://{bucket_name}"):
+        for blob in storage_client().list_blobs(
+            bucket_name, versions=True, fields="items(name,size,timeDeleted),nextPageToken"
+        ):
+            counted = objects if blob._properties.get("timeDeleted") is None else earlier
+            counted.objects += 1
+            counted.size_bytes += int(blob.size or 0)
+    return objects, earlier
+
+
 def clear(bucket_name: str) -> int:
     """Delete every version of every object of a bucket; return how many there were.
 

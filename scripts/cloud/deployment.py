@@ -33,7 +33,7 @@ class Deployment:
         workbench_proxy_uri: where its JupyterLab is.
         startup_status_uri: object in which its start-up script reports.
         kms_key: key that encrypts everything, or empty.
-        workbench_shape: its ``machine``, ``accelerator`` and ``disk_gb``.
+        workbench_shape: its ``machine``, ``accelerator`` and ``disk_gb``; whether it has a ``nat``.
         endpoint_resource_name: ``projects/.../endpoints/...``.
         endpoint_id: its id.
         endpoint_type: dedicated or shared.

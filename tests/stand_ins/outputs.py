@@ -26,5 +26,6 @@ def platform_outputs(project_id: str) -> dict[str, Any]:
             "machine": "n1-standard-2",
             "accelerator": "NVIDIA_TESLA_T4",
             "disk_gb": 250,
+            "nat": True,
         },
     }

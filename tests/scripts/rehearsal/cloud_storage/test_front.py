@@ -12,6 +12,7 @@ from google.api_core.exceptions import Conflict, Forbidden
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
+from scripts.cloud.bucket_contents import stored
 from scripts.rehearsal import local_cloud
 from scripts.rehearsal.cloud_storage.requested import UnknownRequestError, read_request
 from scripts.rehearsal.google_provider.objects import Objects
@@ -116,7 +117,7 @@ def test_who_may_only_create_cannot_overwrite(
 
 
 def test_versioned_bucket_is_not_empty_when_it_looks_so(
-    cloud: local_cloud.Cloud, operator: storage.Client
+    cloud: local_cloud.Cloud, operator: storage.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a user sees it, and as Terraform meets it in a destroy."""
     bucket = operator.bucket(BUCKET)
@@ -125,6 +126,12 @@ def test_versioned_bucket_is_not_empty_when_it_looks_so(
     bucket.delete_blob("kept/status")
     assert list(operator.list_blobs(BUCKET, prefix="kept/")) == []
     earlier = list(operator.list_blobs(BUCKET, prefix="kept/", versions=True))
+    monkeypatch.setattr("scripts.cloud.bucket_contents.storage_client", lambda: operator)
+    objects, versions = stored(BUCKET)  # what `sam-vertex cost` counts
+    live = len(list(operator.list_blobs(BUCKET)))
+    everything = len(list(operator.list_blobs(BUCKET, versions=True)))
+    assert (objects.objects, versions.objects) == (live, everything - live)
+    assert everything >= live + 2
     assert [blob.name for blob in earlier] == ["kept/status"] * 2
     assert len({blob.generation for blob in earlier}) == 2
     for blob in [*operator.list_blobs(BUCKET), *operator.list_blobs(BUCKET, prefix="kept/")]:
