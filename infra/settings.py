@@ -92,7 +92,7 @@ class Settings(BaseModel):
         "dedicated", description="dedicated (10 MB replies) or shared (1.5 MB)"
     )
     request_logging: str = Field(
-        "", description="BigQuery table for payloads, bq://P.D.T; empty: none"
+        "", description="BigQuery table for payloads, bq://P.D.T; before the first deploy"
     )
     request_logging_rate: float = Field(0.1, gt=0, le=1, description="share of requests logged")
     image: str = Field("", description="serving image by digest; empty: an endpoint without model")
