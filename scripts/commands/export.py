@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,9 +12,13 @@ from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import meter
 
+if TYPE_CHECKING:
+    from scripts.export.exporting import Exported
+
 FormatName = Literal[
-    "coco-rle", "coco-polygons", "label-studio", "cvat", "yolo", "sa1b", "parquet", "geojson"
-]
+    "coco-rle", "coco-polygons", "label-studio", "cvat", "yolo", "sa1b", "parquet", "geojson",
+    "cutouts", "label-maps",
+]  # fmt: skip
 EXAMPLES = (
     "sam-vertex export out --to label-studio\nsam-vertex export gs://bucket/out --to yolo -o yolo"
 )
@@ -47,10 +51,11 @@ def export(
     """Write the masks of a run in the format of another tool.
 
     The same command resumes an export that broke off. Masks that were rejected in a review are left
-    out. Large exports have several files, each below 256 MB.
+    out. Large exports have several files, each below 256 MB, or files of one image each.
     """
     with reporting_errors(debug):
         from scripts.export import exporting
+        from scripts.export.part import LEFT_OUT_HINT
         from serving.storage import open_folder
 
         folder = open_folder(run_output)
@@ -66,8 +71,18 @@ def export(
             )
         if as_json:
             typer.echo(json.dumps(dataclasses.asdict(made)))
-            return
-        parts = f"{made.parts} parts, {made.kept} there already" if made.parts > 1 else "one part"
-        typer.echo(f"{made.folder}: {made.masks} masks of {made.images} images, {parts}")
-        if made.loses:
-            typer.echo(f"{to}: {made.loses}")
+        else:
+            _print(to, made)
+        if made.left_out:
+            count = len(made.left_out)
+            raise OperatorError(
+                f"left out {count} image{'s' * (count > 1)}: {'; '.join(made.left_out[:3])}",
+                hint=f"{LEFT_OUT_HINT}; the same command then writes what is missing",
+            )
+
+
+def _print(to: str, made: Exported) -> None:
+    parts = f"{made.parts} parts, {made.kept} there already" if made.parts > 1 else "one part"
+    typer.echo(f"{made.folder}: {made.masks} masks of {made.images} images, {parts}")
+    if made.loses:
+        typer.echo(f"{to}: {made.loses}")

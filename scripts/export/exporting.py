@@ -37,6 +37,7 @@ class Exported:
         parts: how many there are.
         kept: parts that were there already.
         loses: what the format cannot hold; empty for nothing.
+        left_out: reasons why images are not in it.
     """
 
     folder: str
@@ -45,6 +46,7 @@ class Exported:
     parts: int
     kept: int
     loses: str
+    left_out: list[str]
 
 
 def export(
@@ -75,6 +77,7 @@ def export(
     state: list[dict[str, Any]] = []
     numbering = Numbering(run.categories)
     folders = frozenset(str(PurePosixPath(name).parent).split("/")[0] for name in run.names())
+    left_out: list[str] = []
     kept = done = 0
     for number, files in enumerate(parts):
         label = f"-{number:05d}" if len(parts) > 1 else ""
@@ -88,6 +91,8 @@ def export(
             images = _shown(run.images(files), image_prefix, bar, done, len(run.files))
             chosen.write(part, images)
             written = part.files
+            left_out += part.left_out
+            key = "" if part.left_out else key
         done += len(files)
         bar.update(done, len(run.files))
         state.append(
@@ -106,7 +111,7 @@ def export(
     for file in [file for part_state in before for file in part_state["files"]]:
         if file not in current:  # of an export that had more parts
             target.delete(file)
-    if reviewed and not numbering.masks:
+    if reviewed and not numbering.masks and not left_out:
         raise OperatorError(
             f"{output.uri}: nobody has accepted a mask of this run",
             hint="review it with 'sam-vertex annotate', or leave out --reviewed",
@@ -118,6 +123,7 @@ def export(
         parts=len(parts),
         kept=kept,
         loses=chosen.loses,
+        left_out=left_out,
     )
 
 

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from scripts.terminal.errors import OperatorError
 from serving.storage import Folder
+
+_MOST_LEFT_OUT = 20
+LEFT_OUT_HINT = "--image-prefix names the folder where the images are now, such as photos/"
 
 
 class Numbering:
@@ -62,6 +66,7 @@ class Part:
 
     Attributes:
         files: what :meth:`file` has written.
+        left_out: reasons why images are not in it; then it is written again the next time.
     """
 
     def __init__(
@@ -77,6 +82,20 @@ class Part:
         self.reviewed = reviewed
         self.folders = folders
         self.files: list[str] = []
+        self.left_out: list[str] = []
+
+    def leave_out(self, reason: str) -> None:
+        """Go on without an image.
+
+        Raises:
+            OperatorError: there were too many, so that the next ones are lost time.
+        """
+        self.left_out.append(reason)
+        if len(self.left_out) >= _MOST_LEFT_OUT:
+            raise OperatorError(
+                f"{len(self.left_out)} images cannot be read, the last one {reason}",
+                hint=LEFT_OUT_HINT,
+            )
 
     @contextlib.contextmanager
     def file(self, name: str, content_type: str) -> Iterator[IO[bytes]]:

@@ -14,6 +14,7 @@ from scripts.export.formats.cvat import write_cvat
 from scripts.export.formats.geojson import write_geojson
 from scripts.export.formats.label_studio import write_label_studio
 from scripts.export.formats.parquet import write_parquet
+from scripts.export.formats.pixels import write_cutouts, write_label_maps
 from scripts.export.formats.sa1b import write_sa1b
 from scripts.export.formats.yolo import write_yolo
 from scripts.export.part import Part
@@ -57,4 +58,11 @@ FORMATS = {
     "sa1b": Format(write_sa1b, by_stem=True),
     "parquet": Format(write_parquet),
     "geojson": Format(write_geojson, growth=30),
+    # Files of one image each, so growth bounds what a kill costs: parts of 4 MB of masks.
+    "cutouts": Format(write_cutouts, growth=50, loses="no scores, no categories, no places"),
+    "label-maps": Format(
+        write_label_maps,
+        growth=50,
+        loses="no scores, no categories; where masks overlap, only the smaller one",
+    ),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from serving.sam.masks import encode_mask, mask_area, mask_box_xywh
 
@@ -67,6 +68,14 @@ def write_image(output: Path, name: str, masks: list[dict[str, Any]], **values: 
     path = output / "masks" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, separators=(",", ":")), "utf-8")
+
+
+def write_photo(path: Path, width: int = 160, height: int = 120) -> NDArray[np.uint8]:
+    """Write a PNG of noise, which no mistake of a pixel leaves equal; return its pixels."""
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return pixels
 
 
 def hard_output(output: Path) -> dict[tuple[str, str], Mask]:

@@ -22,7 +22,14 @@ from scripts.export.exporting import Exported, export
 from scripts.export.formats import FORMATS
 from scripts.terminal.errors import OperatorError
 from serving.storage import Folder, open_folder
-from tests.scripts.export.outputs import Mask, hard_masks, hard_output, record, write_image
+from tests.scripts.export.outputs import (
+    Mask,
+    hard_masks,
+    hard_output,
+    record,
+    write_image,
+    write_photo,
+)
 
 Masks = dict[tuple[str, str], Mask]
 
@@ -207,8 +214,11 @@ def test_killed_export_goes_on_and_equals_an_undisturbed_one(
 ) -> None:
     monkeypatch.setattr(exporting, "MOST_IMAGES", 2)
     output = tmp_path / "out"
+    write_photo(tmp_path / "photo.png")
+    about = {"source": str(tmp_path / "photo.png"), "digest": ""}
     for number in range(5):
-        write_image(output, f"{number}.png", [record(hard_masks()["ring"], category=f"c{number}")])
+        ring = record(hard_masks()["ring"], category=f"c{number}")
+        write_image(output, f"{number}.png", [ring], **about)
     target = str(tmp_path / "killed")
     if place == "bucket":
         bucket: Callable[[str], str] = request.getfixturevalue("bucket")
