@@ -63,13 +63,17 @@ class Gallery:
             content: its masks file.
 
         Returns:
-            Data URLs: all masks, the original, and one for each of the best masks, cropped to it.
+            Data URLs: all masks, the original, and one for each of the best masks, cropped to it;
+            of what the run did not draw none.
 
         Raises:
             StorageError: a picture cannot be read.
         """
-        if not self._inline:
+        drawn = content.get("pictures", "all")
+        if not self._inline or drawn == "none":
             return []
+        if drawn == "overlays":
+            return [self._data_url(overlay_name(image, small=True), _LARGE_SIDE)]
         segments = range(1, min(len(content["masks"]), self._max_masks) + 1)
         return [
             self._data_url(overlay_name(image), _LARGE_SIDE),
@@ -125,6 +129,8 @@ class Gallery:
             "frame": [outlines["width"], outlines["height"]],
             "paths": outlines["paths"],
         }
+        drawn = content.get("pictures", "all")
+        detail |= {"drawn": drawn} if drawn != "all" else {}
         return detail | ({"pictures": pictures} if pictures else {})
 
     def _write_chunk(self) -> None:

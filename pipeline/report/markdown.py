@@ -58,14 +58,19 @@ class MarkdownReport:
             self._shown.append(self._section(row, content))
 
     def _section(self, row: ManifestRow, content: dict[str, Any]) -> dict[str, Any]:
-        cells = [
-            {"title": "original", "alt": "original", "file": segment_name(row.image, 0)},
-            {"title": "all masks", "alt": "all masks", "file": overlay_name(row.image)},
-        ]
-        for number, mask in enumerate(content["masks"][: self._max_masks], 1):
+        def cell(title: str, alt: str, file: str) -> dict[str, str]:
+            return {"title": title, "alt": alt, "file": file}
+
+        drawn = content.get("pictures", "all")
+        overlay = overlay_name(row.image, small=drawn == "overlays")
+        cells = [] if drawn == "none" else [cell("all masks", "all masks", overlay)]
+        if drawn == "all":
+            cells.insert(0, cell("original", "original", segment_name(row.image, 0)))
+        segments = content["masks"][: self._max_masks] if drawn == "all" else []
+        for number, mask in enumerate(segments, 1):
             alt = f"segment {number}"
             title = f"{mask.get('category') or alt}: {mask['predicted_iou']:.2f}"
-            cells.append({"title": title, "alt": alt, "file": segment_name(row.image, number)})
+            cells.append(cell(title, alt, segment_name(row.image, number)))
         return {
             "name": row.image,
             "width": content["width"],

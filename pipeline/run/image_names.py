@@ -13,7 +13,8 @@ _KEPT_LETTERS = 48
 # Of no shape: control characters, marks that turn the direction of writing, line ends, surrogates.
 _SHAPELESS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS = "\u200c\u200d"  # within words and emoji
-_FILE_SUFFIXES = ("", ".json", ".png")  # of what an image gets in segments, masks and overlays
+# Of what an image gets in segments, masks and overlays.
+_FILE_SUFFIXES = ("", ".json", ".png", ".webp")
 
 
 def output_name(file: str) -> str:

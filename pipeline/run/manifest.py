@@ -12,7 +12,7 @@ import orjson
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.output_layout import masks_name
-from pipeline.run.parameters import RunError
+from pipeline.run.parameters import Pictures, RunError
 from serving.storage import Folder, StorageError
 
 _JSON = "application/json"
@@ -36,6 +36,7 @@ class PlannedImage:
         prompts: its prompts in the long form; empty for automatic masks.
         fingerprint: digest of everything that decides its masks and pictures.
         masks_fingerprint: the same of its masks alone.
+        pictures: which pictures are drawn of it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class PlannedImage:
     prompts: list[dict[str, Any]]
     fingerprint: str
     masks_fingerprint: str = ""
+    pictures: Pictures = "all"
 
     @property
     def source(self) -> str:
@@ -123,7 +125,12 @@ class DamagedFileError(RunError):
     hint: str = "remove that file and run again, without --only-failed; finished images are kept"
 
 
-_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "Pictures": (str,),
+    "int": (int,),
+    "float": (int, float),
+}
 
 
 def _read_lines(folder: Folder, name: str, kind: type[Line]) -> Iterator[Line]:

@@ -30,9 +30,9 @@ def masks_name(image: str) -> str:
     return f"masks/{image}.json"
 
 
-def overlay_name(image: str) -> str:
-    """The picture of all masks on the image."""
-    return f"overlays/{image}.png"
+def overlay_name(image: str, *, small: bool = False) -> str:
+    """The picture of all masks on the image; a small file where it is the only picture."""
+    return f"overlays/{image}.{'webp' if small else 'png'}"
 
 
 def segment_name(image: str, number: int) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from serving.sam.errors import ParameterError
 from serving.sam.known_checkpoints import find_entry
@@ -15,6 +15,8 @@ from serving.sam.machine.devices import PRECISIONS, Precision
 from serving.sam.sample_window import SampleWindow
 
 MAX_SHARDS = 1000
+Pictures = Literal["none", "overlays", "all"]
+MOST_WITH_ALL_PICTURES = 1000  # images; above, a run draws overlays only
 
 
 class RunError(Exception):
@@ -40,6 +42,8 @@ class RunParameters:
         checkpoint: the checkpoint file, local or ``gs://``; the embedded one by its name.
         shards: how many shards the plan deals the images out to.
         max_masks: how many segments of an image the report shows; ``masks/`` keeps all masks.
+        pictures: ``none``, ``overlays`` (small ones) or ``all`` (the segments alone as well); empty
+            for what :meth:`drawn` makes of the number of images.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         points_per_side: grid of automatic prompts; ``None`` for the checkpoint's own default.
         pred_iou_thresh: lowest predicted IoU; ``None`` likewise.
@@ -65,6 +69,7 @@ class RunParameters:
     checkpoint: str = "vit_tiny"
     shards: int = 1
     max_masks: int = 10
+    pictures: Pictures | Literal[""] = ""
     precision: Precision = "auto"
     points_per_side: int | None = None
     pred_iou_thresh: float | None = None
@@ -88,6 +93,10 @@ class RunParameters:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ParameterError(f"{_option(name)}: expected {low} to {high}, got {value}")
+        if self.pictures not in ("", *get_args(Pictures)):
+            raise ParameterError(
+                f"--pictures: expected {', '.join(get_args(Pictures))}, got {self.pictures!r}"
+            )
         if self.precision not in PRECISIONS:
             raise ParameterError(
                 f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}"
@@ -111,13 +120,21 @@ class RunParameters:
         most = self.max_failed * images if isinstance(self.max_failed, float) else self.max_failed
         return failed > most
 
+    def drawn(self, images: int) -> Pictures:
+        """Which pictures a run of so many images draws."""
+        return self.pictures or ("all" if images <= MOST_WITH_ALL_PICTURES else "overlays")
+
     def automatic_overrides(self) -> dict[str, Any]:
         """The settings of automatic masks that the caller gave, by name."""
         names = ("points_per_side", "pred_iou_thresh", "stability_score_thresh")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
-    def settings(self) -> dict[str, Any]:
-        """What decides the run's masks and pictures, by option; for ``metrics.json``."""
+    def settings(self, images: int = 0) -> dict[str, Any]:
+        """What decides the run's masks and pictures, by option; for ``metrics.json``.
+
+        Args:
+            images: how many the run has, which decides its pictures where the caller did not.
+        """
         entry = find_entry(PurePosixPath(self.checkpoint).name)
         return {
             "inputs": list(self.inputs),
@@ -128,6 +145,7 @@ class RunParameters:
             "pred_iou_thresh": self.pred_iou_thresh,
             "stability_score_thresh": self.stability_score_thresh,
             "max_masks": self.max_masks,
+            "pictures": self.drawn(images),
             "window": self.window,
         }
 

@@ -2,58 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.manifest import ManifestRow, PlannedImage, as_text, write_json
 from pipeline.run.output_layout import masks_name, overlay_name, segment_name
-from pipeline.shard.pictures import draw_overlay, draw_segments, encode_png, outline_paths
+from pipeline.shard.pictures import (
+    OVERLAY_SIDE,
+    Decoder,
+    decode_record,
+    draw_overlay,
+    draw_segments,
+    encode_png,
+    encode_webp,
+    outline_paths,
+)
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord
 from serving.sam.plain_text import one_line
 from serving.storage import Folder
 
-_PNG = "image/png"
+_PNG, _WEBP = "image/png", "image/webp"
 _MOST_SEGMENTS = 100  # of an image; see RunParameters.max_masks
 
 
 def draw_pictures(
-    image: PlannedImage, pixels: RgbImage, records: Sequence[MaskRecord], most: int
+    image: PlannedImage,
+    pixels: RgbImage,
+    records: Sequence[MaskRecord],
+    most: int,
+    decode: Decoder = decode_record,
 ) -> list[tuple[str, bytes]]:
-    """Draw an image's overlay and its segments; return their names and PNG files.
+    """Draw an image's overlay and its segments, or what of them the run wants.
 
     Args:
         image: the image as the run planned it.
         pixels: (H, W, 3) uint8 RGB.
         records: its masks, best first.
         most: how many segments to draw.
+        decode: how the masks are decoded.
+
+    Returns:
+        The names and files of the pictures, the overlay first.
     """
-    overlay = overlay_name(image.name), encode_png(draw_overlay(pixels, records))
+    if image.pictures == "none":
+        return []
+    overlay = draw_overlay(pixels, records, decode)
+    if image.pictures == "overlays":
+        return [(overlay_name(image.name, small=True), encode_webp(overlay, OVERLAY_SIDE))]
     segments = (
         (segment_name(image.name, number), encode_png(picture))
-        for number, picture in enumerate(draw_segments(pixels, records, most))
+        for number, picture in enumerate(draw_segments(pixels, records, most, decode))
     )
-    return [overlay, *segments]
+    return [(overlay_name(image.name), encode_png(overlay)), *segments]
 
 
 def write_pictures(
     output: Folder, image: PlannedImage, pictures: Sequence[tuple[str, bytes]]
 ) -> None:
-    """Write an image's pictures, and remove those of an earlier run that had more segments."""
+    """Write an image's pictures, and remove those of an earlier run that drew more or others."""
 
     def write(picture: tuple[str, bytes]) -> None:
-        output.write_bytes(*picture, _PNG)
+        name, content = picture
+        output.write_bytes(name, content, _WEBP if name.endswith(".webp") else _PNG)
 
     for _ in ordered_map(write, pictures, output.readers):  # a bucket is far away
         pass
-    _remove_segments(output, image, len(pictures) - 1)
+    names = {name for name, _ in pictures}
+    _remove_overlays(output, image, names)
+    _remove_segments(output, image, sum(name.startswith("segments/") for name in names))
 
 
 def remove_pictures(output: Folder, image: PlannedImage) -> None:
     """Remove all pictures that an earlier run drew of an image."""
-    output.delete(overlay_name(image.name))
+    _remove_overlays(output, image, frozenset())
     _remove_segments(output, image, 0)
+
+
+def _remove_overlays(output: Folder, image: PlannedImage, kept: Set[str]) -> None:
+    for name in (overlay_name(image.name, small=small) for small in (False, True)):
+        if name not in kept:
+            output.delete(name)
 
 
 def _remove_segments(output: Folder, image: PlannedImage, first: int) -> None:
@@ -70,6 +100,7 @@ def masks_content(
     records: Sequence[MaskRecord],
     most: int,
     about: dict[str, Any],
+    decode: Decoder = decode_record,
 ) -> dict[str, Any]:
     """The content of an image's masks file.
 
@@ -79,8 +110,9 @@ def masks_content(
         records: its masks, best first.
         most: how many of them the reports show.
         about: ``settings``, ``checkpoint``, ``precision``, ``device``, ``shard``, ``seconds``.
+        decode: how the masks are decoded.
     """
-    (width, height), outlines = outline_paths(pixels, records, most)
+    (width, height), outlines = outline_paths(pixels, records, most, decode)
     return {
         "fingerprint": image.fingerprint,  # first: pipeline.run.manifest.is_done reads no further
         "masks_fingerprint": image.masks_fingerprint,
@@ -91,6 +123,7 @@ def masks_content(
         "height": pixels.shape[0],
         "mode": "prompted" if image.prompts else "automatic",
         **about,
+        "pictures": image.pictures,
         "masks": list(records),
         "outlines": {"width": width, "height": height, "paths": outlines},
     }

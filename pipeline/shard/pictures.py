@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -20,6 +20,33 @@ SEGMENT_SIDE = 640
 OUTLINE_SIDE = 400
 _WHITE, _FOREGROUND, _BACKGROUND = (255, 255, 255), (20, 160, 60), (220, 30, 30)
 _PNG_COMPRESSION = 4  # half the time of Pillow's default for 3 % more bytes
+_KEPT_BYTES = 128 * 2**20  # ten masks of 12 megapixels
+Decoder = Callable[[MaskRecord], NDArray[np.bool_]]
+
+
+def decode_record(record: MaskRecord) -> NDArray[np.bool_]:
+    """The mask of a record, (H, W) bool."""
+    return decode_mask(record["segmentation"])
+
+
+def decode_once(records: Sequence[MaskRecord], most: int) -> Decoder:
+    """Decodes the first ``most`` masks once for all pictures of an image, while they fit in memory.
+
+    The masks beyond them are on the overlay only, so nothing is kept of those.
+    """
+    kept: dict[int, NDArray[np.bool_]] = {}
+    several = {id(record) for record in records[:most]}
+
+    def decode(record: MaskRecord) -> NDArray[np.bool_]:
+        key = id(record)  # of a record that ``records`` keeps alive
+        if key in kept:
+            return kept[key]
+        mask = decode_record(record)
+        if key in several and (len(kept) + 1) * mask.nbytes <= _KEPT_BYTES:  # all of one size
+            kept[key] = mask
+        return mask
+
+    return decode
 
 
 def mask_colour(number: int) -> tuple[int, int, int]:
@@ -55,7 +82,9 @@ def _outline(
     cv2.drawContours(canvas, contours, -1, colour, width, cv2.LINE_AA)
 
 
-def draw_overlay(image: RgbImage, records: Sequence[MaskRecord]) -> RgbImage:
+def draw_overlay(
+    image: RgbImage, records: Sequence[MaskRecord], decode: Decoder = decode_record
+) -> RgbImage:
     """All masks on the image, the large below the small, each in its own colour with an outline.
 
     It marks the prompt of each mask that has one.
@@ -63,6 +92,7 @@ def draw_overlay(image: RgbImage, records: Sequence[MaskRecord]) -> RgbImage:
     Args:
         image: (H, W, 3) uint8 RGB.
         records: masks of the same size.
+        decode: how they are decoded.
 
     Returns:
         (h, w, 3) uint8 RGB, at most 1600 pixels a side.
@@ -71,7 +101,7 @@ def draw_overlay(image: RgbImage, records: Sequence[MaskRecord]) -> RgbImage:
     width = max(1, round(max(canvas.shape[:2]) / 500))
     order = sorted(range(len(records)), key=lambda number: -records[number]["area"])
     for number in order:
-        mask = _fit_mask(decode_mask(records[number]["segmentation"]), canvas.shape)
+        mask = _fit_mask(decode(records[number]), canvas.shape)
         colour = mask_colour(number)
         canvas[mask] = (canvas[mask] * 0.5 + np.array(colour) * 0.5).astype(np.uint8)
         _outline(canvas, mask, colour, width)
@@ -94,13 +124,16 @@ def _draw_prompt(canvas: RgbImage, prompt: dict[str, Any], scale: float, width: 
         cv2.circle(canvas, centre, 3 * width, colour, -1, cv2.LINE_AA)
 
 
-def draw_segments(image: RgbImage, records: Sequence[MaskRecord], most: int) -> Iterator[RgbImage]:
+def draw_segments(
+    image: RgbImage, records: Sequence[MaskRecord], most: int, decode: Decoder = decode_record
+) -> Iterator[RgbImage]:
     """The image itself, then each of the first ``most`` masks alone: tinted, the rest faded.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         records: masks of the same size, best first.
         most: how many masks to show.
+        decode: how they are decoded.
 
     Yields:
         (h, w, 3) uint8 RGB, at most 640 pixels a side.
@@ -111,7 +144,7 @@ def draw_segments(image: RgbImage, records: Sequence[MaskRecord], most: int) -> 
     faded = (grey * 0.35 + 255 * 0.62).astype(np.uint8).repeat(3, axis=2)
     width = max(1, round(max(small.shape[:2]) / 250))
     for number, record in enumerate(records[:most]):
-        mask = _fit_mask(decode_mask(record["segmentation"]), small.shape)
+        mask = _fit_mask(decode(record), small.shape)
         colour = mask_colour(number)
         canvas = faded.copy()
         canvas[mask] = (small[mask] * 0.72 + np.array(colour) * 0.28).astype(np.uint8)
@@ -120,7 +153,7 @@ def draw_segments(image: RgbImage, records: Sequence[MaskRecord], most: int) -> 
 
 
 def outline_paths(
-    image: RgbImage, records: Sequence[MaskRecord], most: int
+    image: RgbImage, records: Sequence[MaskRecord], most: int, decode: Decoder = decode_record
 ) -> tuple[tuple[int, int], list[str]]:
     """The outlines of the first ``most`` masks as SVG paths, for pages that show and hide them.
 
@@ -128,6 +161,7 @@ def outline_paths(
         image: (H, W, 3) uint8 RGB.
         records: masks of the same size, best first.
         most: how many masks.
+        decode: how they are decoded.
 
     Returns:
         (width, height) of the frame in which the paths are, at most 400 a side, and the paths;
@@ -136,7 +170,7 @@ def outline_paths(
     small = fit_inside(image, OUTLINE_SIDE)
     paths = []
     for record in records[:most]:
-        mask = _fit_mask(decode_mask(record["segmentation"]), small.shape)
+        mask = _fit_mask(decode(record), small.shape)
         contours, _ = cv2.findContours(
             mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
         )

@@ -46,6 +46,7 @@ from pipeline.shard.image_outputs import (
     write_pictures,
 )
 from pipeline.shard.lost_device import LostDeviceError, check_accelerator
+from pipeline.shard.pictures import decode_once
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError
@@ -273,9 +274,10 @@ class _ShardSegmentation:
         watch.start()
         self.output.delete(masks_name(image.name))  # of an older image of this name
         try:
-            pictures = draw_pictures(image, loaded.pixels, records, most)
+            decode = decode_once(records, most)
+            pictures = draw_pictures(image, loaded.pixels, records, most, decode)
             content = masks_content(
-                image, loaded.pixels, records, most, self._about(engine, loaded)
+                image, loaded.pixels, records, most, self._about(engine, loaded), decode
             )
         except Exception as error:  # one image must not cost the others their work
             reason = unexpected_reason(image, error)

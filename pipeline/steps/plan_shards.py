@@ -23,13 +23,13 @@ from pipeline.run.output_layout import (
     shard_name,
     shard_plan_name,
 )
-from pipeline.run.parameters import RunError, RunParameters, fingerprint
+from pipeline.run.parameters import Pictures, RunError, RunParameters, fingerprint
 from pipeline.run.prompt_sets.reading import read_prompts
 from pipeline.run.reviewed import keep_reviewed
 from serving.storage import WORK, Folder, StorageError, open_folder
 
 _LINES = "application/jsonl"
-_ONLY_PICTURES = ("max_masks",)  # settings that decide no mask
+_ONLY_PICTURES = ("max_masks", "pictures")  # settings that decide no mask
 
 
 def plan_shards(parameters: RunParameters) -> list[str]:
@@ -84,6 +84,7 @@ def plan_images(images: Sequence[InputImage], parameters: RunParameters) -> list
         SamError, StorageError: the checkpoint cannot be read.
     """
     model = checkpoint_identity(parameters.checkpoint)
+    drawn = parameters.drawn(len(images))
     return [
         planned_image(
             image,
@@ -93,19 +94,24 @@ def plan_images(images: Sequence[InputImage], parameters: RunParameters) -> list
                 "precision": parameters.precision,
                 "max_masks": parameters.max_masks,
             }
-            | ({"window": parameters.window} if parameters.window else {}),
+            | ({"window": parameters.window} if parameters.window else {})
+            | ({"pictures": drawn} if drawn != "all" else {}),
+            drawn,
         )
         for image in images
     ]
 
 
-def planned_image(image: InputImage, decides: Mapping[str, object]) -> PlannedImage:
+def planned_image(
+    image: InputImage, decides: Mapping[str, object], drawn: Pictures = "all"
+) -> PlannedImage:
     """One image as planned.
 
     Args:
         image: the image in its input folder.
         decides: what decides its masks beside its content and its prompts; the key ``automatic``
             counts only for an image without prompts.
+        drawn: which pictures the run draws.
     """
     prompts = [prompt.to_json() for prompt in image.prompts]
     digest = image.digest or _digest(image)
@@ -120,6 +126,7 @@ def planned_image(image: InputImage, decides: Mapping[str, object]) -> PlannedIm
         prompts=prompts,
         fingerprint=fingerprint(content),
         masks_fingerprint=fingerprint(of_masks),
+        pictures=drawn,
     )
 
 

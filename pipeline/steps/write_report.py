@@ -128,7 +128,8 @@ def write_report(
             shown.add(row, content)
         data_sets.close()
     figures = metrics.to_json(engine, _last_run(output, row_files, computed), parameters.forecast)
-    figures |= {"output": output.uri, "finished": _now(), "settings": parameters.settings()}
+    figures |= {"output": output.uri, "finished": _now()}
+    figures["settings"] = parameters.settings(metrics.images)
     figures["coco"] = ANNOTATIONS if data_sets.has_coco else ""
     write_json(output, METRICS, figures)
     output.write_bytes(MARKDOWN, markdown.text(figures).encode(), "text/markdown")

@@ -16,6 +16,7 @@ _PNG = "image/png"
 
 def write_pictures(output: Folder, image: OpenImage, records: list[Record]) -> None:
     """Write the overlay of all masks and each of the first ones alone."""
+    output.delete(overlay_name(image.name, small=True))  # of a run that drew overlays only
     masks: Any = records
     output.write_bytes(
         overlay_name(image.name), encode_png(draw_overlay(image.pixels, masks)), _PNG

@@ -201,6 +201,7 @@ class AnnotationStore:
     def _save(self, image: OpenImage, content: dict[str, Any], masks: list[Record]) -> None:
         (width, height), paths = outline_paths(image.pixels, masks, _SHOWN_OUTLINES)  # type: ignore[arg-type]
         content["masks"] = masks
+        content["pictures"] = "all"  # as _draw does, whatever a run drew of it
         content["outlines"] = {"width": width, "height": height, "paths": paths}
         write_json(self.output, _NOTE, {"image": image.name})
         write_json(self.output, masks_name(image.name), content)

@@ -55,6 +55,7 @@ def batch_predict(
             output=output,
             prompts=prompts,
             max_masks=max_masks,
+            pictures="all",
             points_per_side=points_per_side,
             max_failed=parse_max_failed(max_failed),
         )

@@ -12,6 +12,7 @@ from serving.sam.machine.devices import Precision
 
 EngineName = Literal["local", "vertex"]
 Capacity = Literal["standard", "spot", "flex"]  # as in pipeline.machines, which loads slowly
+Pictures = Literal["none", "overlays", "all"]  # as in pipeline.run.parameters
 VERTEX_PANEL = "On Vertex AI"
 DEFAULT_ACCELERATOR = "NVIDIA_TESLA_T4"
 
@@ -49,6 +50,13 @@ MaxMasks = Annotated[
     int,
     typer.Option(
         help="Masks of an image that get a picture of their own; all are kept.", min=1, max=100
+    ),
+]
+PicturesName = Annotated[
+    Pictures | None,
+    typer.Option(
+        help="What is drawn of an image: nothing, all masks on it as one small file, or each mask "
+        "alone as well; default: all of up to 1,000 images, overlays of more."
     ),
 ]
 MaxFailed = Annotated[

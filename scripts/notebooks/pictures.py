@@ -58,7 +58,7 @@ def show_candidates(engine: Engine, image: RgbImage, prompt: Prompt) -> None:
 
 
 def show_gallery(output: str | Path, most: int = 6) -> None:
-    """Display the overlays of a run's first images, three in a row.
+    """Display the overlays of a run's first images, three in a row, or say that it drew none.
 
     Args:
         output: local folder of a run or of a batch prediction.
@@ -74,6 +74,8 @@ def show_gallery(output: str | Path, most: int = 6) -> None:
         if overlay is not None:
             picture = fit_inside(load_image(str(overlay)), SIDE // 2)
             panels.append((picture, f"{row['image'][:32]}: {row['masks']} masks"))
+    if not panels:
+        print(f"{folder}: no overlays here; were they left out with --pictures none?")
     for first in range(0, len(panels), 3):
         _display(_beside_each_other(panels[first : first + 3]))
 

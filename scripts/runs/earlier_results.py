@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
     from serving.storage import Folder
 
-_ONLY_PICTURES = "--max-masks "  # decides no mask
+_ONLY_PICTURES = ("--max-masks ", "--pictures ")  # they decide no mask
 _INPUTS = "inputs"  # the only setting that does not decide an image's masks
 
 
@@ -59,7 +59,7 @@ def check_earlier_results(
             f"{dropped} no longer among the inputs: left out of {MANIFEST}, the data set and the "
             "report; their files stay"
         )
-    changes = _changes(earlier, parameters.settings())
+    changes = _changes(earlier, parameters.settings(len(images)))
     kept = len(finished) - len(gone)
     if changes and kept:
         what = f"other settings than the last run's ({'; '.join(changes)})"

@@ -26,6 +26,17 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+const NOT_DRAWN = "No picture was drawn of it (--pictures none).";
+
+/**
+ * What a card, a sheet or the viewer shows of an image instead of a picture that was not drawn.
+ *
+ * @param {Detail} detail
+ * @param {View} view
+ * @returns {View}
+ */
+const drawnView = (detail, view) => (detail.drawn ? "all" : view);
+
 /** @param {number} mask position among the best */
 const colourOf = (mask) => `rgb(${SETTINGS.colours[mask].join(" ")})`;
 
@@ -72,6 +83,7 @@ function picture(index, detail, view) {
               alt: `${name}, segment ${view}`,
             };
   const [width, height] = detail.frame.map(String);
+  if (!src) return { title, stack: make("div", { class: "stack" }, NOT_DRAWN) };
   const image = make("img", { loading: "lazy", src, alt, width, height });
   const drawings = view === "best" ? [outlineDrawing(detail)] : [];
   return { title, stack: make("div", { class: "stack" }, image, ...drawings) };
@@ -138,6 +150,10 @@ function cardPictures(index, detail, open) {
     button.addEventListener("click", () => open(index, view));
     return make("figure", {}, button, make("figcaption", {}, caption));
   };
+  if (detail.drawn === "none") return [make("p", {}, NOT_DRAWN)];
+  if (detail.drawn === "overlays") {
+    return [make("div", { class: "pair" }, figure("all", `Enlarge ${name}`, `masks: ${masks}`))];
+  }
   const original = figure("original", `Enlarge the original of ${name}`, "original");
   if (!detail.masks.length) {
     const pair = make("div", { class: "pair" }, original);
@@ -211,11 +227,16 @@ function sheetCard(index, open) {
   card.append(caption);
   imageDetail(index).then(
     (detail) => {
-      const { stack } = picture(index, detail, "best");
+      if (detail.drawn === "none") {
+        card.append(make("p", {}, NOT_DRAWN));
+        return;
+      }
+      const view = drawnView(detail, "best");
+      const { stack } = picture(index, detail, view);
       const label = `Enlarge ${name}, ${counted(masks, "mask")}`;
       const button = make("button", { type: "button", class: "open", "aria-label": label }, stack);
-      button.dataset.view = "best";
-      button.addEventListener("click", () => open(index, "best"));
+      button.dataset.view = String(view);
+      button.addEventListener("click", () => open(index, view));
       card.prepend(button);
     },
     (error) => card.append(make("p", {}, error.message)),

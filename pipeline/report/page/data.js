@@ -20,7 +20,9 @@
  * @property {[x: number, y: number, width: number, height: number][]} boxes of the masks, in pixels.
  * @property {[width: number, height: number]} frame in which the paths lie.
  * @property {string[]} paths outlines of the masks, as SVG path data.
- * @property {string[]} [pictures] data URLs: overlay, original, then one for each mask.
+ * @property {"none" | "overlays"} [drawn] what the run drew of it; left out for all pictures.
+ * @property {string[]} [pictures] data URLs: overlay, original, then one for each mask; of those
+ *   that were drawn.
  */
 
 /**
@@ -133,14 +135,19 @@ function loadChunk(chunk) {
 const addressOf = (name) => name.split("/").map(encodeURIComponent).join("/");
 
 /**
- * The addresses of an image's pictures: in the page, or beside it.
+ * The addresses of an image's pictures: in the page, or beside it. What was not drawn has none.
  *
  * @param {string} name
  * @param {Detail} detail
+ * @returns {{ overlay?: string, original?: string, segments: string[] }}
  */
 function pictureAddresses(name, detail) {
   /** @param {number} number */
   const segment = (number) => `segments/${addressOf(name)}/${String(number).padStart(2, "0")}.png`;
+  if (detail.drawn === "none") return { segments: [] };
+  if (detail.drawn === "overlays") {
+    return { overlay: detail.pictures?.[0] ?? `overlays/${addressOf(name)}.webp`, segments: [] };
+  }
   const [overlay, original, ...segments] = detail.pictures ?? [
     `overlays/${addressOf(name)}.png`,
     segment(0),

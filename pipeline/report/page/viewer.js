@@ -36,6 +36,7 @@ async function openViewer(index, view) {
   const detail = await imageDetail(index);
   if (viewed !== request) return; // another picture was asked for meanwhile
   if (typeof view === "number") view = Math.min(view, detail.masks.length) || "best";
+  view = drawnView(detail, view);
   viewed.view = view;
   const { title, stack } = picture(index, detail, view);
   byId("viewer-title", HTMLSpanElement).textContent = title;
