@@ -17,6 +17,7 @@ NOT_UNIT = (
     "tests/notebooks/test_notebooks.py::test_it_runs_without_google_cloud",
     "tests/notebooks/test_session.py",
     "tests/notebooks/test_widget.py",
+    "tests/pipeline/report/test_drawn.py",
     "tests/pipeline/report/test_html.py",
     "tests/pipeline/report/test_page.py",
     "tests/pipeline/report/test_report.py",

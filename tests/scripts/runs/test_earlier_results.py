@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.run import parameters
 from pipeline.run.manifest import ManifestRow, write_json
 from pipeline.run.output_layout import MANIFEST, METRICS
 from pipeline.run.parameters import RunParameters
@@ -75,6 +76,17 @@ def test_options_of_pictures_draw_anew_and_compute_nothing(
     check_run(changed(finished_run, max_masks=3))
     line = capsys.readouterr().err
     assert "--max-masks 3, was 10" in line and "up to 3 images will be drawn anew" in line
+
+
+def test_a_folder_that_grows_large_is_told_of_its_other_pictures(
+    finished_run: RunParameters,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(parameters, "MOST_WITH_ALL_PICTURES", 2)
+    check_run(finished_run)
+    line = capsys.readouterr().err
+    assert "--pictures overlays, was all" in line and "will be drawn anew" in line
 
 
 def test_only_failed_under_other_settings_is_refused_with_both_values(
