@@ -10,9 +10,13 @@ import typer
 from scripts.cloud import deployment
 from scripts.commands import options
 from scripts.prerequisites.checks import findings
-from scripts.prerequisites.findings import Finding
+from scripts.prerequisites.findings import Finding, Part
 from scripts.terminal.errors import OperatorError, reporting_errors
 
+_TITLES: dict[Part, str] = {
+    "this machine": "what a run on this machine needs",
+    "Google Cloud": "what Google Cloud needs",
+}
 EXAMPLES = "sam-vertex doctor --outputs outputs.json"
 
 
@@ -21,16 +25,20 @@ def doctor(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check this machine, and the project: billing, APIs, GPU quotas, the Workbench.
+    """Check what a run on this machine needs, and what Google Cloud needs.
 
-    Says how to fix what is wrong.
+    Of Google Cloud: tools, settings, credentials, and the project's billing, APIs, GPU quotas and
+    Workbench. That part counts once SAM_PROJECT_ID is set or something is deployed. Says how to
+    fix what is wrong.
     """
     with reporting_errors(debug):
-        listed = []
+        listed: list[Finding] = []
         for finding in findings(outputs):
-            listed.append(finding)
             if not as_json:
+                if not listed or finding.part != listed[-1].part:
+                    typer.echo(_TITLES[finding.part])
                 _print(finding)
+            listed.append(finding)
         if as_json:
             typer.echo(json.dumps([dataclasses.asdict(finding) for finding in listed], indent=2))
         bad = [finding.check for finding in listed if finding.bad]
@@ -41,6 +49,6 @@ def doctor(
 
 
 def _print(finding: Finding) -> None:
-    typer.echo(f"{finding.status:8} {finding.check:19} {finding.message}")
+    typer.echo(f"  {finding.status:8} {finding.check:19} {finding.message}")
     if finding.hint:
-        typer.echo(f"{'':8} {'':19} hint: {finding.hint}")
+        typer.echo(f"  {'':8} {'':19} hint: {finding.hint}")

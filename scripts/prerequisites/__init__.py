@@ -1,1 +1,1 @@
-"""What must be there before anything is deployed, checked with the way to fix each."""
+"""What a run here and a deployment need, checked with the way to fix each."""

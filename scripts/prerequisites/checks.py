@@ -1,7 +1,8 @@
-"""The checks of ``sam-vertex doctor``: tools, settings, credentials, the Workbench."""
+"""The checks of ``sam-vertex doctor``: this machine; tools, settings, credentials, the project."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from scripts.cloud.deployment import Deployment
 from scripts.cloud.saved_settings import saved_settings
 from scripts.prerequisites.cloud_checks import QUOTAS, WITHOUT_WORKBENCH, cloud_findings
 from scripts.prerequisites.findings import Finding
+from scripts.prerequisites.local_checks import local_findings
 
 ADC = ".config/gcloud/application_default_credentials.json"
 TIMEOUT_S = 30
@@ -48,16 +50,6 @@ def _tool(name: str, command: list[str], least: tuple[int, ...], hint: str) -> F
     if tuple(map(int, version.split("."))) < least:
         return Finding(name, "wrong", f"{version}; expected {expected} or newer", hint)
     return Finding(name, "ok", version)
-
-
-def check_python() -> Finding:
-    """The interpreter that runs this."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] != (3, 11):
-        return Finding(
-            "python", "wrong", f"{version}; expected 3.11", "PYTHON=python3.11 make setup"
-        )
-    return Finding("python", "ok", version)
 
 
 def check_terraform() -> Finding:
@@ -170,9 +162,23 @@ def check_startup(outputs: Path) -> Finding:
 
 
 def findings(outputs: Path) -> Iterator[Finding]:
-    """Run every check, in the order in which an operator needs what it checks."""
+    """Run every check, in the order in which somebody needs what it checks.
+
+    Whoever has neither deployed nor named a project wants none of Google Cloud yet, and nothing of
+    that is wrong.
+    """
+    for finding in local_findings(Path()):
+        yield dataclasses.replace(finding, part="this machine")
+    if not outputs.exists() and not _wanted_project():
+        yield Finding(
+            "Google Cloud",
+            "skipped",
+            "not set up: SAM_PROJECT_ID is not set and nothing is deployed",
+            "to deploy, export SAM_PROJECT_ID=my-project and run this again; "
+            "'sam-vertex rehearse' needs no project",
+        )
+        return
     checks: tuple[Callable[[], Finding], ...] = (
-        check_python,
         check_terraform,
         check_node,
         check_cdktf,
@@ -184,6 +190,11 @@ def findings(outputs: Path) -> Iterator[Finding]:
     for check in checks:
         yield check()
     yield from _cloud(outputs)
+
+
+def _wanted_project() -> str:
+    """The project that the settings name; empty for none."""
+    return os.environ.get("SAM_PROJECT_ID") or str(saved_settings(Path()).get("project_id", ""))
 
 
 def _cloud(outputs: Path) -> Iterator[Finding]:
@@ -198,9 +209,8 @@ def _cloud(outputs: Path) -> Iterator[Finding]:
         )
     else:
         saved = saved_settings(Path())
-        project_id = os.environ.get("SAM_PROJECT_ID") or str(saved.get("project_id", ""))
         region = os.environ.get("SAM_REGION") or str(saved.get("region", "us-west1"))
         wanted = os.environ.get("SAM_WORKBENCH") or str(saved.get("workbench", True))
         none = wanted.lower() in ("false", "0", "no", "off")
         quotas = WITHOUT_WORKBENCH if none else QUOTAS
-        yield from cloud_findings(project_id, region, ("", ""), quotas=quotas)
+        yield from cloud_findings(_wanted_project(), region, ("", ""), quotas=quotas)

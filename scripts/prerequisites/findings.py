@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+Part = Literal["this machine", "Google Cloud"]
 Status = Literal["ok", "missing", "wrong", "waiting", "skipped"]
 
 
@@ -17,12 +18,14 @@ class Finding:
         status: ok; missing or wrong, which make the command fail; waiting; skipped.
         message: the version, the path or the fault.
         hint: how to fix it.
+        part: what it is needed for: a run on this machine, or Google Cloud.
     """
 
     check: str
     status: Status
     message: str
     hint: str = ""
+    part: Part = "Google Cloud"
 
     @property
     def bad(self) -> bool:

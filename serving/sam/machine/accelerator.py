@@ -36,18 +36,25 @@ def describe_device(device: torch.device) -> dict[str, str]:
     return {
         "device": str(device),
         "name": torch.cuda.get_device_name(device),
-        "driver": _driver(_DRIVER),
+        "driver": nvidia_driver(),
         "cuda": str(torch.version.cuda or ""),
         "capability": ".".join(map(str, torch.cuda.get_device_capability(device))),
     }
 
 
-def _driver(path: Path) -> str:
-    """The version in the first line: ``NVRM version: ... Kernel Module  550.54.15  Tue ...``."""
+def nvidia_driver(path: Path | None = None) -> str:
+    """The version of this machine's NVIDIA driver; empty for none.
+
+    It is in the first line: ``NVRM version: ... Kernel Module  550.54.15  Tue ...``.
+
+    Args:
+        path: the kernel module's own account.
+    """
     try:
-        version = re.search(r"\b(\d{3}\.\d+(?:\.\d+)?)\b", path.read_text("utf-8"))
+        text = (path or _DRIVER).read_text("utf-8")
     except OSError:
         return ""
+    version = re.search(r"\b(\d{3}\.\d+(?:\.\d+)?)\b", text)
     return version[1] if version else ""
 
 
@@ -70,7 +77,7 @@ def require_accelerator(accelerator: str, device: torch.device) -> None:
 
     if not accelerator or device.type == "cuda":
         return
-    driver = _driver(_DRIVER)
+    driver = nvidia_driver()
     found = f"driver {driver}" if driver else "no NVIDIA driver"
     built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs only"
     raise DeviceError(

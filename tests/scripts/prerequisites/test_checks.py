@@ -1,4 +1,4 @@
-"""The doctor names what is missing or wrong, how to mend it, and what the Workbench reports."""
+"""The doctor names what is missing or wrong here and on Google Cloud, and how to fix it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import uuid
 from pathlib import Path
 
 import pytest
+import torch
 
+from scripts.checkpoints.cache import cached_path
+from scripts.prerequisites import local_checks
 from scripts.rehearsal.google_provider.objects import Objects
+from serving.sam.known_checkpoints import CHECKPOINTS
+from serving.sam.machine import accelerator
+from tests.command_line import sam_vertex
 from tests.stand_ins.outputs import platform_outputs
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
@@ -98,6 +104,65 @@ def test_doctor_reads_the_report_of_the_workbench(
     finding = findings["workbench start-up"]
     assert finding["status"] == status, finding
     assert bool(finding["hint"]) == (status != "ok")
+
+
+def test_without_a_project_only_this_machine_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SAM_PROJECT_ID", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    code, findings, stderr = run(tmp_path)
+    assert (code, stderr) == (0, "")
+    cloud = findings.pop("Google Cloud")
+    assert cloud["message"].startswith("not set up: ") and "SAM_PROJECT_ID=" in cloud["hint"]
+    assert set(findings) == {"python", "torch", "checkpoints", "disk"}
+    assert {finding["part"] for finding in findings.values()} == {"this machine"}
+    assert findings["checkpoints"]["status"] == "waiting"
+    assert "fetch vit_b" in findings["checkpoints"]["hint"]
+
+
+def test_a_project_in_cdktf_json_makes_google_cloud_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SAM_PROJECT_ID", raising=False)
+    (tmp_path / "cdktf.json").write_text('{"context": {"project_id": "my-project"}}')
+    code, findings, _ = run(tmp_path)
+    assert code == 2
+    assert findings["credentials"]["status"] == "missing"
+    assert findings["credentials"]["part"] == "Google Cloud"
+
+
+def test_the_two_parts_have_headings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SAM_PROJECT_ID", raising=False)
+    monkeypatch.chdir(tmp_path)
+    lines = sam_vertex("doctor").stdout.splitlines()
+    headings = [line for line in lines if not line.startswith(" ")]
+    assert headings == ["what a run on this machine needs", "what Google Cloud needs"]
+
+
+def test_a_full_disk_and_a_gpu_that_pytorch_does_not_see_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_checks, "LEAST_FREE_BYTES", 10**18)
+    disk = local_checks.check_disk(tmp_path)
+    assert disk.bad and "--output" in disk.hint and str(tmp_path) in disk.message
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15")
+    monkeypatch.setattr(accelerator, "_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    unseen = local_checks.check_torch()
+    assert unseen.status == "waiting" and "driver 550.54.15" in unseen.message
+    assert "CUDA build" in unseen.hint
+
+
+def test_checkpoints_that_were_fetched_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = cached_path(CHECKPOINTS["vit_b"])
+    path.parent.mkdir(parents=True)
+    path.touch()
+    found = local_checks.check_checkpoints()
+    assert found.status == "ok" and {"vit_tiny", "vit_b"} <= set(found.message.split(", "))
 
 
 def test_outputs_of_something_else_are_refused(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def test_cpu_is_named() -> None:
 )
 def test_driver_is_read_from_its_kernel_module(tmp_path: Path, text: str, driver: str) -> None:
     (tmp_path / "version").write_text(text + "\nGCC version: 12.2.0\n")
-    assert accelerator._driver(tmp_path / "version") == driver
-    assert accelerator._driver(tmp_path / "missing") == ""
+    assert accelerator.nvidia_driver(tmp_path / "version") == driver
+    assert accelerator.nvidia_driver(tmp_path / "missing") == ""
 
 
 @pytest.mark.gpu
