@@ -75,6 +75,16 @@ def test_pictures_are_bounded_in_size(height: int, width: int) -> None:
     assert min(fit_inside(image, 100).shape[:2]) >= 1
 
 
+def test_a_scaled_mask_is_where_it_was() -> None:
+    """A corner that lies neither in the middle nor alike after a turn."""
+    image = np.full((1700, 2400, 3), 100, np.uint8)
+    drawn = draw_overlay(image, [record(1700, 2400, slice(100, 300), slice(1500, 2300))])
+    rows, columns = np.nonzero((drawn != 100).any(axis=2))
+    scale = OVERLAY_SIDE / 2400
+    found = [rows.min(), rows.max() + 1, columns.min(), columns.max() + 1]
+    assert found == pytest.approx([side * scale for side in (100, 300, 1500, 2300)], abs=4)
+
+
 def test_encode_png_keeps_every_pixel(grey: RgbImage) -> None:
     assert (decode_image(encode_png(grey), "x") == grey).all()
 
