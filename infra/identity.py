@@ -214,7 +214,8 @@ class Identities(Construct):
     def _plan(self) -> None:
         # For a budget the provider asks in the project's name (user_project_override): it uses it.
         usage = "serviceUsageConsumer" if self._settings.budget else "serviceUsageViewer"
-        self._project("plan", *PLAN_ROLES, f"roles/serviceusage.{usage}")
+        tables = ["roles/bigquery.metadataViewer"] if self._settings.bigquery else []
+        self._project("plan", *PLAN_ROLES, *tables, f"roles/serviceusage.{usage}")
         self._folder("plan", STARTUP, VIEWER)
         self._storage.grant_listing(
             to=self.member("plan"), id_="plan-lists", after=[self.accounts["plan"]]

@@ -49,7 +49,7 @@ class Services(Construct):
             names.append("cloudkms")
         if settings.budget:
             names.append("billingbudgets")
-        if settings.request_logging:
+        if settings.request_logging or settings.bigquery:
             names.append("bigquery")
         enabled: list[ITerraformDependable] = [
             ProjectService(

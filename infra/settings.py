@@ -49,6 +49,7 @@ class Settings(BaseModel):
     noncurrent_days: int = Field(30, ge=1, description="age at which overwritten objects go")
     soft_delete_days: int = Field(7, ge=0, le=90, description="days to undo a deletion; 0: none")
     log_bucket: str = Field("", description="existing bucket for access logs; empty: no logs")
+    bigquery: bool = Field(False, description="a BigQuery table over the masks of all runs")
     keep_images: int = Field(
         10, ge=1, description="newest images that clean-up spares; of the others only untagged go"
     )

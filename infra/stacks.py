@@ -16,6 +16,7 @@ from infra.monitoring import Channels, Monitoring
 from infra.network import Network
 from infra.registry import Registry
 from infra.release_checks import ReleaseChecks
+from infra.results_table import ResultsTable
 from infra.service_agents import ServiceAgents
 from infra.services import Services
 from infra.settings import STACKS, Settings, state_file, state_prefix
@@ -78,6 +79,9 @@ class PlatformStack(_Stack):
             agents=agents,
             after=after,
         )
+        results = None
+        if settings.bigquery:
+            results = ResultsTable(self, "results", settings=settings, storage=storage, after=after)
         # Of the two guards the first is there even where the Workbench finds no quota or no stock.
         DestroyGuard(self, "destroy-guard", settings=settings, bucket=storage.bucket)
         workbench = None
@@ -121,6 +125,7 @@ class PlatformStack(_Stack):
                 },
                 **_workbench_outputs(settings, workbench),
                 "kms_key": key or "",
+                "masks_table": results.name if results else "",
             }
         )
 

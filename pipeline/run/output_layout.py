@@ -41,8 +41,8 @@ def segment_name(image: str, number: int) -> str:
 
 
 def table_name(number: int) -> str:
-    """A part of the masks as a table."""
-    return f"{TABLES}/part-{number:05d}.parquet"
+    """A part of the masks as a table; by its ending BigQuery finds those of all runs."""
+    return f"{TABLES}/part-{number:05d}.masks.parquet"
 
 
 def shard_name(number: int) -> str:

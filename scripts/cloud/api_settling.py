@@ -28,6 +28,10 @@ PROBES = {
         "artifactregistry.googleapis.com",
         "/v1/projects/{project}/locations/{region}/repositories?pageSize=1",
     ),
+    "bigquery": (
+        "bigquery.googleapis.com",
+        "/bigquery/v2/projects/{project}/datasets?maxResults=1",
+    ),
     "cloudkms": (
         "cloudkms.googleapis.com",
         "/v1/projects/{project}/locations/{region}/keyRings?pageSize=1",

@@ -34,6 +34,7 @@ class Deployment:
         startup_status_uri: object in which its start-up script reports.
         kms_key: key that encrypts everything, or empty.
         workbench_shape: its ``machine``, ``accelerator`` and ``disk_gb``; whether it has a ``nat``.
+        masks_table: table of BigQuery over the runs, ``project.dataset.table``, or empty.
         endpoint_resource_name: ``projects/.../endpoints/...``.
         endpoint_id: its id.
         endpoint_type: dedicated or shared.
@@ -57,6 +58,7 @@ class Deployment:
     startup_status_uri: str
     kms_key: str
     workbench_shape: dict[str, Any] = dataclasses.field(default_factory=dict)
+    masks_table: str = ""
     endpoint_resource_name: str = ""
     endpoint_id: str = ""
     endpoint_type: str = ""

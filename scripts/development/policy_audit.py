@@ -28,6 +28,7 @@ VARIANTS = {
         "SAM_MONITORING": "true",
         "SAM_ALERT_EMAIL": "ops@example.com",
         "SAM_LOG_BUCKET": "company-logs",
+        "SAM_BIGQUERY": "true",
     },
 }
 

@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "debian_12": {"workbench_image": "debian-12", "workbench_owner": "ada@example.com"},
     "shared_endpoint": {"endpoint_type": "shared", "request_logging": "bq://my-project.sam.log"},
-    "no_workbench": {"workbench": False, "zone": "us-west1-c"},
+    "no_workbench": {"workbench": False, "zone": "us-west1-c", "bigquery": True},
     "own_network": {
         "network": "projects/host/global/networks/company",
         "subnet": "projects/host/regions/us-west1/subnetworks/workbench",

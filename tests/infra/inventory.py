@@ -28,6 +28,12 @@ IMPORTANT: dict[str, tuple[str, ...]] = {
         "cleanup_policies.action",
     ),
     "google_artifact_registry_repository_iam_member": ("role", "member"),
+    "google_bigquery_dataset": ("dataset_id", "location", "delete_contents_on_destroy"),
+    "google_bigquery_table": (
+        "dataset_id", "table_id", "deletion_protection",
+        "external_data_configuration.autodetect", "external_data_configuration.source_format",
+        "external_data_configuration.source_uris",
+    ),
     "google_billing_budget": (
         "billing_account", "amount.specified_amount.units",
         "amount.specified_amount.currency_code", "threshold_rules.threshold_percent",

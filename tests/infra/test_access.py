@@ -18,6 +18,7 @@ MATRIX = yaml.safe_load((Path(__file__).parents[1] / "data" / "access.yaml").rea
 EVERYTHING = {
     **VARIANTS["cmek"],
     **VARIANTS["monitoring"],
+    "bigquery": True,
     "state_bucket": "company-state",
     "log_bucket": "company-logs",
     "workbench_users": "ada@example.com",

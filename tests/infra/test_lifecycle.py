@@ -6,6 +6,7 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import tftest
 
 from infra.stacks import PLATFORM, SERVING
+from pipeline.run.output_layout import table_name
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.schema.snapshot import resource_block
 from tests.infra.deployment import STACKS, Deployment, document
@@ -31,7 +33,7 @@ def error_of(failed: pytest.ExceptionInfo[tftest.TerraformTestError]) -> str:
 
 def test_deploy_then_destroy_leaves_nothing(deployment: Deploy) -> None:
     """Bucket, folders and script really exist in storage in between; a second plan is empty."""
-    made = deployment()
+    made = deployment(bigquery=True)
     outputs = made.apply()
     bucket = outputs[PLATFORM]["bucket_name"]
     objects = Objects(made.storage_url)
@@ -41,12 +43,35 @@ def test_deploy_then_destroy_leaves_nothing(deployment: Deploy) -> None:
         "batch-prediction-images", "build", "pipeline", "predictions", "sam-checkpoint", "startup",
     }  # fmt: skip
     assert made.resources()["google_storage_bucket"][bucket]["location"] == "US-WEST1"
+    assert outputs[PLATFORM]["masks_table"] == f"{made.project}.sam_results.masks"
+    (table,) = made.resources()["google_bigquery_table"].values()
+    (uri,) = table["external_data_configuration"][0]["source_uris"]
+    assert fnmatch(f"gs://{bucket}/pipeline/photos/{table_name(0)}", uri)
+    assert not fnmatch(f"gs://{bucket}/pipeline/photos/exports/parquet/part.parquet", uri)
     endpoint = f"projects/{made.project}/locations/us-west1/endpoints/sam-endpoint"
     assert outputs[SERVING]["endpoint_resource_name"] == endpoint
     assert {stack: made.changes(stack) for stack in STACKS} == {stack: {} for stack in STACKS}
     made.destroy()
     assert made.resources() == {}
     assert bucket not in buckets(made.storage_url)
+
+
+def test_destroy_spares_what_somebody_made_in_the_data_set(deployment: Deploy) -> None:
+    """Until SAM_FORCE_DESTROY says otherwise, as it does for the bucket's data."""
+    made = deployment(bigquery=True, workbench=False)
+    made.apply(PLATFORM)
+    with made.world.open() as world:
+        tables = world["resources"]["google_bigquery_table"]
+        ((id_, ours),) = tables.items()
+        theirs = id_.replace("/masks", "/of_somebody")
+        tables[theirs] = {**ours, "id": theirs}
+    with pytest.raises(tftest.TerraformTestError) as failed:
+        made.destroy(PLATFORM)
+    assert f"Dataset {made.project}:sam_results is still in use" in error_of(failed)
+    made.synthesize(force_destroy=True)
+    made.apply(PLATFORM)
+    made.destroy(PLATFORM)
+    assert made.resources() == {}
 
 
 @pytest.mark.parametrize(

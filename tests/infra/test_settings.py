@@ -38,6 +38,7 @@ def settings(**environ: str) -> Settings:
         pytest.param({"SAM_SOFT_DELETE_DAYS": "3"}, "SAM_SOFT_DELETE_DAYS", "0 or 7", id="soft"),
         pytest.param({"SAM_SOFT_DELETE_DAYS": "91"}, "SAM_SOFT_DELETE_DAYS", "90", id="soft max"),
         pytest.param({"SAM_KEEP_IMAGES": "many"}, "SAM_KEEP_IMAGES", "integer", id="not a number"),
+        pytest.param({"SAM_BIGQUERY": "p.d.t"}, "SAM_BIGQUERY", "bool", id="not a table"),
         pytest.param({"SAM_FORCE_DESTROY": "perhaps"}, "SAM_FORCE_DESTROY", "bool", id="no bool"),
         pytest.param(
             {"SAM_WORKBENCH_ACCELERATOR": "NVIDIA_T4"}, "SAM_WORKBENCH_ACCELERATOR", "unknown",

@@ -6,9 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+
+from infra.results_table import COLUMNS, REPEATED
 from infra.service_agents import AGENTS
 from infra.services import ALWAYS
 from infra.stacks import PLATFORM
+from pipeline.report.table import SCHEMA
 from scripts.cloud.deployment import Deployment
 from scripts.prerequisites.cloud_checks import APIS
 from tests.infra.deployment import STACKS, VARIANTS, document, plain, synthesize
@@ -25,6 +29,23 @@ def test_outputs_are_what_the_scripts_read(tmp_path: Path) -> None:
 
 def test_doctor_asks_for_the_apis_that_are_enabled() -> None:
     assert APIS == ALWAYS
+
+
+def test_bigquery_knows_the_columns_of_the_files() -> None:
+    """But the one that it has no type for: a list of lists."""
+    kinds = {
+        pa.string(): "STRING",
+        pa.int32(): "INTEGER",
+        pa.int64(): "INTEGER",
+        pa.float64(): "FLOAT",
+    }
+    lists = {field.name: field.type.value_type for field in SCHEMA if pa.types.is_list(field.type)}
+    assert set(lists) == {"point_coords", *REPEATED}
+    assert COLUMNS == {
+        field.name: kinds[lists.get(field.name, field.type)]
+        for field in SCHEMA
+        if field.name != "point_coords"
+    }
 
 
 def test_agents_are_made_before_they_are_granted_anything(tmp_path: Path) -> None:

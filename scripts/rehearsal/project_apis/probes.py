@@ -9,6 +9,10 @@ PROBED = {
         rf"artifactregistry\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/repositories",
         "artifactregistry.repositories.list",
     ),
+    "bigquery": (
+        rf"bigquery\.googleapis\.com/bigquery/v2/{_PROJECT}/datasets",
+        "resourcemanager.projects.get",
+    ),
     "cloudkms": (
         rf"cloudkms\.googleapis\.com/v1/{_PROJECT}/locations/[^/]+/keyRings",
         "resourcemanager.projects.get",

@@ -117,8 +117,8 @@ def test_steps_large_data_set_is_in_parts(
     summary = run_steps(local_run)
     assert not Path(local_run.output, "annotations.json").exists()
     assert json.loads(Path(local_run.output, "metrics.json").read_text())["coco"] == ""
-    assert [path.name for path in tables.iterdir()] == ["part-00000.parquet"]
-    assert pq.read_metadata(tables / "part-00000.parquet").num_rows == summary.masks
+    assert [path.name for path in tables.iterdir()] == ["part-00000.masks.parquet"]
+    assert pq.read_metadata(tables / "part-00000.masks.parquet").num_rows == summary.masks
 
 
 def test_steps_second_run_computes_nothing(local_run: RunParameters) -> None:

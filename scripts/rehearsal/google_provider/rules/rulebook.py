@@ -8,6 +8,7 @@ the limits of the services' own APIs. A dotted name goes through nested blocks.
 from __future__ import annotations
 
 from scripts.rehearsal.google_provider.rules.products import (
+    bigquery,
     compute,
     identity,
     machine_learning,
@@ -16,7 +17,7 @@ from scripts.rehearsal.google_provider.rules.products import (
 )
 from scripts.rehearsal.google_provider.rules.resource_rules import Rules
 
-_PRODUCTS = (storage, identity, machine_learning, compute, operations)
+_PRODUCTS = (storage, identity, machine_learning, compute, operations, bigquery)
 RULES: dict[str, Rules] = {
     type_name: rules for product in _PRODUCTS for type_name, rules in product.RULES.items()
 }

@@ -29,6 +29,8 @@ ADDRESS = "registry.terraform.io/hashicorp/google"
 RESOURCES = (
     "google_artifact_registry_repository",
     "google_artifact_registry_repository_iam_member",
+    "google_bigquery_dataset",
+    "google_bigquery_table",
     "google_billing_budget",
     "google_compute_firewall",
     "google_compute_network",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,6 +44,10 @@ _MEMBER_TARGETS: dict[str, Callable[[Values], str]] = {
 _IDS: dict[str, Callable[[Values], str]] = {
     "google_artifact_registry_repository": lambda v: (
         f"projects/{v['project']}/locations/{v['location']}/repositories/{v['repository_id']}"
+    ),
+    "google_bigquery_dataset": lambda v: f"projects/{v['project']}/datasets/{v['dataset_id']}",
+    "google_bigquery_table": lambda v: (
+        f"projects/{v['project']}/datasets/{v['dataset_id']}/tables/{v['table_id']}"
     ),
     "google_billing_budget": lambda v: (
         f"billingAccounts/{v['billing_account']}/budgets/{_digits(str(v['display_name']), 16)}"
@@ -123,6 +128,8 @@ def computed_values(type_name: str, id_: str, v: Values, now: str) -> Mapping[st
     }
     if type_name.startswith("google_compute_"):
         common["self_link"] = _COMPUTE + id_
+    if type_name.startswith("google_bigquery_"):
+        common |= _bigquery(id_, now)
     specific: Mapping[str, Any] = _SPECIFIC[type_name](id_, v) if type_name in _SPECIFIC else {}
     return {**common, **specific}
 
@@ -140,6 +147,15 @@ def _object(id_: str, v: Values) -> Mapping[str, Any]:
         "storage_class": "STANDARD",
         "self_link": _storage_link(f"{v['bucket']}/o/{v['name']}"),
         "media_link": _storage_link(f"{v['bucket']}/o/{v['name']}?alt=media"),
+    }
+
+
+def _bigquery(id_: str, now: str) -> Mapping[str, Any]:
+    milliseconds = int(datetime.datetime.fromisoformat(now).timestamp() * 1000)
+    return {
+        "creation_time": milliseconds,
+        "last_modified_time": milliseconds,
+        "self_link": f"https://bigquery.googleapis.com/bigquery/v2/{id_}",
     }
 
 
@@ -170,6 +186,31 @@ _SPECIFIC: dict[str, Callable[[str, Values], Mapping[str, Any]]] = {
         "self_link": _storage_link(f"{v['bucket']}/managedFolders/{v['name']}"),
     },
     "google_storage_bucket_object": _object,
+    "google_bigquery_dataset": lambda _id, _v: {
+        # Those that a data set has unless it is told otherwise ("Control access to resources with
+        # IAM", basic roles for data sets), but for the entry of whoever made it.
+        "access": [
+            {"role": role, "special_group": group}
+            for role, group in (
+                ("OWNER", "projectOwners"),
+                ("WRITER", "projectWriters"),
+                ("READER", "projectReaders"),
+            )
+        ],
+        "default_collation": "",
+        "is_case_insensitive": False,
+        "max_time_travel_hours": "168",
+        "storage_billing_model": "",
+    },
+    "google_bigquery_table": lambda _id, v: {
+        "type": "EXTERNAL" if v.get("external_data_configuration") else "TABLE",
+        "expiration_time": 0,
+        "generated_schema_columns": "",
+        "max_staleness": "",
+        "num_bytes": 0,
+        "num_long_term_bytes": 0,
+        "num_rows": 0,
+    },
     "google_artifact_registry_repository": lambda _id, v: {
         "name": v["repository_id"],
         "vulnerability_scanning_config": [

@@ -16,6 +16,7 @@ from scripts.rehearsal.google_provider.services.settling import DISABLED
 PLACEHOLDER = ".managed-folder"
 APIS = {
     "google_artifact_registry": "artifactregistry",
+    "google_bigquery": "bigquery",
     "google_billing": "billingbudgets",
     "google_compute": "compute",
     "google_kms": "cloudkms",
@@ -113,7 +114,30 @@ def refuse_creation(
         raise ServiceError("Error creating Endpoint: 400: The endpoint id is not valid")
     if type_name == "google_workbench_instance":
         _refuse_workbench(world, v)
+    if type_name == "google_bigquery_table":
+        _refuse_table(world, v)
     refuse_references(world, type_name, v)
+
+
+def _refuse_table(world: dict[str, Any], v: Values) -> None:
+    dataset = f"projects/{v['project']}/datasets/{v['dataset_id']}"
+    if dataset not in world["resources"].get("google_bigquery_dataset", {}):
+        raise ServiceError(
+            f"googleapi: Error 404: Not found: Dataset {v['project']}:{v['dataset_id']}, notFound"
+        )
+    for external in v.get("external_data_configuration") or []:
+        for uri in external["source_uris"]:
+            bucket, _, name = str(uri).removeprefix("gs://").partition("/")
+            # One '*' after the bucket's name (API reference, ExternalDataConfiguration).
+            if not uri.startswith("gs://") or "*" in bucket or name.count("*") > 1 or not name:
+                raise ServiceError(f"googleapi: Error 400: Invalid source URI {uri}, invalid")
+            if bucket not in world["resources"].get("google_storage_bucket", {}):
+                raise ServiceError(f"googleapi: Error 404: Not found: URI {uri}, notFound")
+        if not isinstance(v.get("schema"), str):
+            raise ServiceError(
+                "googleapi: Error 400: Error while reading table: no schema, and no file to "
+                "detect one from, invalid"
+            )
 
 
 def _refuse_workbench(world: dict[str, Any], v: Values) -> None:
@@ -215,6 +239,18 @@ def refuse_deletion(
             raise ServiceError(
                 f"googleapi: Error 409: The managed folder {v['name']} you tried to delete "
                 "is not empty., conflict"
+            )
+    if type_name == "google_bigquery_table" and v["deletion_protection"]:
+        raise ServiceError(
+            f"cannot destroy table {v['id']} without setting deletion_protection=false and "
+            "running `terraform apply`"
+        )
+    if type_name == "google_bigquery_dataset" and not v["delete_contents_on_destroy"]:
+        tables = resources.get("google_bigquery_table", {})
+        if [name for name in tables if name.startswith(f"{v['id']}/")]:
+            raise ServiceError(
+                f"googleapi: Error 400: Dataset {v['project']}:{v['dataset_id']} is still in use, "
+                "resourceInUse"
             )
     if type_name == "google_vertex_ai_endpoint":
         stored = resources.get(type_name, {}).get(v["id"], {})

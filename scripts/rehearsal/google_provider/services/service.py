@@ -122,6 +122,10 @@ class Service:
                     inside = world["resources"].get(kind, {})
                     for id_ in [id_ for id_, v in inside.items() if v["bucket"] == values["name"]]:
                         del inside[id_]
+            if type_name == "google_bigquery_dataset":
+                inside = world["resources"].get("google_bigquery_table", {})
+                for id_ in [id_ for id_ in inside if id_.startswith(f"{values['id']}/")]:
+                    del inside[id_]
             if type_name in ("google_kms_key_ring", "google_kms_crypto_key"):
                 world["retired"].append(values["id"])
 

@@ -24,6 +24,12 @@ ALERT: dict[str, Any] = {"display_name": "a", "combiner": "OR"}
 THRESHOLD = {"comparison": "COMPARISON_GT", "duration": "60s"}
 MEMBER = {"bucket": "b", "role": "roles/storage.objectViewer", "member": "user:a@b.c"}
 RULE = {"condition": {"age": 1}}
+FILES: dict[str, Any] = {
+    "autodetect": False, "source_format": "PARQUET", "source_uris": ["gs://b/*.parquet"],
+}  # fmt: skip
+TABLE: dict[str, Any] = {
+    "dataset_id": "existing", "table_id": "t", "schema": '[{"name": "c", "type": "STRING"}]',
+}  # fmt: skip
 
 
 def terraform(
@@ -145,6 +151,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                      {**ENDPOINT, "dedicated_endpoint_enabled": True,
                       "private_service_connect_config": {"enable_private_service_connect": True}},
                      "Conflicting configuration arguments", id="dedicated and private"),
+        pytest.param("google_bigquery_dataset", {"dataset_id": "with-hyphen"},
+                     "doesn't match regexp", id="data set"),
+        pytest.param("google_bigquery_table",
+                     {**TABLE, "external_data_configuration": {**FILES, "source_format": "PNG"}},
+                     "source_format to be one of", id="format of a table"),
         pytest.param("google_kms_crypto_key",
                      {"name": "k", "key_ring": "r", "rotation_period": "90d"},
                      "doesn't match regexp", id="rotation unit"),
@@ -200,6 +211,15 @@ def test_configuration_is_refused_by_validate(
                      "takes no NVIDIA_TESLA_T4", id="T4 on E2"),
         pytest.param("google_vertex_ai_endpoint", {**ENDPOINT, "name": "012"}, "not valid",
                      id="endpoint id"),
+        pytest.param("google_bigquery_table", {**TABLE, "dataset_id": "missing"},
+                     "Dataset p-tests:missing", id="missing data set"),
+        pytest.param("google_bigquery_table",
+                     {**TABLE, "external_data_configuration":
+                         {**FILES, "source_uris": ["gs://b/*/annotations/*.parquet"]}},
+                     "Invalid source URI", id="two wildcards"),
+        pytest.param("google_bigquery_table",
+                     {**TABLE, "external_data_configuration": FILES}, "Not found: URI",
+                     id="files of no bucket"),
     ],
 )  # fmt: skip
 def test_apply_is_refused_by_the_service(
@@ -211,7 +231,10 @@ def test_apply_is_refused_by_the_service(
         contents["existing"] = ["existing-bucket", "existing-key"]
         contents["resources"]["google_project_service"] = {
             f"{enabled_project}/{api}.googleapis.com": {}
-            for api in ("storage", "cloudkms", "notebooks", "aiplatform", "iam")
+            for api in ("storage", "cloudkms", "notebooks", "aiplatform", "iam", "bigquery")
+        }
+        contents["resources"]["google_bigquery_dataset"] = {
+            f"projects/{enabled_project}/datasets/existing": {}
         }
     done = attached(
         tmp_path, cloud, {kind: {"it": values}}, "apply", "-auto-approve", world=world.path
