@@ -12,6 +12,7 @@ import requests
 from scripts.rehearsal import local_cloud as clouds
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.world import World
+from scripts.rehearsal.vertex_ai.permissions import agent_of
 
 PARENT = "projects/p1/locations/us-west1"
 ENDPOINT = f"{PARENT}/endpoints/sam"
@@ -177,6 +178,8 @@ def furnish(vertex: Vertex, tree: Path) -> None:
         grant(world, PIPELINE, "roles/storage.admin", bucket="p1-bucket")
         where = {"project": "p1", "location": "us-west1", "repository": "images"}
         grant(world, PIPELINE, "roles/artifactregistry.reader", **where)
+        account = f"projects/p1/serviceAccounts/{PIPELINE}"
+        grant(world, agent_of("p1"), "roles/iam.serviceAccountAdmin", service_account_id=account)
     vertex.objects.create_bucket("p1-bucket", "p1")
     vertex.objects.put("p1-bucket", "model/weights.bin", b"weights")
 

@@ -17,7 +17,7 @@ from scripts.releases.release import Releases
 from scripts.releases.request import ReleaseRequest
 from scripts.releases.versions import version_table
 from scripts.terminal.errors import OperatorError
-from tests.stand_ins.vertex import ENDPOINT, Vertex
+from tests.stand_ins.vertex import ENDPOINT, PIPELINE, Vertex
 
 Release = Callable[..., Releases]
 
@@ -93,7 +93,7 @@ def test_what_was_undeployed_comes_back_when_somebody_asks(
     "changes",
     [
         {"machine": "n1-standard-8"},
-        {"target_utilization": 75}, {"spot": True}, {"service_account": "a@p1.example.com"},
+        {"target_utilization": 75}, {"spot": True}, {"service_account": PIPELINE},
     ],
 )  # fmt: skip
 def test_other_machines_are_another_deployment_of_the_same_version(
