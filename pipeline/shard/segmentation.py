@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.ordered_map import ordered_map
 from pipeline.run.checkpoint_source import local_checkpoint
+from pipeline.run.claim import ClaimLostError
 from pipeline.run.guarded_output import open_output
 from pipeline.run.manifest import (
     ManifestRow,
@@ -213,8 +214,14 @@ class _ShardSegmentation:
                     prompts = [parse_prompt(form, image.name) for form in image.prompts]
                     records = engine.segment(engine.embed(pixels), prompts)
                 else:
-                    records = engine.generate(pixels, self._automatic_settings(engine))
+                    records = engine.generate(
+                        pixels,
+                        self._automatic_settings(engine),
+                        on_progress=self.progress.within,
+                    )
                 break
+            except ClaimLostError:  # as every write may raise it, of the progress too
+                raise
             except InputError as error:
                 loaded.reason = str(error)
                 return None

@@ -27,7 +27,8 @@ class RunMeter:
         self._reader, self._meter = ProgressReader(output), meter
         self._usd_an_hour = usd_an_hour
         self._pace = Pace()
-        self._shown: tuple[int, str] | None = None
+        self._furthest = 0.0
+        self._shown: tuple[float, str] | None = None
 
     def show(self, phase: str = "", usd_spent: float = 0.0) -> None:
         """Read the progress and show it if it changed; what cannot be read now is read next time.
@@ -44,7 +45,9 @@ class RunMeter:
             return
         if not progress.total:
             return
-        finished = progress.done + progress.failed
+        # While an image's files are written, the share in hand is the next one's already.
+        finished = max(self._furthest, progress.done + progress.failed + progress.part)
+        finished = self._furthest = min(finished, progress.total)
         self._pace.observe(finished, progress.total)
         if (finished, phase) != self._shown:
             self._shown = (finished, phase)

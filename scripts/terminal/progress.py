@@ -7,6 +7,7 @@ A :class:`Meter` shows how far the work is, a :class:`Pace` says how fast it goe
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -71,7 +72,7 @@ class _Lines:
         if share == self._share or (time.monotonic() - self._time < 2 and not finished):
             return
         self._share, self._time = share, time.monotonic()
-        share_done = f"{amount(done, self._unit)}/{amount(total, self._unit)}"
+        share_done = f"{amount(math.floor(done), self._unit)}/{amount(total, self._unit)}"
         report_line(f"{self._title}: {share_done} {note}".rstrip())
 
 

@@ -205,6 +205,7 @@ class Engine:
         *,
         output_mode: Literal["coco_rle"] = "coco_rle",
         before_work: Callable[[], None] = ...,
+        on_progress: Callable[[float], None] = ...,
     ) -> list[MaskRecord]: ...
 
     @overload
@@ -215,6 +216,7 @@ class Engine:
         *,
         output_mode: OutputMode,
         before_work: Callable[[], None] = ...,
+        on_progress: Callable[[float], None] = ...,
     ) -> list[Any]: ...
 
     def generate(
@@ -224,6 +226,7 @@ class Engine:
         *,
         output_mode: OutputMode = "coco_rle",
         before_work: Callable[[], None] = lambda: None,
+        on_progress: Callable[[float], None] = lambda _: None,
     ) -> list[Any]:
         """Return the masks of everything in the image, best first.
 
@@ -237,6 +240,7 @@ class Engine:
                 ``binary_mask``, the default there, takes the memory of the image for every mask.
             before_work: called before every crop and every batch of points; what it raises ends
                 the work, as a deadline does.
+            on_progress: called after every batch of points with the share that is done, 0-1.
 
         Raises:
             ParameterError: the output mode is unknown, or the image is no RGB image.
@@ -251,7 +255,7 @@ class Engine:
             )
         settings = settings or self.checkpoint.automatic
         with torch.inference_mode():
-            records = generate(self._network, _checked(image), settings, before_work)
+            records = generate(self._network, _checked(image), settings, before_work, on_progress)
         return in_output_mode(records, output_mode)
 
     def _check_mask_inputs(

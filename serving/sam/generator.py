@@ -49,6 +49,7 @@ def generate(
     image: RgbImage,
     settings: AutomaticSettings,
     before_work: Callable[[], None] = lambda: None,
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> list[MaskRecord]:
     """Masks of everything in an image, best first.
 
@@ -58,6 +59,7 @@ def generate(
         settings: thresholds and grid.
         before_work: called before every crop and every batch of points; what it raises ends the
             work.
+        on_progress: called after every batch of points with the share that is done, 0-1.
     """
     ensure_torchvision_ops()
     from segment_anything.utils.amg import build_all_layer_point_grids, generate_crop_boxes
@@ -77,9 +79,19 @@ def generate(
         size_hw, settings.crop_n_layers, settings.crop_overlap_ratio
     )
     candidates: list[CandidateMask] = []
+    points = sum(len(grids[layer]) for layer in layers)
+    done = 0
+
+    def count(batch: int) -> None:
+        nonlocal done
+        done += batch
+        on_progress(done / points)
+
     for box, layer in zip(boxes, layers, strict=True):
         crop = (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
-        candidates += _masks_of_crop(network, image, crop, grids[layer], settings, before_work)
+        candidates += _masks_of_crop(
+            network, image, crop, grids[layer], settings, before_work, count
+        )
     if len(boxes) > 1:
         # Prefer the masks of smaller crops, as the official code does.
         areas = [
@@ -116,6 +128,7 @@ def _masks_of_crop(
     grid: NDArray[np.float64],
     settings: AutomaticSettings,
     before_work: Callable[[], None],
+    count: Callable[[int], None],
 ) -> list[CandidateMask]:
     before_work()
     sam = network.sam
@@ -145,7 +158,7 @@ def _masks_of_crop(
 
     stable: list[_StableMask] = []
     logits_bytes = 0
-    decoded = _decoded(network, shared, coords, upsampling.extent, settings, before_work)
+    decoded = _decoded(network, shared, coords, upsampling.extent, settings, before_work, count)
     for start, scored in decoded:
         for mask in _stable_masks(upsampling, start, scored, sam.mask_threshold, settings):
             if is_near_crop_edge(mask.measurement.box_xyxy, crop, image.shape[:2]):
@@ -201,13 +214,19 @@ def _decoded(
     extent: tuple[int, int],
     settings: AutomaticSettings,
     before_work: Callable[[], None],
+    count: Callable[[int], None],
 ) -> Iterator[tuple[int, _ScoredMasks]]:
-    """Decode all points in batches; for each its first point's number and what passed."""
+    """Decode all points in batches; for each its first point's number and what passed.
+
+    ``count`` is told how many points each batch had.
+    """
     labels = torch.ones(len(coords), 1, dtype=torch.int, device=coords.device)
 
     def decode(batch: slice) -> _ScoredMasks | None:
         before_work()
-        return _decode(network, shared, coords[batch], labels[batch], extent, settings)
+        scored = _decode(network, shared, coords[batch], labels[batch], extent, settings)
+        count(len(coords[batch]))
+        return scored
 
     at_once = prompts_at_once(network.decoder, shared, settings.points_per_batch)
     for start, scored in in_batches(len(coords), at_once, decode):

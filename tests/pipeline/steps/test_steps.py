@@ -46,7 +46,7 @@ def test_steps_leave_everything_the_design_names(run: RunParameters, tmp_path: P
     assert {row["shard"] for row in rows} == {"shard-0000", "shard-0001"}
     progress = ProgressReader(output).read()
     assert (progress.total, progress.done, progress.failed) == (3, 3, 0)
-    assert progress.masks == summary.masks
+    assert (progress.masks, progress.part) == (summary.masks, 0)
 
 
 def test_steps_masks_of_prompts_are_what_was_asked_for(local_run: RunParameters) -> None:

@@ -103,3 +103,10 @@ def test_generate_finds_the_three_objects_of_a_plain_scene(engine: Engine, scene
         wanted = (scene == colour).all(axis=2)
         best = max(((wanted & m).sum() / (wanted | m).sum() for m in masks), default=0.0)
         assert best > 0.8, colour
+
+
+def test_generate_says_how_far_it_is(engine: Engine, scene: RgbImage) -> None:
+    shares: list[float] = []
+    settings = AutomaticSettings(points_per_side=4, points_per_batch=8, crop_n_layers=1)
+    engine.generate(scene, settings, on_progress=shares.append)
+    assert shares == [done / 80 for done in range(8, 81, 8)]  # 16 points, in each of five crops
