@@ -221,7 +221,7 @@ def with_prompts(
                     f"({some}...): {item.names[0]!r}",
                     hint=f"did you mean {nearest[0]!r}?" if nearest else "",
                 )
-    readers = images[0].folder.readers
+    readers = max(image.folder.readers for image in images)
     fitted = dict(ordered_map(lambda n: (n, _fitted(images[n], chosen[n])), chosen, readers))
     prompted = [
         dataclasses.replace(image, prompts=fitted.get(number, ()))

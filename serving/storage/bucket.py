@@ -6,6 +6,7 @@ import base64
 import contextlib
 import secrets
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -193,9 +194,14 @@ class BucketFolder(Folder):
     def delete_folder(self, name: str) -> None:
         with self._writing(name):
             prefix = f"{self._object_name(name)}/"
-            for blob in self._bucket.list_blobs(prefix=prefix, **self._waiting):
-                with contextlib.suppress(NotFound):  # a retried deletion finds nothing more
-                    blob.delete(**self._waiting)
+            blobs = self._bucket.list_blobs(prefix=prefix, **self._waiting)
+            with ThreadPoolExecutor(self.readers) as pool:
+                for _ in pool.map(self._delete, blobs):
+                    pass
+
+    def _delete(self, blob: storage.Blob) -> None:
+        with contextlib.suppress(NotFound):  # a retried deletion finds nothing more
+            blob.delete(**self._waiting)
 
     def digest(self, name: str) -> str:
         with bucket_errors(self.uri_of(name)):

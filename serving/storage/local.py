@@ -151,6 +151,8 @@ class LocalFolder(Folder):
             partial.parent.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copyfile(path, partial)
+                with partial.open("r+b") as file:
+                    os.fsync(file.fileno())  # the name must not be there before the content
                 partial.replace(target)
             except OSError:
                 partial.unlink(missing_ok=True)
