@@ -78,7 +78,7 @@ class Rollout:
         )
         shares = {"0": 0, **split} if split else {"0": 100}
         try:
-            operation = self._begun(
+            operation = self._ended(
                 lambda: self.endpoint.api_client.deploy_model(
                     endpoint=self.endpoint.resource_name,
                     deployed_model=self._deployed_model(version),
@@ -86,9 +86,11 @@ class Rollout:
                     timeout=CALL_SECONDS,
                 )
             )
+            return str(operation.result().deployed_model.id)
+        except OperatorError:
+            raise
         except Exception as error:
             raise _deployment_error(error) from error
-        return self._outcome(operation)
 
     def _deployed_model(self, version: Any) -> Any:
         from google.cloud.aiplatform_v1 import types
@@ -119,37 +121,25 @@ class Rollout:
             ),
         )
 
-    def _begun(self, begin: Callable[[], Any]) -> Any:
-        """Begin a deployment; whoever interrupts waits for Google's answer, and then ends it.
+    def _ended(self, begin: Callable[[], Any]) -> Any:
+        """Begin a deployment and return its operation when that has ended.
 
-        Only the answer names the operation, which goes on whether somebody has read it or not.
+        Whoever interrupts leaves none behind. Only Google's answer names the operation, which goes
+        on whether somebody has read the answer or not, and the endpoint lists a deployment only
+        when its operation has ended. So an interruption waits for the answer, asks Google to
+        cancel, waits for the end whichever that is, and undeploys what was made.
         """
         with futures.ThreadPoolExecutor(1, thread_name_prefix="deploy") as pool:
             answer = pool.submit(patiently, begin)
-            try:
-                return answer.result()
-            except KeyboardInterrupt:
+            try:  # one for all of it: an interruption may come right after the answer
+                operation = answer.result()
+                while not patiently(operation.done):
+                    time.sleep(poll_seconds())
+            except BaseException:
                 if answer.exception() is None:
                     self._end(answer.result())
                 raise
-
-    def _outcome(self, operation: Any) -> str:
-        """Wait for a deployment and return its id; whoever interrupts leaves none behind.
-
-        The endpoint lists a deployment only when its operation has ended, and the operation goes on
-        without us. So an interruption asks Google to cancel it, waits for its end whichever that
-        is, and undeploys what it has made.
-        """
-        try:
-            while not patiently(operation.done):
-                time.sleep(poll_seconds())
-        except BaseException:
-            self._end(operation)
-            raise
-        try:
-            return str(operation.result().deployed_model.id)
-        except Exception as error:
-            raise _deployment_error(error) from error
+        return operation
 
     def _end(self, operation: Any) -> None:
         name = operation.operation.name
