@@ -97,6 +97,9 @@ def plan_as_markdown(base: Path | None, rehearse: bool) -> str:
             cleaning.callback(local_cloud.stop, cloud.home)
             environment = {"SAM_PROJECT_ID": "rehearsed-project", **environment}
             environment |= cloud.environment()
+            # What an apply calls is a command of this environment.
+            programs = f"{Path(sys.executable).parent}{os.pathsep}"
+            environment["PATH"] = programs + environment["PATH"]
             if base is not None:
                 synthesize(base.resolve(), home / "base", environment)
                 for _, folder in _stacks(home / "base"):

@@ -19,9 +19,7 @@ def test_rehearsed_plan_shows_what_a_change_changes(tmp_path: Path) -> None:
     base = tmp_path / "base"
     shutil.copytree(ROOT / "infra", base / "infra")
     settings = base / "infra" / "settings.py"
-    changed = settings.read_text().replace(
-        "keep_images: int = Field(10", "keep_images: int = Field(3"
-    )
+    changed = re.sub(r"(keep_images: int = Field\(\s*)10", r"\g<1>3", settings.read_text())
     assert changed != settings.read_text()
     settings.write_text(changed)
     text = plan_comment.plan_as_markdown(base, rehearse=True)
