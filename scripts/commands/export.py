@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -28,7 +28,10 @@ def export(
     run_output: Annotated[
         str, typer.Argument(metavar="OUT", help="Output of a run, local or gs://.")
     ],
-    to: Annotated[FormatName, typer.Option(help="Format of the export.")],
+    to: Annotated[
+        FormatName,
+        typer.Option(metavar="FORMAT", help=f"One of {', '.join(get_args(FormatName))}."),
+    ],
     output: Annotated[
         str,
         typer.Option(

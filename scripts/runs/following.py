@@ -158,7 +158,7 @@ def _failure(run: VertexRun, state: RunState, output: Folder) -> OperatorError:
     error = _step_error(output, run_id)
     if error is not None:
         return error
-    message = run.job.error.message if run.job.error else "no reason was given"
+    message = run.job.gca_resource.error.message or "no reason was given"
     return OperatorError(
         f"{run_id} {state.name}: {message}",
         hint="finished images are kept: the same command again does what is left",

@@ -195,7 +195,7 @@ def test_lost_gpu_ends_the_process_and_fails_no_image(
     (shard,) = plan_shards(local_run)
     calls = 0
 
-    def generate(*_arguments: object) -> list[MaskRecord]:
+    def generate(*_arguments: object, **_options: object) -> list[MaskRecord]:
         nonlocal calls
         calls += 1
         raise RuntimeError(message)

@@ -98,6 +98,6 @@ def test_lost_answer_leaves_one_job(submitter: Submitter, fault: Callable[..., N
     job = submitter.submit("lost")
     submitter.jobs.wait(job, len(LINES))
     jobs = submitter.vertex.world.read()["vertex"]["jobs"].values()
-    assert [known["name"] for known in jobs if known["labels"].get("submission") == "lost"] == [
-        job.resource_name
-    ]
+    assert [
+        known["name"] for known in jobs if known.get("labels", {}).get("submission") == "lost"
+    ] == [job.resource_name]

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 import requests
+from google.cloud.aiplatform import PipelineJob
+from google.cloud.aiplatform_v1 import types
 from google.cloud.aiplatform_v1.types import PipelineState
 
 from pipeline.run import claim
@@ -16,8 +18,9 @@ from pipeline.run.parameters import RunParameters
 from pipeline.run.step_process import run_step
 from scripts.cloud import vertex_sdk
 from scripts.rehearsal.processes import free_port
+from scripts.runs import following
 from scripts.runs.following import follow
-from scripts.runs.vertex_runs import VertexRun
+from scripts.runs.vertex_runs import RunState, VertexRun
 from scripts.terminal.errors import OperatorError
 from serving.storage import StorageError, open_folder
 
@@ -71,7 +74,7 @@ class WaitingJob:
     """A job that waits for a machine during some looks, and then fails."""
 
     task_details: ClassVar[list[Any]] = []
-    error = None
+    gca_resource = types.PipelineJob()
 
     def __init__(self, looks: int) -> None:
         self._left = looks
@@ -111,7 +114,6 @@ class FinishedJob:
     """A job whose report somebody has removed."""
 
     task_details: ClassVar[list[Any]] = []
-    error = None
     state = PipelineState.PIPELINE_STATE_SUCCEEDED
 
 
@@ -131,7 +133,6 @@ class FailedJob:
     """A job that has failed without saying why."""
 
     task_details: ClassVar[list[Any]] = []
-    error = None
     state = PipelineState.PIPELINE_STATE_FAILED
 
 
@@ -150,3 +151,16 @@ def test_unexpected_error_of_a_step_is_told_with_where_its_traceback_is(tmp_path
     assert str(traceback_file) in caught.value.hint
     assert "in step" in traceback_file.read_text()
     assert caught.value.exit_code == 1
+
+
+def test_what_vertex_ai_says_of_a_failed_job_reaches_the_operator(tmp_path: Path) -> None:
+    """By the SDK's own job, which hands its error on in its resource only."""
+    job = object.__new__(PipelineJob)
+    job._gca_resource = types.PipelineJob(
+        name="projects/1/locations/us-west1/pipelineJobs/sam-1",
+        error={"code": 8, "message": "custom_model_training_nvidia_t4_gpus is used up"},
+    )
+    output = open_folder(str(tmp_path))
+    failed = following._failure(run_of(job, tmp_path), RunState("failed"), output)
+    assert "T4" in str(failed).upper() and "is used up" in str(failed)
+    assert failed.exit_code == 1
