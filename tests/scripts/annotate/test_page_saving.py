@@ -155,4 +155,4 @@ def test_mask_of_a_run_is_corrected(judge: tuple[Person, Served]) -> None:
     assert after["predicted_iou"] == pytest.approx(before["predicted_iou"])
     person.press("z")
     wait_for(lambda: len(served.rows()) == 0)
-    assert served.read("masks/a.png.json")["masks"][0]["area"] == before["area"]
+    wait_for(lambda: served.read("masks/a.png.json")["masks"][0]["area"] == before["area"])
