@@ -46,9 +46,10 @@ def annotating(photos: Path, output: Path, *options: str) -> Iterator[tuple[str,
         line = process.stderr.readline()
         found = re.search(r"http://\S+", line)
         assert found is not None, line + process.stderr.read()
+        tunnel = process.stderr.readline()  # a line that is buffered is none of communicate's
         yield found[0], words
         process.send_signal(signal.SIGINT)
-        words.append(process.communicate(timeout=30)[1])
+        words.append(tunnel + process.communicate(timeout=30)[1])
         assert process.returncode == 0, words
     finally:
         process.kill()

@@ -28,7 +28,9 @@ def with_own_launcher(graph: dict[str, Any], project: str, location: str) -> dic
     for executor in changed["deploymentSpec"]["executors"].values():
         container = executor.get("container", {})
         if LAUNCHER in container.get("command", []):
-            container["command"] = [sys.executable, str(_CUSTOM_JOB)]
+            # The runner puts this process's Python for these letters, wherever they stand
+            # (replace_python_executable, kfp/local/subprocess_task_handler.py, 2.17.0).
+            container["command"] = ["python3", str(_CUSTOM_JOB)]
             container["args"] = [*container["args"], "kfp.dsl.executor_main"]
     return changed
 
