@@ -22,6 +22,18 @@ def wait_for(condition: Callable[[], Any]) -> Any:
     return value
 
 
+# A line may be followed by the next one within milliseconds, so every line is kept.
+LISTEN = """() => {
+    if (window.heard) return;
+    window.heard = [];
+    new MutationObserver((changes) => {
+        for (const { addedNodes } of changes) {
+            for (const node of addedNodes) window.heard.push(node.textContent);
+        }
+    }).observe(document.getElementById("status"), { childList: true });
+}"""
+
+
 class Person:
     """Somebody who works with the page.
 
@@ -38,6 +50,7 @@ class Person:
     def ready(self) -> None:
         """Wait until the image is there and masks follow the pointer at once."""
         name = self.page.locator("#name")
+        self.page.evaluate(LISTEN)
         wait_for(lambda: self.said().startswith(f"{name.inner_text()}, "))
 
     def said(self) -> str:
@@ -45,8 +58,12 @@ class Person:
         return self.page.locator("#status").inner_text()
 
     def hears(self, text: str) -> None:
-        """Wait until the page says something."""
-        wait_for(lambda: text in self.said())
+        """Wait until the page says something, or has said it since the last click or key."""
+        lines = "() => window.heard ?? []"
+        wait_for(lambda: any(text in line for line in [self.said(), *self.page.evaluate(lines)]))
+
+    def _forget(self) -> None:
+        self.page.evaluate("() => window.heard?.splice(0)")
 
     def place(self, point: tuple[float, float]) -> tuple[float, float]:
         """Where a pixel of the image is in the window, as long as nobody has zoomed."""
@@ -64,10 +81,12 @@ class Person:
 
     def click(self, point: tuple[float, float], **options: Any) -> None:
         """Click a pixel."""
+        self._forget()
         self.page.mouse.click(*self.place(point), **options)
 
     def drag(self, *points: tuple[float, float]) -> None:
         """Drag the mouse along pixels."""
+        self._forget()
         self.page.mouse.move(*self.place(points[0]))
         self.page.mouse.down()
         for point in points[1:]:
@@ -76,6 +95,7 @@ class Person:
 
     def press(self, *keys: str) -> None:
         """Press keys, one after the other."""
+        self._forget()
         for key in keys:
             self.page.keyboard.press(key)
 
