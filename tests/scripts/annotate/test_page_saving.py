@@ -70,7 +70,7 @@ def test_two_tabs_keep_the_objects_of_both(open_page: OpenPage, served: Served) 
     wait_for(lambda: len(first.rows()) == 2)
     first.accept(LEAF)
     wait_for(lambda: len(served.rows()) == 3)
-    assert len(served.read("prompts.json")["a.png"]) == 3
+    wait_for(lambda: len(served.read("prompts.json")["a.png"]) == 3)
 
 
 def test_object_is_renamed_in_the_list(open_page: OpenPage, served: Served) -> None:
