@@ -80,15 +80,18 @@ STEP=gpu
 OWN="${CLONE}/.venv/bin/python"
 if ! sees_gpu "${OWN}"; then
   # The lock's torch is built for CUDA 13, which an older driver refuses. Every driver of CUDA 12 runs
-  # what is built for 12.6 (NVIDIA, "CUDA minor version compatibility").
+  # what is built for 12.6 (NVIDIA, "CUDA minor version compatibility"). Both packages, with what they
+  # need of CUDA, from the index that serving/torch.txt names; on a Workbench UNVERIFIED.
   CUDA="$(nvidia-smi | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p')"
   case "${CUDA}" in
     12.*)
-      VERSION="$(sudo -u jupyter "${OWN}" -c 'import torch; print(torch.__version__.split("+")[0])')"
-      sudo -u jupyter "${OWN}" -m pip install --quiet --no-deps "torch==${VERSION}+cu126" \
-        --index-url https://download.pytorch.org/whl/cu126 || fail "pip found no torch for CUDA 12"
+      read -ra PACKAGES <<<"$(sudo -u jupyter "${OWN}" -c 'from importlib.metadata import version
+print(*(f"{name}=={version(name).partition(chr(43))[0]}+cu126" for name in ("torch", "torchvision")))')"
+      sudo -u jupyter "${OWN}" -m pip install --quiet "${PACKAGES[@]}" \
+        --extra-index-url https://download.pytorch.org/whl/cu126 ||
+        fail "pip found no torch for CUDA 12"
       ;;
-    *) fail "torch sees no GPU; the driver has CUDA ${CUDA:-unknown}, and torch needs 12 or newer" ;;
+    *) fail "torch sees no GPU; the driver has CUDA ${CUDA:-unknown}, and only CUDA 12 has another torch here" ;;
   esac
   sees_gpu "${OWN}" || fail "torch sees no GPU, not even one that is built for CUDA 12.6"
 fi
@@ -99,4 +102,4 @@ sudo -u jupyter "${OWN}" -m ipykernel install --user --name sam --display-name "
   fail "the Jupyter kernel cannot be registered"
 
 STEP=done
-report ready "driver, repository, environment and kernel are in place; torch computes on the GPU"
+report ready "driver, repository, environment and kernel are in place; torch sees the GPU"

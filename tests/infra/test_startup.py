@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ PROGRAMS = {
 OWN = """#!/bin/bash
 case "$*" in
   *is_available*) test ! -e "$FAKE/cuda-13-torch" ;;
-  *__version__*) echo 2.13.0 ;;
-  *"pip install"*torch*) echo "$@" > "$FAKE/torch"; rm -f "$FAKE/cuda-13-torch" ;;
+  *importlib*) exec "$REAL" "$@" ;;
+  *"pip install"*torch*) printf '%s\n' "$@" > "$FAKE/torch"; rm -f "$FAKE/cuda-13-torch" ;;
   *"ipykernel install"*) touch "$FAKE/kernel" ;;
 esac
 """
@@ -70,7 +71,13 @@ def run(
     )
     done = subprocess.run(
         ["/bin/bash", str(script)],
-        env={"PATH": str(folder / "bin"), "FAKE": str(folder), "CUDA": cuda, "PAUSE": "7"},
+        env={
+            "PATH": str(folder / "bin"),
+            "FAKE": str(folder),
+            "REAL": sys.executable,
+            "CUDA": cuda,
+            "PAUSE": "7",
+        },
         capture_output=True,
         check=False,
     )
@@ -94,14 +101,18 @@ def test_start_proves_the_gpu_and_registers_a_kernel(tmp_path: Path) -> None:
     """On an older driver with a torch that is built for it."""
     code, reports = run(tmp_path, "driver", "cuda-13-torch", cuda="12.2")
     assert (code, reports[-1]["status"]) == (0, "ready")
-    assert "torch==2.13.0+cu126" in (tmp_path / "torch").read_text()
+    asked = set((tmp_path / "torch").read_text().splitlines())
+    for name in ("torch", "torchvision"):  # those of one CUDA, with what they need of it
+        assert f"{name}=={metadata.version(name).partition('+')[0]}+cu126" in asked
+    assert "https://download.pytorch.org/whl/cu126" in asked
+    assert "--no-deps" not in asked
     assert (tmp_path / "kernel").exists()
 
 
 def test_start_without_a_torch_for_the_driver_says_so(tmp_path: Path) -> None:
     code, reports = run(tmp_path, "driver", "cuda-13-torch", cuda="11.8")
     assert (code, reports[-1]["step"]) == (1, "gpu")
-    assert "the driver has CUDA 11.8" in reports[-1]["message"]
+    assert "the driver has CUDA 11.8, and only CUDA 12" in reports[-1]["message"]
 
 
 def test_report_waits_for_a_grant_that_comes_late(tmp_path: Path) -> None:
