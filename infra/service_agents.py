@@ -5,6 +5,11 @@ Enabling an API makes no service agent; its first use does, or the request that
 (resource_project_service_identity.go is empty at v6.50.0 and v7.45.0 of the GA provider), so our
 own command sends it. A grant to an agent that was never made is refused: "400 Service account
 service-N@... does not exist" (cloud-foundation-fabric, issue 3788).
+
+Compute Engine's is never asked for: "This service identity cannot be created with the
+google_project_service_identity resource. Attempting to activate [it] leads to an error response ...
+it seems the service is activated by default" (terraform-google-project-factory, pull request 628).
+That it is there as soon as its API is enabled is UNVERIFIED beyond that.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from constructs import Construct
 from infra.operator_command import sam_vertex
 from infra.settings import Settings
 
-# By API. Cloud Storage's agent is made by the data source that reads it.
+# By API. Cloud Storage's agent is made by the data source that reads it, Compute Engine's with its API.
 AGENTS = {
     "aiplatform": "gcp-sa-aiplatform",
     "artifactregistry": "gcp-sa-artifactregistry",
@@ -46,7 +51,7 @@ class ServiceAgents(Construct):
         self._number = project.number
         apis = ["aiplatform"]
         if settings.cmek:
-            apis += ["artifactregistry", "notebooks", "compute"]
+            apis += ["artifactregistry", "notebooks"]
         self.ready: list[ITerraformDependable] = [
             DataResource(
                 self,

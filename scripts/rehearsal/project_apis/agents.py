@@ -14,21 +14,23 @@ AGENTS = {
     "aiplatform": "gcp-sa-aiplatform",
     "artifactregistry": "gcp-sa-artifactregistry",
     "cloudbuild": "gcp-sa-cloudbuild",
-    "compute": "compute-system",
     "notebooks": "gcp-sa-notebooks",
     "storage": "gs-project-accounts",
 }
 
 
 def agent_email(project_id: str, api: str) -> str:
-    """The e-mail of an API's agent.
+    """The e-mail of an API's agent that can be asked for.
+
+    Compute Engine's cannot, "it seems the service is activated by default"
+    (terraform-google-project-factory, pull request 628): it comes with its API here.
 
     Args:
         project_id: where it acts.
         api: such as ``aiplatform.googleapis.com``.
 
     Raises:
-        ApiError: the service has none.
+        ApiError: the service has none, or refuses to make it.
     """
     name = AGENTS.get(api.removesuffix(".googleapis.com"))
     if name is None:

@@ -61,6 +61,17 @@ def test_nothing_is_granted_to_an_agent_that_nobody_has_made(world: World) -> No
     grant_to(service, agent_of("p"))
 
 
+def test_agent_of_compute_engine_comes_with_its_api(world: World) -> None:
+    service = Service(world, None)
+    email = f"service-{project_number('p')}@compute-system.iam.gserviceaccount.com"
+    with pytest.raises(ServiceError, match=f"{email} does not exist"):
+        grant_to(service, email)
+    api = {"project": "p", "service": "compute.googleapis.com", "disable_on_destroy": False}
+    service.create("google_project_service", api)
+    grant_to(service, email)
+    assert world.read()["agents"] == [email]
+
+
 def test_first_call_that_needs_the_agent_is_asked_to_wait(world: World) -> None:
     permissions = Permissions(world)
     with pytest.raises(ApiError, match="Service Agents are being provisioned"):

@@ -13,6 +13,7 @@ from scripts.rehearsal.google_provider.services.identity import (
     Values,
     computed_values,
     is_member,
+    project_number,
     resource_id,
 )
 from scripts.rehearsal.google_provider.services.refusals import (
@@ -78,6 +79,7 @@ class Service:
             world["resources"].setdefault(type_name, {})[id_] = values
             if type_name == "google_project_service":
                 begin_to_settle(world, str(values["service"]))
+                _add_compute_agent(world, values)
         if fails_after:
             raise CreatedAndFailed("Error waiting to create: operation failed (injected)", values)
         return values
@@ -128,6 +130,15 @@ class Service:
                     del inside[id_]
             if type_name in ("google_kms_key_ring", "google_kms_crypto_key"):
                 world["retired"].append(values["id"])
+
+
+def _add_compute_agent(world: dict[str, Any], values: Values) -> None:
+    """Make Compute Engine's agent when its API is enabled: nobody can ask for it."""
+    agents = world.get("agents")
+    if agents is not None and values["service"] == "compute.googleapis.com":
+        number = project_number(str(values["project"]))
+        email = f"service-{number}@compute-system.iam.gserviceaccount.com"
+        agents.extend({email} - set(agents))
 
 
 def _drop_grants(world: dict[str, Any], type_name: str, values: Values) -> None:

@@ -89,6 +89,13 @@ def test_agent_exists_when_its_operation_is_done(client: TestClient, world: Worl
     assert client.get(f"/apis/serviceusage.googleapis.com/v1beta1/{again}").json()["done"]
 
 
+def test_agent_of_compute_engine_cannot_be_asked_for(client: TestClient, world: World) -> None:
+    enable(world, "compute")
+    refused = client.post(f"/apis{MAKE.replace('aiplatform', 'compute')}")
+    assert refused.status_code == 400
+    assert "compute.googleapis.com" in refused.json()["error"]["message"]
+
+
 def test_policy_of_a_project_has_the_grants_and_the_agents_that_were_made(
     client: TestClient, world: World
 ) -> None:
