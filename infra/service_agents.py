@@ -21,7 +21,7 @@ from constructs import Construct
 from infra.operator_command import sam_vertex
 from infra.settings import Settings
 
-# By API. Cloud Storage's agent is made by the data source that reads it, Compute Engine's with its API.
+# By API. Cloud Storage's agent is made by the data source that reads it, Compute Engine's by its API.
 AGENTS = {
     "aiplatform": "gcp-sa-aiplatform",
     "artifactregistry": "gcp-sa-artifactregistry",
