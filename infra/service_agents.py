@@ -21,7 +21,7 @@ from constructs import Construct
 from infra.operator_command import sam_vertex
 from infra.settings import Settings
 
-# By API. Cloud Storage's agent is made by the data source that reads it, Compute Engine's by its API.
+# By API. A data source that reads it makes Cloud Storage's; Compute Engine's comes with its API.
 AGENTS = {
     "aiplatform": "gcp-sa-aiplatform",
     "artifactregistry": "gcp-sa-artifactregistry",
