@@ -153,13 +153,7 @@ class _ShardSegmentation:
         parameters = self.parameters
         started = time.perf_counter()
         check_accelerator(parameters)
-        with local_checkpoint(parameters.checkpoint) as (path, entry):
-            engine = Engine.load(
-                path, entry, device=parameters.device, precision=parameters.precision
-            )
-        if engine.precision != "fp32":
-            settle_precision(engine, *small_scene())
-        self.figures.machine = {**describe_device(engine.device), "precision": engine.precision}
+        engine = self._loaded_engine()
         print(f"{self.shard}: computes on {self.figures.machine}", flush=True)
         self.figures.load_seconds = time.perf_counter() - started
         begun = time.perf_counter()
@@ -182,6 +176,24 @@ class _ShardSegmentation:
                 self.add(writing.result())
         self.figures.wall_seconds = time.perf_counter() - begun
         self.progress.write()
+
+    def _loaded_engine(self) -> Engine:
+        """The network on its device, in the precision that is good there."""
+        parameters = self.parameters
+        try:
+            with local_checkpoint(parameters.checkpoint) as (path, entry):
+                engine = Engine.load(
+                    path, entry, device=parameters.device, precision=parameters.precision
+                )
+            if engine.precision != "fp32":
+                settle_precision(engine, *small_scene())
+            description = describe_device(engine.device)
+        except Exception as error:
+            if is_lost_device(error):
+                raise LostDeviceError(f"while the network was loaded: {error}") from error
+            raise
+        self.figures.machine = {**description, "precision": engine.precision}
+        return engine
 
     def _loaded(self, images: Sequence[PlannedImage]) -> Iterator[LoadedImage]:
         """The images decoded, the next ones while the caller computes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from PIL import Image
 
 from pipeline.run.manifest import PlannedImage, read_json
 from pipeline.run.parameters import RunParameters
-from pipeline.shard import worker
+from pipeline.shard import segmentation, worker
 from pipeline.shard.image_in_hand import RestartPolicy
 from pipeline.shard.lost_device import EXIT_CODE, LostDeviceError, NoAcceleratorError
 from pipeline.shard.segmentation import segment_images
@@ -207,6 +208,22 @@ def test_lost_gpu_ends_the_process_and_fails_no_image(
     assert calls == 1
     rows = segment_images(local_run, shard)  # the next process
     assert write_report(local_run, [rows], "local").failed == 0
+
+
+@pytest.mark.parametrize("failing", ["load", "settle_precision", "describe_device"])
+def test_gpu_that_is_lost_while_the_network_loads_is_the_next_processes_matter(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """It ended the whole shard, where a process later might have gone on."""
+    run = dataclasses.replace(local_run, precision="bf16")
+    (shard,) = plan_shards(run)
+
+    def lost(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("CUDA error: unknown error")
+
+    monkeypatch.setattr(Engine if failing == "load" else segmentation, failing, lost)
+    with pytest.raises(LostDeviceError, match="while the network was loaded: CUDA error"):
+        segment_images(run, shard)
 
 
 def test_worker_tells_its_step_of_a_lost_gpu_by_its_exit_code(
