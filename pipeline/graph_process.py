@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.definition import define_pipeline
-from pipeline.run.step_process import OWNER_VARIABLE, end_with_owner
+from pipeline.run.parameters import RunParameters
+from pipeline.run.step_process import OWNER_VARIABLE, end_with_owner, record_error
 
+RESERVE = "reserve"  # room for the error of a full disk; the owner writes it
 SUMMARY, FAILURE = "summary.json", "failure.txt"  # which of them it leaves says how the run ended
 
 
@@ -35,7 +37,16 @@ def main() -> int:
     # Display names are for the console of a real Kubeflow.
     warnings.filterwarnings("ignore", message=".*no effect in the current local")
     try:
-        task = define_pipeline()(parameters=order["parameters"])
+        return _run(order["parameters"], root)
+    except Exception as error:  # of the runner itself: no room for its files, say
+        (root / RESERVE).unlink(missing_ok=True)
+        record_error(RunParameters.from_json(order["parameters"]), error)
+        raise
+
+
+def _run(parameters: Any, root: Path) -> int:
+    try:
+        task = define_pipeline()(parameters=parameters)
     except RuntimeError as error:  # Kubeflow's, where a step failed
         (root / FAILURE).write_text(str(error), "utf-8")
         return 1

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.graph_process import FAILURE, SUMMARY
+from pipeline.graph_process import FAILURE, RESERVE, SUMMARY
 from pipeline.run.claim import PROCESS_SECONDS, claimed, name_of_process
 from pipeline.run.guarded_output import guarded, refuse_awaited_batch
 from pipeline.run.parameters import RunParameters
@@ -65,6 +65,7 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
         refuse_awaited_batch(output)
         output.delete_folder(WORK)  # what a killed run left half-done
         root = Path(scratch)
+        (root / RESERVE).write_bytes(bytes(1 << 16))
         with contextlib.closing(RunLog(output, root, echo)) as log:
             _run_graph(parameters, run, root, log)
         summary_file = root / SUMMARY

@@ -59,11 +59,12 @@ def run_step(
     try:
         return step(run, *args, **kwargs)
     except Exception as error:
-        _record(run, error)
+        record_error(run, error)
         raise
 
 
-def _record(run: RunParameters, error: Exception) -> None:
+def record_error(run: RunParameters, error: Exception) -> None:
+    """Write an error where the command that waits for the run reads it."""
     # A second run over the same output writes its refusal there too.
     detail = {"run": run.run_id, **_description(error)}
     path = os.environ.get(ERROR_VARIABLE, "")
