@@ -144,8 +144,7 @@ class SegmentationHandler(Handler):
         async with self._places:
             if settings.in_batch:  # it waited for as long as it had to
                 started = time.monotonic()
-            margin = min(REPLY_SECONDS, REPLY_SHARE * settings.timeout_seconds)
-            deadline = started + settings.timeout_seconds - margin
+            deadline = started + self._seconds
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     body = await self._read(request)
@@ -161,6 +160,12 @@ class SegmentationHandler(Handler):
                     raise
                 # A batch prediction would send the request again, and give up many at once.
                 return _errors_of_all(content["instances"], error), len(content["instances"])
+
+    @property
+    def _seconds(self) -> float:
+        """Seconds that a request has until its reply must be on its way."""
+        seconds = self.predictor.settings.timeout_seconds
+        return seconds - min(REPLY_SECONDS, REPLY_SHARE * seconds)
 
     async def _predict(self, content: dict[str, Any], deadline: float) -> tuple[bytes, int]:
         loop = asyncio.get_running_loop()
@@ -202,6 +207,9 @@ class SegmentationHandler(Handler):
 
     def _compute(self, work: Work) -> Work:
         started = time.monotonic()
+        if self.predictor.settings.in_batch:
+            # One after the other: what the others took must not become failed rows of this one.
+            work.deadline = started + self._seconds
         if started > work.deadline:
             raise Unavailable("the request waited longer than the endpoint does; try again", 503)
         work = self.predictor.predict(work)

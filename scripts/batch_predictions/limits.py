@@ -7,13 +7,7 @@ from pathlib import PurePosixPath
 from scripts.costs.throughput import Mode, throughput
 from scripts.terminal.errors import OperatorError
 from serving.sam.known_checkpoints import find_entry
-from serving.settings import ServingSettings
-
-# Vertex AI gives up on a request of a batch prediction after 600 s: its own statistics of errors
-# say "504 (upstream request timeout) from server, retry=3, elapsed=600.04s" ("Troubleshoot
-# Vertex AI", batch prediction).
-REQUEST_SECONDS = 600.0
-_SHARE = 0.9  # the rest is the way there and back
+from serving.settings import BATCH_REQUEST_SECONDS, BATCH_SECONDS, ServingSettings
 
 
 def check_batch_size(batch_size: int, machine: str, checkpoint_file: str, mode: Mode) -> None:
@@ -37,10 +31,10 @@ def check_batch_size(batch_size: int, machine: str, checkpoint_file: str, mode: 
     entry = find_entry(checkpoint_file)
     known = throughput(machine, entry.name if entry else PurePosixPath(checkpoint_file).stem, mode)
     seconds = batch_size * known.seconds
-    if batch_size > 1 and seconds > REQUEST_SECONDS * _SHARE:
-        fitting = max(int(REQUEST_SECONDS * _SHARE / known.seconds), 1)
+    if batch_size > 1 and seconds > BATCH_SECONDS:
+        fitting = max(int(BATCH_SECONDS / known.seconds), 1)
         raise OperatorError(
             f"--batch-size {batch_size}: such a request takes about {seconds:.0f} s, and Vertex AI "
-            f"waits {REQUEST_SECONDS:.0f} s for it ({known.basis})",
+            f"waits {BATCH_REQUEST_SECONDS:.0f} s for it ({known.basis})",
             hint=f"--batch-size {fitting}",
         )

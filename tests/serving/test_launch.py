@@ -11,17 +11,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import requests
 
 from scripts.rehearsal.processes import free_port
-from serving.handler import SegmentationHandler
+from serving.handler import REPLY_SECONDS, SegmentationHandler
 from serving.predictor import SegmentationPredictor
 from serving.sam.images import RgbImage
 from serving.sam.known_checkpoints import CHECKPOINTS
 from serving.server import DEFAULTS, main
+from serving.settings import BATCH_SECONDS
 from tests.serving.conftest import (
     START_SECONDS,
     Client,
@@ -228,7 +229,7 @@ def handled(
         while not handler.ready:
             assert handler.failure is None
             await asyncio.sleep(0.05)
-        if predictor is Late:
+        if issubclass(predictor, Late):
             gate = threading.Event()
             handler._computer.submit(gate.wait)  # somebody else's work
             asyncio.get_running_loop().call_later(1.5, gate.set)
@@ -282,6 +283,25 @@ def test_what_waited_too_long_is_not_computed(monkeypatch: pytest.MonkeyPatch) -
     status, text = handled(Late, {"instances": [POINT]})
     assert status == 503
     assert "waited longer" in text
+
+
+class LateInBatch(Late):
+    """Notes how long a request that waited has still to be computed."""
+
+    left: ClassVar[list[float]] = []
+
+    def predict(self, instances: Any) -> Any:
+        self.left.append(instances.deadline - time.monotonic())
+        return super().predict(instances)
+
+
+def test_time_of_a_batch_begins_when_it_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the first of many requests at once spent theirs on waiting for the others."""
+    monkeypatch.setenv("SERVING_BATCH", "on")
+    status, _text = handled(LateInBatch, {"instances": [POINT]})
+    assert status == 200
+    (left,) = LateInBatch.left
+    assert left > BATCH_SECONDS - REPLY_SECONDS - 1.0  # it waited for 1.5 s
 
 
 def test_only_json_is_made() -> None:
