@@ -16,7 +16,7 @@ from scripts.runs.summary import Summary, summary_of_output
 from scripts.runs.vertex_runs import SEGMENT, RunState, VertexRun, state_of
 from scripts.terminal.errors import CALLER, CLOUD, OperatorError
 from scripts.terminal.interruptions import INTERRUPTED
-from scripts.terminal.progress import meter, report_line
+from scripts.terminal.progress import meter, report_event, report_line
 
 if TYPE_CHECKING:
     from serving.storage import Folder
@@ -53,7 +53,7 @@ def follow(run: VertexRun) -> Summary:
     except Exception as error:
         if not is_transient(error):
             # It has its own words; what they leave out is that the run does not end with them.
-            report_line(f"stopped following {parameters.run_id}, which goes on; {rejoin}")
+            report_event(f"stopped following {parameters.run_id}, which goes on; {rejoin}")
             raise
         raise OperatorError(
             f"lost the connection to {parameters.run_id}, which goes on: {error}",
@@ -89,7 +89,7 @@ def _follow_to_end(run: VertexRun, output: Folder) -> RunState:
                 return state
             error = None if cancelled else _step_error(output, parameters.run_id)
             if error is not None and error.exit_code == CALLER:
-                # Kubeflow would try the step twice more, each time on a new machine.
+                # The step would be tried again, RETRIES times, each time on a new machine.
                 cancelled = True
                 patiently(run.job.cancel)
             time.sleep(poll_seconds())

@@ -8,7 +8,7 @@ from scripts.cloud.deployment import Deployment
 from scripts.cloud.project_services import can_be_asked
 from scripts.cloud.quotas import read_quota, request_line
 from scripts.terminal.errors import OperatorError
-from scripts.terminal.progress import report_line
+from scripts.terminal.progress import report_event
 
 _SERVICE = "aiplatform.googleapis.com"
 # Error messages name the metric custom_model_training_nvidia_t4_gpus. UNVERIFIED: the ids of the
@@ -47,7 +47,7 @@ def check_quota(
     try:
         value = read_quota(project, region, _SERVICE, quota)
     except (OperatorError, GoogleAuthError) as error:
-        report_line(f"the quota {quota} was not read: {error}")
+        report_event(f"the quota {quota} was not read: {error}")
         return
     if value is None or value == -1 or value >= at_once:
         return

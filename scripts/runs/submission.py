@@ -23,7 +23,7 @@ from scripts.runs.preparation import (
 from scripts.runs.quota import check_quota
 from scripts.runs.vertex_runs import VertexRun, VertexRuns, console_link, labels_of, state_of
 from scripts.terminal.errors import OperatorError
-from scripts.terminal.progress import report_line
+from scripts.terminal.progress import report_event, report_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,9 +101,9 @@ def submit_run(
     _refuse_second_run(runs, parameters)
     parameters = with_uploaded_prompts(deployment, parameters, images)
     job = _submit(runs, parameters, machine, image, parallel)
-    report_line(f"submitted {parameters.run_id}")
+    report_event(f"submitted {parameters.run_id}")
     if not in_rehearsal():
-        report_line(f"  {console_link(deployment, parameters.run_id)}")
+        report_event(f"  {console_link(deployment, parameters.run_id)}")
     return VertexRun(job, parameters)
 
 

@@ -25,7 +25,7 @@ _quiet = False  # a process runs one command
 
 @contextlib.contextmanager
 def quiet(wanted: bool) -> Iterator[None]:
-    """Print no line about work that goes on while the block runs, where that is wanted."""
+    """Print no progress while the block runs, where that is wanted, but every event."""
     global _quiet
     earlier, _quiet = _quiet, wanted
     try:
@@ -37,8 +37,13 @@ def quiet(wanted: bool) -> Iterator[None]:
 def report_line(line: str) -> None:
     """Print a line about work that goes on, on standard error, apart from a command's result."""
     if not _quiet:
-        plain = "\n".join(visible(part) for part in line.split("\n"))
-        print(plain, file=sys.stderr, flush=True)
+        report_event(line)
+
+
+def report_event(line: str) -> None:
+    """Print a line that ``--quiet`` keeps: what costs money, goes on unseen, or was not checked."""
+    plain = "\n".join(visible(part) for part in line.split("\n"))
+    print(plain, file=sys.stderr, flush=True)
 
 
 class Meter(Protocol):

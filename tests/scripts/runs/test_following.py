@@ -22,6 +22,7 @@ from scripts.runs import following
 from scripts.runs.following import follow
 from scripts.runs.vertex_runs import RunState, VertexRun
 from scripts.terminal.errors import OperatorError
+from scripts.terminal.progress import quiet
 from serving.storage import StorageError, open_folder
 
 
@@ -123,7 +124,7 @@ class FinishedJob:
 def test_any_other_end_keeps_its_words_and_says_how_to_rejoin(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], job: Any, error: type[Exception]
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error), quiet(True):
         follow(run_of(job, tmp_path))
     shown = capsys.readouterr().err
     assert "which goes on; rejoin: sam-vertex run --attach sam-1" in shown

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from scripts.terminal.progress import Pace, meter, quiet, repeating, report_line
+from scripts.terminal.progress import Pace, meter, quiet, repeating, report_event, report_line
 
 
 def test_meter_in_a_pipe_prints_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +28,12 @@ def test_quiet_commands_print_no_progress(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == ""
     report_line("again")
     assert capsys.readouterr().err == "again\n"
+
+
+def test_quiet_commands_say_what_costs_money(capsys: pytest.CaptureFixture[str]) -> None:
+    with quiet(True):
+        report_event("submitted sam-1")
+    assert capsys.readouterr().err == "submitted sam-1\n"
 
 
 def test_bar_of_work_that_notes_its_time_left_shows_it_once(
