@@ -22,7 +22,13 @@ from scripts.batch_predictions.input_lines import (
     upload_images,
     write_lines,
 )
-from scripts.batch_predictions.jobs import BatchJobs, failure, job_state
+from scripts.batch_predictions.jobs import (
+    BatchJobs,
+    console_page,
+    failure,
+    goes_on,
+    job_state,
+)
 from scripts.batch_predictions.limits import check_batch_size
 from scripts.batch_predictions.results import error_statistics, read_results
 from scripts.batch_predictions.submission import Submission, forget, remembered
@@ -32,7 +38,7 @@ from scripts.costs.throughput import vertex_machine
 from scripts.releases.registry import LIVE, VersionRegistry, content_alias, description_of
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import CLOUD, OperatorError
-from scripts.terminal.progress import report_line
+from scripts.terminal.progress import report_event, report_line
 from serving.storage import WORK, Folder, open_folder
 
 ROWS = f"{WORK}/batch.rows.jsonl"
@@ -60,7 +66,8 @@ class BatchPrediction:
         """Predict the images that have no masks yet, and write the report of all.
 
         Raises:
-            OperatorError: no version is released, a request would take too long, or the job failed.
+            OperatorError: no version is released, a request would take too long, the job failed, or
+                the output waits for another one.
             RunError: an input is missing or holds no image, or another run uses the output.
             StorageError: the output or the bucket cannot be read or written.
         """
@@ -82,6 +89,11 @@ class BatchPrediction:
         planned = [planned_image(image, settings) for image in images]
         done = finished(output, planned)
         todo = [image for image in planned if image.name not in done]
+        # Of all images, since a command that is killed while it collects has fewer left; with
+        # names, since the lines name the images, and a renamed one has no result.
+        named = [[image.name, image.fingerprint] for image in planned]
+        identity = fingerprint({"images": named})
+        submission = self._awaited(jobs, output, identity if todo else "")
         rows: list[ManifestRow] = []
         if todo:
             left = [image for image in images if image.name not in done]
@@ -91,11 +103,7 @@ class BatchPrediction:
                 max_masks=self.parameters.max_masks,
                 automatic=automatic,
             )
-            # Of all images, since a command that is killed while it collects has fewer left; with
-            # names, since the lines name the images, and a renamed one has no result.
-            named = [[image.name, image.fingerprint] for image in planned]
-            identity = fingerprint({"images": named})
-            submission = self._submission(jobs, output, identity)
+            submission = submission or Submission.begin(output, identity)
             rows = self._predict(jobs, submission, version, left, todo, writer)
         output.write_bytes(PLAN, plan_lines(planned), "application/jsonl")
         text = "".join(row.to_line() for row in rows)
@@ -116,7 +124,7 @@ class BatchPrediction:
         Returns:
             Their manifest rows.
         """
-        folder = open_folder(f"{self.deployment.pipeline_uri}/batch-{submission.token}")
+        folder = self._folder(submission)
         readable = [f"{self.deployment.images_uri}/", f"{self.deployment.pipeline_uri}/"]
         lines = [line for image in images for line in input_lines(image, folder, readable)]
         if submission.unreadable is None:
@@ -140,20 +148,46 @@ class BatchPrediction:
             rows = _collect(jobs, job, planned, lines, writer, reasons)
         else:
             rows = write_images(writer, planned, lines, (), reasons)
-        forget(writer.output)
-        folder.delete_folder(IMAGES)
+        self._end(submission, writer.output)
         return rows
 
-    def _submission(self, jobs: BatchJobs, output: Folder, identity: str) -> Submission:
-        """The submission that the output remembers, or a new one for other images."""
+    def _awaited(self, jobs: BatchJobs, output: Folder, identity: str) -> Submission | None:
+        """The submission whose results this command wants; any other one of the output is ended.
+
+        Args:
+            jobs: of the project.
+            output: remembers the submission, if there is one.
+            identity: of the wanted images; empty where nothing is left to compute, since an earlier
+                command wrote it all and was killed before it forgot the submission.
+
+        Raises:
+            OperatorError: the job of another submission goes on; forgotten, it would bill unseen.
+        """
         submission = remembered(output)
-        if submission is not None and submission.identity == identity:
+        if submission is None or submission.identity == identity:
             return submission
-        if submission is not None:
-            job = jobs.find(submission.token)
-            if job is not None:
-                report_line(f"another job, for other images, is left alone: {job.resource_name}")
-        return Submission.begin(output, identity)
+        job = jobs.find(submission.token)
+        if job is not None and goes_on(job):
+            raise OperatorError(
+                f"{output.uri} waits for another batch prediction, which goes on and bills: "
+                f"{job.resource_name}",
+                hint="the earlier inputs and settings collect it; or end it in the console: "
+                f"{console_page(job)}; or choose another output",
+            )
+        if job is not None and identity:
+            report_event(
+                f"the job of other images or settings is not collected: {job.resource_name}"
+            )
+        self._end(submission, output)
+        return None
+
+    def _end(self, submission: Submission, output: Folder) -> None:
+        """Remove what a submission left in the bucket, then forget it: a kill repeats both."""
+        self._folder(submission).delete_folder(IMAGES)
+        forget(output)
+
+    def _folder(self, submission: Submission) -> Folder:
+        return open_folder(f"{self.deployment.pipeline_uri}/batch-{submission.token}")
 
     def _live_version(self, sdk: Any) -> Any:
         version = VersionRegistry(sdk, self.request, report_line).find(LIVE)
@@ -189,7 +223,7 @@ def _collect(
     results = open_folder(jobs.wait(job, len(lines)))
     rows = write_images(writer, planned, lines, read_results(results), reasons)
     for text in error_statistics(results):
-        report_line(f"failed requests: {text}")
+        report_event(f"failed requests: {text}")
     state = job_state(job)
     if state != "SUCCEEDED" and all(row.status == "failed" for row in rows):
         raise failure(job, state)

@@ -12,7 +12,7 @@ from scripts.releases.errors import release_error
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.interruptions import INTERRUPTED
-from scripts.terminal.progress import meter, report_line
+from scripts.terminal.progress import meter, report_event
 from serving.storage import Folder
 
 TOKEN_LABEL = "submission"  # noqa: S105, the name of a label
@@ -59,9 +59,9 @@ class BatchJobs:
             return None
         state = job_state(job)
         if state in _WITHOUT_RESULTS:
-            report_line(f"job {job.resource_name} ended {state}: {_reason(job) or 'no reason'}")
+            report_event(f"job {job.resource_name} ended {state}: {_reason(job) or 'no reason'}")
             return None
-        report_line(f"found job {job.resource_name} again")
+        report_event(f"found job {job.resource_name} again")
         return job
 
     def submit(
@@ -126,7 +126,7 @@ class BatchJobs:
             job = patiently(submit)
         except Exception as error:
             raise release_error("the batch prediction cannot be submitted", error) from error
-        report_line(f"submitted {job.resource_name}\n  {_console(job)}")
+        report_event(f"submitted {job.resource_name}\n  {console_page(job)}")
         return job
 
     def wait(self, job: Any, total: int) -> str:
@@ -145,7 +145,7 @@ class BatchJobs:
         except KeyboardInterrupt as error:
             raise OperatorError(
                 f"left {job.resource_name}, which goes on and bills",
-                hint=f"{_AGAIN}; end it in the console: {_console(job)}",
+                hint=f"{_AGAIN}; end it in the console: {console_page(job)}",
                 exit_code=INTERRUPTED,
             ) from error
         except Exception as error:
@@ -166,7 +166,7 @@ def failure(job: Any, state: str) -> OperatorError:
     """Why a job has no results."""
     return OperatorError(
         f"the batch prediction failed: {_reason(job) or _PREFIX + state}",
-        hint=f"its log: {_console(job)}; run again to submit anew",
+        hint=f"its log: {console_page(job)}; run again to submit anew",
         exit_code=CLOUD,
     )
 
@@ -198,7 +198,13 @@ def _reason(job: Any) -> str:
     return str(job.error.message) if job.error else ""
 
 
-def _console(job: Any) -> str:
+def goes_on(job: Any) -> bool:
+    """Whether a job has not ended, so that it bills."""
+    return job_state(job) not in _ENDED
+
+
+def console_page(job: Any) -> str:
+    """Where an operator sees a job and can end it."""
     with contextlib.suppress(Exception):  # no part of the SDK's promises
         return str(job._dashboard_uri())
     return str(job.resource_name)

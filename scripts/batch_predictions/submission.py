@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import secrets
 from collections.abc import Mapping
 
 from pipeline.run.manifest import read_json, write_json
 from pipeline.run.output_layout import BATCH
+from scripts.terminal.errors import OperatorError
 from serving.storage import Folder
+
+_TOKEN = re.compile(r"[0-9a-f]{16}")  # names a folder, so nothing else may stand there
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,13 +50,27 @@ class Submission:
 
 
 def remembered(output: Folder) -> Submission | None:
-    """The submission that an output remembers; ``None`` where it remembers none."""
+    """The submission that an output remembers; ``None`` where it remembers none.
+
+    Raises:
+        OperatorError: it remembers one in a form that nobody can read.
+        StorageError: the output cannot be read.
+    """
     if not output.exists(BATCH):
         return None
     try:
-        return Submission(**read_json(output, BATCH))
-    except (ValueError, TypeError):  # another version's
-        return None
+        submission = Submission(**read_json(output, BATCH))
+        if not _TOKEN.fullmatch(submission.token):
+            raise ValueError(submission.token)
+        dict(submission.unreadable or {})
+    except (ValueError, TypeError) as error:
+        name = output.uri_of(BATCH)
+        raise OperatorError(
+            f"{name}: expected the submission of a batch prediction, found something else; its job "
+            "may go on and bill",
+            hint="end the job in the console (Vertex AI, Batch inference), then remove the file",
+        ) from error
+    return submission
 
 
 def forget(output: Folder) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 from PIL import Image
 
 from pipeline.run.claim import claimed
+from pipeline.run.output_layout import BATCH
 from pipeline.run.parameters import RunError, RunParameters
-from scripts.batch_predictions import jobs
+from scripts.batch_predictions import batch, jobs
 from scripts.batch_predictions.batch import BatchPrediction
 from scripts.batch_predictions.submission import remembered
 from scripts.cloud.deployment import Deployment
@@ -176,16 +178,70 @@ def test_second_command_over_the_output_is_refused(command: Command) -> None:
     assert command.jobs() == []
 
 
-def test_job_for_other_images_is_named_and_left_alone(
+def test_command_that_ends_after_the_last_masks_leaves_nothing_awaited(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to compute, but a run would refuse the output for as long as it waits."""
+    command.add("a.png")
+
+    def killed(_output: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "forget", killed)
+        with pytest.raises(KeyboardInterrupt):
+            command.run()
+    output = open_folder(str(command.out))
+    submission = remembered(output)
+    assert submission is not None
+    copies = open_folder(f"gs://p1-bucket/pipeline/batch-{submission.token}/images")
+    copies.write_bytes("a.png", b"copy", "image/png")
+    assert command.run() == {}
+    assert len(command.jobs()) == 1
+    assert remembered(output) is None
+    assert list(copies.files()) == []
+
+
+def test_job_for_other_images_is_collected_or_ended_first(
     command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """It bills: whoever forgets it pays for a second one beside it."""
     command.add("slow.png")
     interrupt_wait(monkeypatch)
     with pytest.raises(OperatorError, match="which goes on"):
         command.run()
     monkeypatch.setattr(jobs, "poll_seconds", lambda: 0.5)
+    (first,) = command.jobs()
+    awaited = remembered(open_folder(str(command.out)))
     (command.folder / "in" / "slow.png").unlink()
     command.add("a.png")
+    with pytest.raises(OperatorError, match="goes on and bills") as caught:
+        command.run()
+    assert first["name"] in str(caught.value)
+    assert "console.cloud.google.com" in caught.value.hint
+    assert remembered(open_folder(str(command.out))) == awaited
+    assert len(command.jobs()) == 1
+
+    command.vertex.call("POST", f"{first['name']}:cancel", {})
+    while command.vertex.ok("GET", first["name"])["state"] != "JOB_STATE_CANCELLED":
+        time.sleep(0.1)
     assert command.run() == {}
-    (first, _second) = command.jobs()
-    assert f"left alone: {first['name']}" in capsys.readouterr().err
+    assert len(command.jobs()) == 2
+    assert f"not collected: {first['name']}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"[]", b"{}", b'{"identity": "1", "token": "../../x", "unreadable": null}'],
+)
+def test_submission_that_cannot_be_read_is_an_error_by_name(
+    command: Command, content: bytes
+) -> None:
+    command.add("a.png")
+    open_folder(str(command.out)).write_bytes(BATCH, content, "application/json")
+    with pytest.raises(
+        OperatorError, match=r"\.run/batch\.json: expected the submission"
+    ) as caught:
+        command.run()
+    assert "end the job in the console" in caught.value.hint
+    assert command.jobs() == []
