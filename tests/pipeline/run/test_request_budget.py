@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from google.cloud.aiplatform_v1.types import PipelineState
+from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState
 
 from pipeline.run import output_layout
 from pipeline.run.manifest import write_json
@@ -65,6 +65,7 @@ class CountingJob:
     """A job that runs for some looks and then fails; each look is a request to Vertex AI."""
 
     error = None
+    gca_resource = PipelineJob()
     task_details: ClassVar[list[Any]] = []
 
     def __init__(self, looks: int, requests: list[str]) -> None:

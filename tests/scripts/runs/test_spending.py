@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.aiplatform_v1.types import PipelineState, PipelineTaskDetail
+from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState, PipelineTaskDetail
 
 from pipeline.run import output_layout
 from pipeline.run.manifest import write_json
@@ -63,6 +63,7 @@ class LongRunningJob:
     """A job of four machines: three hours old when somebody rejoins it, then at its end."""
 
     error = None
+    gca_resource = PipelineJob()
 
     def __init__(self, task_state: Any) -> None:
         self._states = iter([PipelineState.PIPELINE_STATE_RUNNING] * 2)
