@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from concurrent import futures
 from typing import Any
 
 from scripts.cloud.google_errors import quota_exceeded
-from scripts.cloud.vertex_sdk import CALL_SECONDS, patiently, poll_seconds
+from scripts.cloud.vertex_sdk import CALL_SECONDS, patiently
 from scripts.releases.canary import Canary, stored_check_image
+from scripts.releases.deploying import Deploying, new_deployment_id
 from scripts.releases.errors import release_error
 from scripts.releases.request import ReleaseRequest
 from scripts.terminal.errors import CLOUD, OperatorError
@@ -76,12 +74,15 @@ class Rollout:
         self.report(
             f"deploying version {version.version_id} on {request.machine} {request.accelerator}"
         )
+        id_ = new_deployment_id()
         shares = {"0": 0, **split} if split else {"0": 100}
         try:
-            operation = self._ended(
+            operation = Deploying(
+                self.endpoint, id_, self.report, undeploy=lambda: self.undeploy([id_])
+            ).ended(
                 lambda: self.endpoint.api_client.deploy_model(
                     endpoint=self.endpoint.resource_name,
-                    deployed_model=self._deployed_model(version),
+                    deployed_model=self._deployed_model(version, id_),
                     traffic_split=shares,
                     timeout=CALL_SECONDS,
                 )
@@ -92,7 +93,7 @@ class Rollout:
         except Exception as error:
             raise _deployment_error(error) from error
 
-    def _deployed_model(self, version: Any) -> Any:
+    def _deployed_model(self, version: Any, id_: str) -> Any:
         from google.cloud.aiplatform_v1 import types
 
         request = self.request
@@ -103,6 +104,7 @@ class Rollout:
             machine.accelerator_count = request.accelerator_count
             metrics.append("accelerator/duty_cycle")
         return types.DeployedModel(
+            id=id_,
             model=version.versioned_resource_name,
             display_name=f"{request.model_id}-v{version.version_id}",
             service_account=request.service_account,
@@ -120,48 +122,6 @@ class Rollout:
                 ],
             ),
         )
-
-    def _ended(self, begin: Callable[[], Any]) -> Any:
-        """Begin a deployment and return its operation when that has ended.
-
-        Whoever interrupts leaves none behind. Only Google's answer names the operation, which goes
-        on whether somebody has read the answer or not, and the endpoint lists a deployment only
-        when its operation has ended. So an interruption waits for the answer, asks Google to
-        cancel, waits for the end whichever that is, and undeploys what was made.
-        """
-        with futures.ThreadPoolExecutor(1, thread_name_prefix="deploy") as pool:
-            answer = pool.submit(patiently, begin)
-            try:  # one for all of it: an interruption may come right after the answer
-                operation = answer.result()
-                while not patiently(operation.done):
-                    time.sleep(poll_seconds())
-            except BaseException:
-                if answer.exception() is None:
-                    self._end(answer.result())
-                raise
-        return operation
-
-    def _end(self, operation: Any) -> None:
-        name = operation.operation.name
-        self.report(f"cancelling the deployment; until it has ended it may bill ({name})")
-        try:
-            operation.cancel()
-        except Exception as error:  # not every operation can be cancelled; then it ends by itself
-            self.report(f"it cannot be cancelled ({error}); waiting for its end")
-        try:
-            while not patiently(operation.done):
-                time.sleep(poll_seconds())
-            failed = operation.exception() is not None
-            if not failed:
-                self.undeploy([str(operation.result().deployed_model.id)])
-        except Exception as error:
-            raise OperatorError(
-                f"nobody knows how the deployment {name} ended, and it may bill: {error}",
-                hint="'sam-vertex model list' shows it once it is there; 'sam-vertex model "
-                "release' goes on with it, 'sam-vertex model undeploy' removes it",
-                exit_code=CLOUD,
-            ) from error
-        self.report("the deployment is gone")
 
     def check(self, id_: str, split: dict[str, int]) -> None:
         """Ask the new deployment what users ask; it gets a small share of the traffic meanwhile.

@@ -103,6 +103,11 @@ class Operations:
             raise not_found(name)
         return operation
 
+    def list_of(self, owner: str) -> Json:
+        """The operations of a resource, all on one page."""
+        operations = self._state.read()["vertex"]["operations"]
+        return {"operations": [v for k, v in operations.items() if k.startswith(f"{owner}/oper")]}
+
     def fail_interrupted(self) -> None:
         """Fail the operations that ran when the stand-in ended: nobody goes on with them."""
         with self._state.open() as world:

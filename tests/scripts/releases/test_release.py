@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -197,25 +198,44 @@ def test_interrupted_deployment_leaves_nothing_that_bills(
 def test_deployment_interrupted_before_google_has_answered_is_ended_too(
     vertex: Vertex, release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its answer, which alone names the operation, is on its way."""
+    """Its answer, which alone names the operation, is on its way; whoever waits is told why."""
     release().release()
     sent: list[Any] = []
+    told = threading.Event()
 
     def interrupted(call: Callable[[], Any]) -> Any:
         answer = patiently(call)
         if hasattr(answer, "operation") and not sent:
             sent.append(answer)
             os.kill(os.getpid(), signal.SIGINT)
+            assert told.wait(60)
         return answer
 
-    monkeypatch.setattr("scripts.releases.rollout.patiently", interrupted)
+    def report(line: str) -> None:
+        if "waiting for Google's answer" in line:
+            told.set()
+
+    monkeypatch.setattr("scripts.releases.deploying.patiently", interrupted)
+    releases = release(**B)
+    releases.report = report
     with pytest.raises(KeyboardInterrupt):
-        release(**B).release()
+        releases.release()
     assert sent
     while not sent[0].done():
         time.sleep(0.1)
     deployed = vertex.world.read()["vertex"]["deployments"][ENDPOINT]
     assert [deployment["version"] for deployment in deployed.values()] == ["1"]
+
+
+def test_deployment_whose_answer_was_lost_is_not_made_twice(
+    vertex: Vertex, release: Release, fault: Callable[..., None]
+) -> None:
+    release().release()
+    fault(kind="late", method="deployModel")
+    assert release(**B).release().version == "2"
+    assert serving(vertex) == [("2", 100)]
+    deployed = vertex.world.read()["vertex"]["deployments"][ENDPOINT]
+    assert [deployment["version"] for deployment in deployed.values()] == ["2"]
 
 
 def test_failure_after_the_shift_takes_nothing_back(

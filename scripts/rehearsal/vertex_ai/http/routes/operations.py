@@ -27,6 +27,14 @@ def get(service: ServiceOf, parent: Parent, owner: str, operation: int) -> Json:
     return service.operations.get(f"{parent}/{owner}operations/{operation}")
 
 
+@router.get(
+    f"{PARENT_PATH}/{{owner:path}}/operations", dependencies=[needs("aiplatform.operations.list")]
+)
+def list_operations(service: ServiceOf, parent: Parent, owner: str) -> Json:
+    """All operations of a resource."""
+    return service.operations.list_of(f"{parent}/{owner}")
+
+
 @router.post(
     f"{PARENT_PATH}/{{owner:path}}operations/{{operation:int}}:cancel",
     dependencies=[needs("aiplatform.operations.list")],
