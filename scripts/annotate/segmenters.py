@@ -89,7 +89,10 @@ class LocalSegmenter:
         prompt.check_inside(width, height, "prompt")
         frame = fit_frame(image.size_hw, longest)
         # A mask of another size than the image's costs less where nobody sees the difference.
-        embedding = dataclasses.replace(self._embedding(image), original_size_hw=frame)
+        whole = self._embedding(image)
+        embedding = dataclasses.replace(
+            whole, frame=dataclasses.replace(whole.frame, original_size_hw=frame)
+        )
         prediction = self._engine.predict(
             embedding, scaled(prompt, image.size_hw, frame), multimask_output=is_ambiguous(prompt)
         )

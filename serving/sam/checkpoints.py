@@ -20,6 +20,8 @@ from serving.sam.architectures import (
 )
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.errors import CheckpointError
+from serving.sam.families.family import Family
+from serving.sam.families.table import SAM
 from serving.sam.known_checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
 from serving.sam.weights import check_start, fitting_weights, read_weights
 
@@ -39,6 +41,7 @@ class LoadedCheckpoint:
         name: the known checkpoint's name, or the file's.
         sha256: digest of the file.
         architecture: its sizes.
+        family: how it is fed and read.
         automatic: thresholds that suit it.
     """
 
@@ -47,6 +50,7 @@ class LoadedCheckpoint:
     sha256: str
     architecture: SamArchitecture
     automatic: AutomaticSettings
+    family: Family = SAM
 
 
 def file_sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import torch
 
     from serving.sam.decoder import PreparedImage
+    from serving.sam.families.preprocessing import Frame
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -17,15 +18,18 @@ class Embedding:
 
     Attributes:
         features: (1, C, G, G) float32 on the engine's device.
-        original_size_hw: the image's size in pixels.
-        input_size_hw: its size after scaling to the network's frame, before padding.
+        frame: where the image lies in the square that the network sees.
         shared: what the mask decoder computes from the features once for all prompts.
     """
 
     features: torch.Tensor
-    original_size_hw: tuple[int, int]
-    input_size_hw: tuple[int, int]
+    frame: Frame
     shared: PreparedImage
+
+    @property
+    def original_size_hw(self) -> tuple[int, int]:
+        """The image's size in pixels."""
+        return self.frame.original_size_hw
 
     @property
     def size_bytes(self) -> int:

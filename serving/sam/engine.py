@@ -100,9 +100,9 @@ class Engine:
         import torch
 
         with torch.inference_mode():
-            features, input_size_hw = self._network.embed(_checked(image))
+            features, frame = self._network.embed(_checked(image))
             shared = self._network.decoder.prepare(features)
-        return Embedding(features, (image.shape[0], image.shape[1]), input_size_hw, shared)
+        return Embedding(features, frame, shared)
 
     def predict(
         self,

@@ -135,18 +135,13 @@ def _masks_of_crop(
     left, top, right, bottom = crop
     part = image[top:bottom, left:right]
     height, width = part.shape[:2]
-    features, input_size = network.embed(np.ascontiguousarray(part))
+    features, frame = network.embed(np.ascontiguousarray(part))
     upsampling = Upsampling.of(
-        4 * features.shape[-1],
-        sam.image_encoder.img_size,
-        input_size,
-        (height, width),
-        features.device,
+        4 * features.shape[-1], frame.side, frame.input_size_hw, (height, width), features.device
     )
     shared = network.decoder.prepare(features)
     points = grid * np.array([[width, height]])
-    scale = np.array([input_size[1] / width, input_size[0] / height])
-    coords = torch.as_tensor(points * scale, device=features.device)  # float64, as official
+    coords = torch.as_tensor(frame.place(points), device=features.device)  # float64, as official
 
     def encoded(mask: _StableMask) -> Rle:
         if mask.segmentation is not None:

@@ -50,6 +50,6 @@ def build_network(
     sam, shape, dtype = checkpoint.sam.to(device), checkpoint.architecture, DTYPES[precision]
     small = shape.grid**2 * shape.embedding_channels < SMALL_EMBEDDING_VALUES
     with torch.inference_mode():
-        embedder = ImageEmbedder(sam, dtype)
+        embedder = ImageEmbedder(sam, checkpoint.family, dtype)
         decoder = FastDecoder(sam, torch.float32 if small else dtype)
     return Network(sam, decoder, embedder)

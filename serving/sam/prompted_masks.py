@@ -68,7 +68,7 @@ def segment_prompts(
     """
     threshold = network.sam.mask_threshold
     height, width = embedding.original_size_hw
-    upsampling = _upsampling(network, embedding)
+    upsampling = _upsampling(embedding)
     records: dict[int, MaskRecord] = {}
 
     def best(number: int, scores: torch.Tensor) -> list[int]:
@@ -116,7 +116,7 @@ def predict_prompts(
     """
     threshold = network.sam.mask_threshold
     height, width = embedding.original_size_hw
-    upsampling = _upsampling(network, embedding)
+    upsampling = _upsampling(embedding)
     side = embedding.features.shape[-1]
     selected = [1, 2, 3] if multimask_output else [0]
     for decoded in _decoded(
@@ -136,12 +136,12 @@ def predict_prompts(
         )
 
 
-def _upsampling(network: Network, embedding: Embedding) -> Upsampling:
+def _upsampling(embedding: Embedding) -> Upsampling:
     return Upsampling.of(
         4 * embedding.features.shape[-1],
-        network.sam.image_encoder.img_size,
-        embedding.input_size_hw,
-        embedding.original_size_hw,
+        embedding.frame.side,
+        embedding.frame.input_size_hw,
+        embedding.frame.original_size_hw,
         embedding.features.device,
     )
 
@@ -220,19 +220,19 @@ def _alike(prompts: Sequence[Prompt], numbers: list[int]) -> list[list[int]]:
 
 def _tokens(network: Network, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
     """Tokens (B, P, C) of prompts of one kind, from the official prompt encoder."""
-    height, width = embedding.original_size_hw
-    scale = np.array([embedding.input_size_hw[1] / width, embedding.input_size_hw[0] / height])
-    device = embedding.features.device
+    frame, device = embedding.frame, embedding.features.device
     points = boxes = None
     if prompts[0].points:
-        coords = np.array([prompt.points for prompt in prompts]) * scale
+        coords = frame.place(np.array([prompt.points for prompt in prompts]))
         labels = [prompt.labels for prompt in prompts]
         points = (
             torch.as_tensor(coords, dtype=torch.float32, device=device),
             torch.tensor(labels, dtype=torch.int, device=device),
         )
     if prompts[0].box_xyxy is not None:
-        corners = np.array([prompt.box_xyxy for prompt in prompts]).reshape(-1, 2, 2) * scale
-        boxes = torch.as_tensor(corners.reshape(-1, 4), dtype=torch.float32, device=device)
+        corners = np.array([prompt.box_xyxy for prompt in prompts]).reshape(-1, 2, 2)
+        boxes = torch.as_tensor(
+            frame.place(corners).reshape(-1, 4), dtype=torch.float32, device=device
+        )
     sparse, _ = network.sam.prompt_encoder(points=points, boxes=boxes, masks=None)
     return torch.as_tensor(sparse)

@@ -7,11 +7,12 @@ import torch
 from serving.embedding_cache import EmbeddingCache
 from serving.sam.decoder import PreparedImage
 from serving.sam.embedding import Embedding
+from serving.sam.families.preprocessing import Frame
 
 
 def embedding(numbers: int) -> Embedding:
     prepared = PreparedImage(*[torch.zeros(0)] * 4)
-    return Embedding(torch.zeros(1, numbers), (1, 1), (1, 1), prepared)
+    return Embedding(torch.zeros(1, numbers), Frame(1, (1, 1), (1, 1)), prepared)
 
 
 def test_the_cache_is_bounded_by_bytes_and_forgets_the_least_recently_used() -> None:

@@ -12,6 +12,7 @@ from serving.predictor import SegmentationPredictor
 from serving.sam.checkpoints import load_checkpoint
 from serving.sam.engine import Engine
 from serving.sam.errors import NotFiniteError
+from serving.sam.families.table import SAM
 from serving.sam.image_embedder import ImageEmbedder
 from serving.sam.images import RgbImage
 from serving.sam.prompts import Prompt
@@ -58,8 +59,8 @@ def test_an_image_that_overflows_in_16_bits_is_embedded_in_float32(
         block = sam.image_encoder.blocks[1].mlp
         block.lin1.bias += 70_000  # more than float16 holds, and taken back behind the GELU
         block.lin2.bias -= 70_000 * block.lin2.weight.sum(1)
-        expected, _ = ImageEmbedder(sam, torch.float32)(scene)
+        expected, _ = ImageEmbedder(sam, SAM, torch.float32)(scene)
         with caplog.at_level(logging.WARNING):
-            embedded, _ = ImageEmbedder(sam, torch.float16)(scene)
+            embedded, _ = ImageEmbedder(sam, SAM, torch.float16)(scene)
     assert torch.equal(embedded, expected)
     assert "embedded in float32" in caplog.text
