@@ -88,7 +88,7 @@ def test_run_that_is_killed_damaged_and_out_of_room_ends_as_if_nothing_had_been(
     chaos = local_chaos(7, tmp_path)
     for kind in ("good", "good", "good", "good", "bad"):
         chaos.new_image(kind)
-    attack(chaos, ["command", "full disk", "damage"], ["good", "good", "good"])
+    attack(chaos, ["worker", "full disk", "damage"], ["good", "good", "good"])
     check_end(chaos, tmp_path, bad=1)
 
 
@@ -99,9 +99,9 @@ def test_long_chaos_on_this_machine(tmp_path: Path, seed: int) -> None:
     for kind in ("good",) * 8 + ("bad", "killer"):
         chaos.new_image(kind)
     actions = [chaos.random.choice(ACTIONS[:-1]) for _ in range(10)]
-    kinds = [chaos.random.choice(["good", "good", "good", "bad"]) for _ in actions]
+    kinds = [chaos.random.choice(["good", "good", "bad", "killer"]) for _ in actions]
     attack(chaos, actions, kinds)
-    check_end(chaos, tmp_path, bad=2 + kinds.count("bad"))
+    check_end(chaos, tmp_path, bad=2 + len(kinds) - kinds.count("good"))
 
 
 @pytest.fixture
@@ -139,6 +139,6 @@ def test_long_chaos_against_a_bucket(
         chaos.new_image(kind)
     possible = [action for action in ACTIONS if action != "full disk"]
     actions = [chaos.random.choice(possible) for _ in range(8)]
-    kinds = [chaos.random.choice(["good", "good", "good", "bad"]) for _ in actions]
+    kinds = [chaos.random.choice(["good", "good", "bad", "killer"]) for _ in actions]
     attack(chaos, actions, kinds)
-    check_end(chaos, tmp_path, bad=2 + kinds.count("bad"))
+    check_end(chaos, tmp_path, bad=2 + len(kinds) - kinds.count("good"))

@@ -1,6 +1,7 @@
 """Everything that may go wrong with a run, at random but from a seed: kills, faults, full disks.
 
-A chaos starts the real command again and again over one output, and disturbs each run once. What a
+A chaos starts the real command again and again over one output, and disturbs each run once; a run
+that was over before the disturbance does not count, and is tried again over one image more. What a
 process meets that no test can do from outside, it does to itself: a folder on ``PYTHONPATH`` holds
 a ``sitecustomize`` that shifts its clock, refuses its writes as a full disk does, and kills it when
 it reads a killing image.
@@ -43,7 +44,9 @@ def audit(event, arguments):
     elif event == "open":
         name = str(arguments[0])
         writes = isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if writes and name.startswith(output) and os.path.exists(os.environ["CHAOS_FULL"]):
+        full = os.environ["CHAOS_FULL"]
+        if writes and name.startswith(output) and os.path.exists(full):
+            os.makedirs(full + "-met", exist_ok=True)
             raise OSError(28, "No space left on device", name)
     else:
         return
@@ -53,6 +56,7 @@ sys.addaudithook(audit)
 """
 ACTIONS = ("worker", "supervisor", "command", "terminate", "damage", "full disk", "storage")
 _WAIT_SECONDS = 120.0
+_TRIES = 5
 _COMPUTED = re.compile(r"^\s*(\S+): \d+ masks in ", re.MULTILINE)
 
 
@@ -91,6 +95,7 @@ class Chaos:
         (self.home / "hook").mkdir(parents=True)
         (self.home / "hook" / "sitecustomize.py").write_text(HOOK)
         self._full = self.home / "full"
+        self._full_met = self.home / "full-met"
 
     def new_image(self, kind: str) -> None:
         """Add a ``good``, ``bad`` or ``killer`` image."""
@@ -98,23 +103,39 @@ class Chaos:
         Image.fromarray(draw_scene(100 + self.random.randrange(80), 90)).save(path)
         if kind == "bad":
             path.write_bytes(path.read_bytes()[:200])
+        elif kind == "killer":
+            self.most_again += 4  # what is being computed and written when it kills, twice
         self.add(path)
 
     def disturb(self, action: str) -> None:
-        """Run the command and disturb it once, at a random moment."""
-        hours = self.random.choice([0.0, 0.0, -30.0, 30.0])
-        self.disturbed.append(f"{action}, clock {hours:+.0f} h")
+        """Run the command and disturb it once, at a random moment before it has ended."""
+        for _ in range(_TRIES):
+            hours = self.random.choice([0.0, 0.0, -30.0, 30.0])
+            self.disturbed.append(f"{action}, clock {hours:+.0f} h")
+            if self._disturbed(action, hours):
+                return
+            self.disturbed[-1] += ", too late"
+            self.new_image("good")
+        raise AssertionError(f"{action} never met a run that was going on: {self.disturbed}")
+
+    def _disturbed(self, action: str, hours: float) -> bool:
+        """Whether a run was really disturbed."""
         with self._started(hours) as run:
             self._wait_for_worker(run)
             time.sleep(self.random.uniform(0.0, 2.0))
-            self._act(action, run)
+            met = self._act(action, run)
             _, errors = run.communicate(timeout=_WAIT_SECONDS)
         assert "Traceback" not in errors, errors
         self._wait_until_gone()
-        self._full.unlink(missing_ok=True)
+        if action == "full disk":
+            met = self._full_met.exists()
+            self._full.unlink()
+            if met:
+                self._full_met.rmdir()
         self._keep_log()
         self._let_claim_end()
         self.most_again += 2  # the image being computed, and the one being written
+        return met
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """Run the command undisturbed."""
@@ -144,41 +165,53 @@ class Chaos:
         ) as run:  # fmt: skip
             yield run
 
-    def _act(self, action: str, run: subprocess.Popen[str]) -> None:
-        workers = processes_of(self.output.uri)
-        with contextlib.suppress(ProcessLookupError, IndexError):
-            if action == "worker":
-                os.kill(self.random.choice(workers)[0], signal.SIGKILL)
-            elif action == "supervisor":
-                os.kill(self.random.choice(workers)[1], signal.SIGKILL)
-            elif action == "command":
-                run.kill()
-            elif action == "terminate":
-                run.terminate()
-            elif action == "damage":
-                self._damage_one_file()
-            elif action == "full disk":
-                self._full.touch()
-            elif action == "storage" and self.proxy is not None:
-                self.proxy.down_until = time.monotonic() + 3
+    def _act(self, action: str, run: subprocess.Popen[str]) -> bool:
+        """Disturb a run; return whether there was something to disturb."""
+        if run.poll() is not None:
+            return False
+        if action in ("worker", "supervisor"):
+            workers = processes_of(self.output.uri)
+            if not workers:
+                return False
+            worker, supervisor = self.random.choice(workers)
+            try:
+                os.kill(worker if action == "worker" else supervisor, signal.SIGKILL)
+            except ProcessLookupError:
+                return False
+        elif action in ("command", "terminate"):
+            run.send_signal(signal.SIGKILL if action == "command" else signal.SIGTERM)
+        elif action == "damage":
+            return self._damage_one_file()
+        elif action == "full disk":
+            self._full.touch()
+        elif self.proxy is not None:
+            before = sum(self.proxy.faults.values())
+            self.proxy.down_until = time.monotonic() + 3
+            while time.monotonic() < self.proxy.down_until and run.poll() is None:
+                time.sleep(0.05)
+            return sum(self.proxy.faults.values()) > before
+        return True
 
-    def _damage_one_file(self) -> None:
-        """Cut, empty, fill with nonsense, or remove a file that a run reads again."""
+    def _damage_one_file(self) -> bool:
+        """Cut, empty, fill with nonsense, or remove a file that a run reads again, if any."""
         names = [file.name for file in self.output.files() if not _is_picture(file.name)]
         names += [file.name for file in self.output.files(".run/") if file.name != LOG]
         if not names:
-            return
+            return False
         name = self.random.choice(sorted(names))
         kind = self.random.choice(["cut", "empty", "nonsense", "removed"])
         self.disturbed[-1] += f", {name} {kind}"
-        with contextlib.suppress(StorageError):  # the run itself has just removed it
+        try:
             content = self.output.read_bytes(name)
             if kind == "removed":
                 self.output.delete(name)
-                return
+                return True
             half = content[: len(content) // 2]
             new = {"cut": half, "empty": b"", "nonsense": b"\xff{" * 9}[kind]
             self.output.write_bytes(name, new, "application/octet-stream")
+        except StorageError:  # the run itself has just removed it
+            return False
+        return True
 
     def _let_claim_end(self) -> None:
         """As if the two minutes were over for which the claim of a killed run lasts."""
