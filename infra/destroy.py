@@ -24,7 +24,7 @@ RECORDS = "serving"  # where releases before 0.8.0 recorded themselves
 
 
 class DestroyGuard(Construct):
-    """Refuses a destroy of a bucket with the user's data in it, before anything is destroyed.
+    """Refuses a destroy that takes the user's data along, before anything is destroyed.
 
     Where nothing is lost, or ``SAM_FORCE_DESTROY`` is set at that time, it empties the bucket with
     all versions of its objects, because the provider goes by the ``force_destroy`` of the last
@@ -32,6 +32,7 @@ class DestroyGuard(Construct):
 
     Args:
         bucket: whose replacement is a destroy too.
+        table: ``data_set.table`` of BigQuery; others in its data set are the user's data as well.
 
     It depends on every resource of its stack that is declared before it, so it is declared last.
     """
@@ -43,12 +44,14 @@ class DestroyGuard(Construct):
         *,
         settings: Settings,
         bucket: StorageBucket,
+        table: str = "",
     ) -> None:
         super().__init__(scope, id_)
         # Terraform takes only a bare reference here; ``fqn`` would be an interpolation.
         identity = f"{bucket.terraform_resource_type}.{bucket.friendly_unique_id}.id"
         # Part of the configuration, not of the state: what is set at destroy counts.
         force = " --force" if settings.force_destroy else ""
+        given = f" --table {table}" if table else ""
         everything = [
             resource
             for resource in scope.node.find_all()
@@ -65,7 +68,7 @@ class DestroyGuard(Construct):
                     command=sam_vertex(
                         f"platform clear-bucket {TerraformSelf.get_string('input.bucket')} "
                         f"--project {TerraformSelf.get_string('input.project')} "
-                        f"--ours {STARTUP}/ --ours {BUILD}/ --ours {RECORDS}/{force}"
+                        f"--ours {STARTUP}/ --ours {BUILD}/ --ours {RECORDS}/{given}{force}"
                     ),
                 )
             ],

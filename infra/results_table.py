@@ -42,6 +42,7 @@ COLUMNS = {
     "checkpoint": "STRING",
 }
 REPEATED = ("bbox",)
+TABLE = "masks"
 
 
 class ResultsTable(Construct):
@@ -52,6 +53,7 @@ class ResultsTable(Construct):
 
     Attributes:
         name: ``project.dataset.table``, as a query names it.
+        within_project: ``dataset.table``, plain text.
     """
 
     def __init__(
@@ -64,11 +66,12 @@ class ResultsTable(Construct):
         after: list[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
+        # Letters, digits and underscores only (the provider's page of google_bigquery_dataset).
+        data_set = f"{settings.prefix.replace('-', '_')}_results"
         dataset = BigqueryDataset(
             self,
             "dataset",
-            # Letters, digits and underscores only (the provider's page of google_bigquery_dataset).
-            dataset_id=f"{settings.prefix.replace('-', '_')}_results",
+            dataset_id=data_set,
             project=settings.project_id,
             location=settings.region,  # that of the bucket, as external tables need it
             description="Masks of the runs",
@@ -81,7 +84,7 @@ class ResultsTable(Construct):
             self,
             "table",
             dataset_id=dataset.dataset_id,
-            table_id="masks",
+            table_id=TABLE,
             project=settings.project_id,
             description="A row for each mask of each run",
             labels={"app": settings.prefix},
@@ -108,3 +111,4 @@ class ResultsTable(Construct):
             ),
         )
         self.name = f"{settings.project_id}.{dataset.dataset_id}.{table.table_id}"
+        self.within_project = f"{data_set}.{TABLE}"

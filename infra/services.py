@@ -62,6 +62,7 @@ class Services(Construct):
             )
             for name in names
         ]
+        account = f" --billing-account {settings.billing_account}" if settings.budget else ""
         # An API that is enabled answers 403 for some minutes, and the provider does not try again.
         settled = DataResource(
             self,
@@ -72,7 +73,7 @@ class Services(Construct):
                     type="local-exec",
                     command=sam_vertex(
                         f"platform wait-for-apis {' '.join(names)} "
-                        f"--project {settings.project_id} --region {settings.region}"
+                        f"--project {settings.project_id} --region {settings.region}{account}"
                     ),
                 )
             ],

@@ -43,13 +43,16 @@ class Settings(BaseModel):
     state_folder: str = Field("", description="folder of a local state; empty: the project's")
 
     force_destroy: bool = Field(
-        False, description="at destroy: take a bucket's data along, and a key of its own"
+        False, description="at destroy: take the user's data along, and a key of its own"
     )
     run_retention_days: int = Field(0, ge=0, description="age at which run outputs go; 0: never")
     noncurrent_days: int = Field(30, ge=1, description="age at which overwritten objects go")
     soft_delete_days: int = Field(7, ge=0, le=90, description="days to undo a deletion; 0: none")
     log_bucket: str = Field("", description="existing bucket for access logs; empty: no logs")
-    bigquery: bool = Field(False, description="a BigQuery table over the masks of all runs")
+    bigquery: bool = Field(
+        False,
+        description="a BigQuery table over all runs' masks, in a data set of its own",
+    )
     keep_images: int = Field(
         10, ge=1, description="newest images that clean-up spares; of the others only untagged go"
     )

@@ -83,7 +83,8 @@ class PlatformStack(_Stack):
         if settings.bigquery:
             results = ResultsTable(self, "results", settings=settings, storage=storage, after=after)
         # Of the two guards the first is there even where the Workbench finds no quota or no stock.
-        DestroyGuard(self, "destroy-guard", settings=settings, bucket=storage.bucket)
+        bucket, table = storage.bucket, results.within_project if results else ""
+        DestroyGuard(self, "destroy-guard", settings=settings, bucket=bucket, table=table)
         workbench = None
         if settings.workbench:
             network = Network(self, "network", settings=settings, after=after)
@@ -109,16 +110,16 @@ class PlatformStack(_Stack):
                 channels=channels,
                 after=after,
             )
-        DestroyGuard(self, "destroy-guard-of-all", settings=settings, bucket=storage.bucket)
-        bucket = f"gs://{settings.bucket_name}"
+        DestroyGuard(self, "destroy-guard-of-all", settings=settings, bucket=bucket, table=table)
+        uri = f"gs://{settings.bucket_name}"
         self.publish(
             {
                 "project_id": settings.project_id,
                 "region": settings.region,
                 "bucket_name": storage.bucket.name,
-                "checkpoint_uri": f"{bucket}/{CHECKPOINTS}",
-                "images_uri": f"{bucket}/{IMAGES}",
-                "pipeline_uri": f"{bucket}/{PIPELINE}",
+                "checkpoint_uri": f"{uri}/{CHECKPOINTS}",
+                "images_uri": f"{uri}/{IMAGES}",
+                "pipeline_uri": f"{uri}/{PIPELINE}",
                 "registry_uri": registry.uri,
                 "service_accounts": {
                     purpose: settings.service_account(purpose) for purpose in purposes(settings)

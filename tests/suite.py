@@ -34,6 +34,7 @@ NOT_UNIT = (
     "tests/scripts/annotate/test_remote.py",
     "tests/scripts/annotate/test_review.py",
     "tests/scripts/batch_predictions/test_batch.py",
+    "tests/scripts/commands/test_platform.py",
     "tests/scripts/development",
     "tests/scripts/experiment",
     "tests/scripts/prerequisites/test_checks.py",

@@ -8,6 +8,15 @@ from typing import Any
 
 from scripts.cloud.google_errors import explain_google_error
 from scripts.cloud.vertex_sdk import connect, patiently
+from scripts.terminal.amounts import count
+
+# What Vertex AI is asked for. Tuning, monitoring and training pipelines bill too; nothing of this
+# project makes one.
+ASKED = ("deployed models", "pipelines", "custom jobs", "batch predictions")
+ENDED = {  # aiplatform_v1, types/pipeline_state.py and types/job_state.py
+    "PIPELINE_STATE": ("SUCCEEDED", "FAILED", "CANCELLED"),
+    "JOB_STATE": ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,26 +55,34 @@ class Leftovers:
 
 
 def running_work(project_id: str, region: str) -> Iterator[str]:
-    """A line for everything on Vertex AI in a region that runs and bills now, whoever made it.
+    """A line for each of :data:`ASKED` that has not ended, whoever made it.
 
     Raises:
         Exception: Vertex AI cannot be asked.
     """
     sdk = connect(project_id, region)
     for endpoint in patiently(sdk.Endpoint.list):
-        count = len(patiently(endpoint.list_models))
-        if count:
-            yield f"endpoint {endpoint.name}: {count} deployed models; gcloud ai endpoints list"
-    running = 'state="PIPELINE_STATE_RUNNING"'
-    for job in _not_ended(patiently(lambda: sdk.PipelineJob.list(filter=running))):
+        deployed = len(patiently(endpoint.list_models))
+        if deployed:
+            models = count(deployed, "deployed model")
+            yield f"endpoint {endpoint.name}: {models}; gcloud ai endpoints undeploy-model"
+    for job in _not_ended(sdk.PipelineJob, "PIPELINE_STATE"):
         yield f"pipeline {job.name}: sam-vertex pipeline cancel {job.name}"
-    running = 'state="JOB_STATE_RUNNING"'
-    for job in _not_ended(patiently(lambda: sdk.BatchPredictionJob.list(filter=running))):
+    for job in _not_ended(sdk.CustomJob, "JOB_STATE"):
+        yield f"custom job {job.name}: gcloud ai custom-jobs cancel {job.name} --region={region}"
+    for job in _not_ended(sdk.BatchPredictionJob, "JOB_STATE"):
         yield f"batch prediction {job.name}: it ends by itself, or cancel it in the console"
 
 
-def _not_ended(jobs: Any) -> Iterator[Any]:
-    return (job for job in jobs if not getattr(job.gca_resource, "end_time", None))
+def _not_ended(kind: Any, prefix: str) -> list[Any]:
+    """The jobs of a kind in any state but the last ones: a queued or paused one may bill as well.
+
+    All three lists filter by ``state`` with ``!=`` (aiplatform_v1, types/job_service.py and
+    types/pipeline_service.py, ``filter``).
+    """
+    conditions = " AND ".join(f'state!="{prefix}_{state}"' for state in ENDED[prefix])
+    jobs: list[Any] = patiently(lambda: kind.list(filter=conditions))
+    return jobs
 
 
 def what_is_left(project_id: str, region: str, leftovers: Leftovers) -> list[str]:

@@ -32,12 +32,17 @@ PROBES = {
         "bigquery.googleapis.com",
         "/bigquery/v2/projects/{project}/datasets?maxResults=1",
     ),
+    "billingbudgets": (
+        "billingbudgets.googleapis.com",
+        "/v1/billingAccounts/{billing_account}/budgets?pageSize=1",
+    ),
     "cloudkms": (
         "cloudkms.googleapis.com",
         "/v1/projects/{project}/locations/{region}/keyRings?pageSize=1",
     ),
     "compute": ("compute.googleapis.com", "/compute/v1/projects/{project}/regions/{region}"),
     "iam": ("iam.googleapis.com", "/v1/projects/{project}/serviceAccounts?pageSize=1"),
+    "logging": ("logging.googleapis.com", "/v2/projects/{project}/metrics?pageSize=1"),
     "monitoring": ("monitoring.googleapis.com", "/v1/projects/{project}/dashboards?pageSize=1"),
     "notebooks": (
         "notebooks.googleapis.com",
@@ -50,6 +55,7 @@ def wait_for_apis(
     apis: list[str],
     project_id: str,
     region: str,
+    billing_account: str = "",
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
@@ -59,6 +65,7 @@ def wait_for_apis(
         apis: such as ``aiplatform``.
         project_id: where they were enabled.
         region: of the questions.
+        billing_account: whose budgets are asked for.
         sleep: waits between two looks.
 
     Returns:
@@ -70,7 +77,8 @@ def wait_for_apis(
     asked = [api for api in apis if api in PROBES] if can_be_asked() else []
     deadline = time.monotonic() + PATIENCE_SECONDS
     for api in asked:
-        host, path = (part.format(project=project_id, region=region) for part in PROBES[api])
+        host, path = PROBES[api][0].format(region=region), PROBES[api][1]
+        path = path.format(project=project_id, region=region, billing_account=billing_account)
         while not _answers(host, path, project_id, last=time.monotonic() > deadline):
             sleep(min(poll_seconds(), MOST_SECONDS))
     return asked

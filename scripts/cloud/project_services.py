@@ -51,7 +51,7 @@ def call(method: str, host: str, path: str, project_id: str) -> dict[str, Any]:
     """Call a service. It may be called several times, so it must be something that can be repeated.
 
     Args:
-        method: GET, or POST without a body.
+        method: GET or DELETE, or POST without a body.
         host: such as ``compute.googleapis.com``.
         path: with a slash before it.
         project_id: the project that pays for a user's calls.
@@ -68,6 +68,8 @@ def call(method: str, host: str, path: str, project_id: str) -> dict[str, Any]:
         raise OperatorError(f"{REHEARSED}={address} is not on this machine", hint="unset it")
     headers = {}
     account = os.environ.get(REHEARSED_ACCOUNT, "")
+    if address:
+        headers["X-Goog-User-Project"] = project_id
     if address and account:
         headers["Authorization"] = f"Bearer {account}"
     if not address:
@@ -79,6 +81,8 @@ def call(method: str, host: str, path: str, project_id: str) -> dict[str, Any]:
     reply = patiently(
         lambda: requests.request(method, base + path, headers=headers, timeout=SECONDS)
     )
+    if reply.ok and not reply.content:
+        return {}
     content: Any = None
     if reply.headers.get("Content-Type", "").startswith("application/json"):
         content = reply.json()

@@ -173,4 +173,5 @@ def _print_deployment(outputs: Path, as_json: bool) -> None:
     known = [row["usd_an_hour"] for row in rows if row["usd_an_hour"] is not None]
     typer.echo(f"{'together':46} {sum(known):9.3f} {sum(known) * HOURS_A_MONTH:9.2f}")
     typer.echo(f"  {prices().basis}")
-    typer.echo("  a month has 730 hours; nothing bills after: npx cdktf destroy")
+    typer.echo("  a month has 730 hours; not in it: container images, logs, a key, jobs that run")
+    typer.echo("  'npx cdktf destroy' takes it away, and says what it knows to bill after that")

@@ -29,7 +29,6 @@ def build(
     via: Annotated[
         BuilderChoice, typer.Option(help="What builds: docker, cloud-build, or what is here.")
     ] = "auto",
-    platform: Annotated[str, typer.Option(help="Platform of the images.")] = "linux/amd64",
     steps_as_root: Annotated[
         bool, typer.Option("--steps-as-root", help="Should the steps not be able to write to /gcs.")
     ] = False,
@@ -44,7 +43,7 @@ def build(
     also says whether the working tree differs from that.
     """
     with reporting_errors(debug):
-        built = build_images(outputs, choice=via, platform=platform, steps_as_root=steps_as_root)
+        built = build_images(outputs, choice=via, steps_as_root=steps_as_root)
         note = f"use it:  export SAM_IMAGE={built.image}"
         if save:
             project_id = deployment.Deployment.from_outputs(outputs).project_id

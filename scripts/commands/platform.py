@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.commands import options
-from scripts.terminal.amounts import amount
+from scripts.terminal.amounts import amount, count
 from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import OperatorError, reporting_errors
 
@@ -46,12 +46,15 @@ def clear_bucket(
     ours: Annotated[
         list[str] | None, typer.Option(help="Folder whose objects nobody would miss, startup/.")
     ] = None,
+    table: Annotated[
+        str, typer.Option(help="Our table, as DATASET.TABLE; its data set goes too.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Delete the user's data as well.")] = False,
     debug: options.Debug = False,
 ) -> None:
     """Empty the bucket before Terraform destroys it, or refuse where it holds the user's data."""
     with reporting_errors(debug):
-        from scripts.cloud import bucket_contents
+        from scripts.cloud import bucket_contents, data_sets
 
         folders = {} if force else bucket_contents.user_data(bucket, ours or ())
         if folders:
@@ -66,8 +69,21 @@ def clear_bucket(
                 hint=f"copy what you want to keep (gcloud storage cp -r gs://{bucket} FOLDER), "
                 "then destroy again with SAM_FORCE_DESTROY=true",
             )
-        count = bucket_contents.clear(bucket)
-        typer.echo(f"gs://{bucket} is empty: {count} objects and earlier versions deleted")
+        data_set, _, name = table.partition(".")
+        tables = data_sets.other_tables(project, data_set, ours=name) if table else []
+        if tables and not force:
+            raise OperatorError(
+                f"the data set {data_set} of {project} holds tables of yours "
+                f"({', '.join(tables)}); nothing of the platform is destroyed",
+                hint=f"copy what you want to keep (bq cp {data_set}.TABLE OTHER.TABLE), "
+                "then destroy again with SAM_FORCE_DESTROY=true",
+            )
+        for other in tables:
+            data_sets.delete_table(project, data_set, other)
+        if tables:
+            typer.echo(f"{count(len(tables), 'table')} of {data_set} deleted")
+        deleted = bucket_contents.clear(bucket)
+        typer.echo(f"gs://{bucket} is empty: {deleted} objects and earlier versions deleted")
 
 
 @app.command(
@@ -78,13 +94,14 @@ def wait_for_apis(
     apis: Annotated[list[str], typer.Argument(help="Such as compute.")],
     project: Project,
     region: Annotated[str, typer.Option(help="Region of the questions.")],
+    billing_account: Annotated[str, typer.Option(help="Whose budgets are asked for.")] = "",
     debug: options.Debug = False,
 ) -> None:
     """Wait until APIs that were enabled a moment ago answer."""
     with reporting_errors(debug):
         from scripts.cloud import api_settling
 
-        asked = api_settling.wait_for_apis(apis, project, region)
+        asked = api_settling.wait_for_apis(apis, project, region, billing_account)
         typer.echo(f"{len(asked)} APIs answer")
 
 
@@ -101,7 +118,7 @@ def remains(
 ) -> None:
     """Print what still bills after the platform is destroyed."""
     with reporting_errors(debug):
-        from scripts.bills.left_after_destroy import Leftovers, what_is_left
+        from scripts.bills.left_after_destroy import ASKED, Leftovers, what_is_left
 
         leftovers = Leftovers(
             soft_delete_days=soft_delete_days,
@@ -114,3 +131,4 @@ def remains(
         typer.echo("still billing:" if lines else "nothing of this platform bills any more")
         for line in lines:
             typer.echo(f"- {line}")
+        typer.echo(f"(looked for in {region}: {', '.join(ASKED)}; nothing else, and nowhere else)")

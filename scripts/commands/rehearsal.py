@@ -51,6 +51,10 @@ def start(
 ) -> None:
     """Start the local cloud, or use the one that runs already."""
     with reporting_errors(debug):
+        if not gpus and not new_project:
+            raise OperatorError(
+                "--no-gpus is of a new project", hint="add --new-project, or leave it out"
+            )
         cloud = local_cloud.start(home, new_project=new_project, gpus=gpus)
         print(f"The local cloud runs: storage at {cloud.storage_url}, files in {cloud.home}")
         print("Open a shell in it:  sam-vertex rehearsal shell")

@@ -27,7 +27,7 @@ NAMES = {"serving": "sam", "pipeline": "sam-steps"}  # by stage of the Dockerfil
 
 
 def build_images(
-    outputs: Path, *, choice: BuilderChoice, platform: str, steps_as_root: bool = False
+    outputs: Path, *, choice: BuilderChoice, steps_as_root: bool = False
 ) -> BuiltImages:
     """Build both images, push them to the platform's registry, and record them beside the outputs.
 
@@ -37,7 +37,6 @@ def build_images(
     Args:
         outputs: outputs of ``cdktf deploy``, for the registry.
         choice: what builds.
-        platform: of the images, such as ``linux/amd64``.
         steps_as_root: whether the steps run as root, should they need that to write to ``/gcs``.
 
     Raises:
@@ -63,7 +62,7 @@ def build_images(
     if missing:
         builder = choose_builder(choice)
         report_line(f"building {', '.join(image.uri for image in missing)} with {builder}")
-        _push(missing, platform, builder, deployment)
+        _push(missing, builder, deployment)
     for image in missing:
         digests[image.uri] = tagged_digest(image.uri)
         if not digests[image.uri]:
@@ -93,16 +92,13 @@ def _wanted(deployment: Deployment, tree: WorkingTree, target: str, *, as_root: 
     return Wanted(target, uri, arguments)
 
 
-def _push(
-    images: Sequence[Wanted], platform: str, builder: Builder, deployment: Deployment
-) -> None:
+def _push(images: Sequence[Wanted], builder: Builder, deployment: Deployment) -> None:
     if builder == "docker":
         token = "" if in_rehearsal() else access_token(deployment.project_id)
-        push_with_docker(images, platform, token=token)
+        push_with_docker(images, token=token)
         return
     push_with_cloud_build(
         images,
-        platform,
         project_id=deployment.project_id,
         region=deployment.region,
         service_account=deployment.service_accounts.get("build", ""),

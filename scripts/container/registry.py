@@ -14,6 +14,7 @@ from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import report_line
 
 DOCKERFILE = "serving/Dockerfile"
+PLATFORM = "linux/amd64"  # of every machine that Vertex AI has a T4 or an L4 for
 Builder = Literal["docker", "cloud-build"]
 BuilderChoice = Literal["auto", "docker", "cloud-build"]
 
@@ -55,22 +56,21 @@ class Wanted:
     uri: str
     arguments: Mapping[str, str]
 
-    def build_arguments(self, platform: str) -> list[str]:
+    def build_arguments(self) -> list[str]:
         """What Docker's command line is told."""
         named = [f"{name}={value}" for name, value in self.arguments.items()]
         return [
-            *("build", "--platform", platform, "--file", DOCKERFILE, "--target", self.target),
+            *("build", "--platform", PLATFORM, "--file", DOCKERFILE, "--target", self.target),
             *(part for text in named for part in ("--build-arg", text)),
             *("--tag", self.uri, "."),
         ]
 
 
-def push_with_docker(images: Sequence[Wanted], platform: str, *, token: str = "") -> None:
+def push_with_docker(images: Sequence[Wanted], *, token: str = "") -> None:
     """Build images here and push them.
 
     Args:
         images: the images.
-        platform: of the images, such as ``linux/amd64``.
         token: an access token that lets the engine push, so that nobody has to log it in; empty
             where the engine needs none.
 
@@ -78,7 +78,7 @@ def push_with_docker(images: Sequence[Wanted], platform: str, *, token: str = ""
         OperatorError: Docker failed.
     """
     for image in images:
-        run_aloud("docker", *image.build_arguments(platform))
+        run_aloud("docker", *image.build_arguments())
     if token:  # after the builds, because it is valid for an hour; by standard input, where no
         # list of processes shows it. Artifact Registry's "Configure authentication to Artifact
         # Registry for Docker", access token.
@@ -101,7 +101,6 @@ def push_with_docker(images: Sequence[Wanted], platform: str, *, token: str = ""
 
 def push_with_cloud_build(
     images: Sequence[Wanted],
-    platform: str,
     *,
     project_id: str,
     region: str,
@@ -112,7 +111,6 @@ def push_with_cloud_build(
 
     Args:
         images: the images, built one after the other, which share their first layers.
-        platform: of the images, such as ``linux/amd64``.
         project_id: Google Cloud project that builds.
         region: where it builds; ``global`` where the project may not build there.
         service_account: who builds; empty for the project's default account.
@@ -131,20 +129,18 @@ def push_with_cloud_build(
     if service_account and bucket_name:
         who = (*who, "--gcs-source-staging-dir", f"gs://{bucket_name}/build/source")
     try:
-        _submit(images, platform, (*where, "--region", region, *who), large=True)
+        _submit(images, (*where, "--region", region, *who), large=True)
     except OperatorError as error:
         # "Cloud Build locations": some projects may build in a few regions only.
         if "quota restrictions" not in str(error):
             raise
         report_line(f"this project may not build in {region}; building in 'global'")
-        _submit(images, platform, (*where, "--region", "global", *who), large=False)
+        _submit(images, (*where, "--region", "global", *who), large=False)
 
 
-def _submit(
-    images: Sequence[Wanted], platform: str, options: tuple[str, ...], *, large: bool
-) -> None:
+def _submit(images: Sequence[Wanted], options: tuple[str, ...], *, large: bool) -> None:
     steps = [
-        {"name": "gcr.io/cloud-builders/docker", "args": image.build_arguments(platform)}
+        {"name": "gcr.io/cloud-builders/docker", "args": image.build_arguments()}
         for image in images
     ]
     # An account of one's own must log there, and only gcloud's beta follows such a log (support_gcl

@@ -22,6 +22,7 @@ from scripts.rehearsal.iam.callers import address_as
 from scripts.rehearsal.new_project import make_new
 from scripts.rehearsal.processes import end, free_port
 from scripts.rehearsal.project_apis.agents import PREFIX
+from scripts.terminal.errors import OperatorError
 
 DEFAULT_HOME = Path(".rehearsal")
 WORLD_VARIABLE = "SAM_REHEARSAL_WORLD"
@@ -115,21 +116,26 @@ def start(home: Path, *, new_project: bool = False, gpus: bool = True) -> Cloud:
 
     Args:
         home: its folder.
-        new_project: whether its project was made today (:mod:`scripts.rehearsal.new_project`); a
-            world that was kept stays as it is.
+        new_project: whether its project was made today (:mod:`scripts.rehearsal.new_project`).
         gpus: whether a new project may use a GPU.
 
     Raises:
         OperatorError: a stand-in is not installed, or does not come up; then none is left running.
+            Or a new project is asked for where one is kept.
     """
     home = home.resolve()
+    if new_project and (home / "world.json").exists():
+        raise OperatorError(
+            f"--new-project: the project in {home} is there already",
+            hint="end it (sam-vertex rehearsal stop), remove that folder, or name another --home",
+        )
     cloud = running(home)
     if cloud is not None:
         return cloud
     for name in ("storage", STATE_FOLDER):
         (home / name).mkdir(parents=True, exist_ok=True)
     world = World(home / "world.json")
-    if new_project and not world.path.exists():
+    if new_project:
         make_new(world, gpus=gpus)
     write_mirror(home)
     stand_ins.write_docker(home)

@@ -298,6 +298,7 @@ def test_cost_of_what_is_deployed_names_everything_that_bills(operator: RunOpera
     assert any(name.startswith(f"bucket {BUCKET}") for name in rows)
     text = operator.finished("cost").stdout
     assert "2026-10-04" in text and "together" in text
+    assert "not in it: container images, logs, a key, jobs that run" in text
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ PROBED = {
         "compute.regions.get",
     ),
     "iam": (rf"iam\.googleapis\.com/v1/{_PROJECT}/serviceAccounts", "iam.serviceAccounts.get"),
+    "logging": (rf"logging\.googleapis\.com/v2/{_PROJECT}/metrics", "resourcemanager.projects.get"),
     "monitoring": (
         rf"monitoring\.googleapis\.com/v1/{_PROJECT}/dashboards",
         "monitoring.timeSeries.list",

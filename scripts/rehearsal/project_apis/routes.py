@@ -176,6 +176,41 @@ def make_router(world: World) -> APIRouter:
                 return {"name": f"{parent}/tags/{tag}", "version": version}
         raise not_found(f"{parent}/tags/{tag}")
 
+    tables = "/bigquery.googleapis.com/bigquery/v2/projects/{project_id}/datasets/{data_set}/tables"
+
+    @router.get(tables)
+    def list_tables(project_id: str, data_set: str, caller: Caller) -> Json:
+        """The tables of a data set. Whoever made it owns it by its own list, which is not kept."""
+        contents = asked(caller, "resourcemanager.projects.get", project_id, "bigquery")
+        reference = {"projectId": project_id, "datasetId": data_set}
+        if f"projects/{project_id}/datasets/{data_set}" not in contents["resources"].get(
+            "google_bigquery_dataset", {}
+        ):
+            raise not_found(f"Dataset {project_id}:{data_set}")
+        return {
+            "tables": [
+                {"tableReference": {**reference, "tableId": name.rpartition("/")[2]}}
+                for name in contents["resources"].get("google_bigquery_table", {})
+                if name.startswith(f"projects/{project_id}/datasets/{data_set}/tables/")
+            ]
+        }
+
+    @router.delete(f"{tables}/{{table}}", status_code=204)
+    def delete_table(project_id: str, data_set: str, table: str, caller: Caller) -> None:
+        """A table goes."""
+        asked(caller, "resourcemanager.projects.get", project_id, "bigquery")
+        name = f"projects/{project_id}/datasets/{data_set}/tables/{table}"
+        with world.open() as contents:
+            if contents["resources"].get("google_bigquery_table", {}).pop(name, None) is None:
+                raise not_found(name)
+
+    @router.get("/billingbudgets.googleapis.com/v1/billingAccounts/{account}/budgets")
+    def list_budgets(account: str, caller: Caller, request: Request) -> Json:
+        """The budgets, which are not told; the API must be on in the project that pays for this."""
+        payer = request.headers.get("X-Goog-User-Project", "")
+        asked(caller, "resourcemanager.projects.get", payer, "billingbudgets")
+        return {}
+
     @router.get("/{host}/{path:path}")
     def probe(host: str, path: str, caller: Caller) -> Json:
         """A question by which somebody learns whether an API answers; what it lists is not told."""

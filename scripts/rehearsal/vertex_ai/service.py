@@ -29,7 +29,7 @@ class Service:
     """
 
     def __init__(self, state: State, clients: StorageClients, home: Path) -> None:
-        self.world = state.world
+        self.state, self.world = state, state.world
         running, logs = RunningReplicas(), home / "logs"
         self.faults = Faults(state)
         self.operations = Operations(state, self.faults)

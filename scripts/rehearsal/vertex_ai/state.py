@@ -23,6 +23,7 @@ EMPTY: Json = {
     "deployments": {},
     "jobs": {},
     "pipelines": {},
+    "custom_jobs": {},
     "operations": {},
     "faults": [],
     "unsettled": {},

@@ -41,6 +41,14 @@ def test_every_api_is_asked_until_it_answers_and_the_others_are_not(answers: Ans
     assert len(pauses) == 2
 
 
+def test_budgets_are_asked_for_by_their_billing_account(answers: Answers) -> None:
+    path = "/billingbudgets.googleapis.com/v1/billingAccounts/A-1/budgets"
+    answers.set_all(path, (403, OFF), (200, {}))
+    asked = wait_for_apis(["billingbudgets"], "p", "us-west1", "A-1", sleep=lambda _: None)
+    assert asked == ["billingbudgets"]
+    assert [path for _, path in answers.asked] == [f"{path}?pageSize=1"] * 2
+
+
 def test_api_that_stays_off_is_told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_settling, "PATIENCE_SECONDS", -1.0)
     answers.set(COMPUTE, OFF, status=403)

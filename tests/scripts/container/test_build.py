@@ -50,7 +50,7 @@ def test_tree_that_is_in_the_registry_is_not_built_again(
     for name in ("sam", "sam-steps"):
         answer = {"version": f"projects/p1/.../packages/{name}/versions/{DIGEST}"}
         registry.set(f"{PACKAGES}/{name}/tags/{tag}", answer)
-    built = build_images(outputs, choice="docker", platform="linux/amd64")
+    built = build_images(outputs, choice="docker")
     assert built.image == f"us-west1-docker.pkg.dev/p1/sam-images/sam@{DIGEST}"
     assert built.steps_image == f"us-west1-docker.pkg.dev/p1/sam-images/sam-steps@{DIGEST}"
     assert (built.tag, built.builder) == (tag, "registry")
@@ -80,9 +80,7 @@ def test_images_are_built_and_pushed_once(
     name = "us-west1-docker.pkg.dev/p1/sam-images/sam"
 
     def build(*, steps_as_root: bool = False) -> BuiltImages:
-        return build_images(
-            outputs, choice="docker", platform="linux/amd64", steps_as_root=steps_as_root
-        )
+        return build_images(outputs, choice="docker", steps_as_root=steps_as_root)
 
     first, again = build(), build()
     assert (first.builder, again.builder) == ("docker", "registry")
@@ -104,7 +102,7 @@ def test_push_that_the_registry_does_not_know_is_an_error(
 ) -> None:
     install("docker", "exit 0")
     with pytest.raises(OperatorError, match="does not know") as caught:
-        build_images(outputs, choice="docker", platform="linux/amd64")
+        build_images(outputs, choice="docker")
     assert "builds only what is not there" in caught.value.hint
     assert not (outputs.parent / "image.json").exists()
 

@@ -54,7 +54,7 @@ def test_docker_builds_logs_in_and_pushes(
 ) -> None:
     log, secret = tmp_path / "log", tmp_path / "secret"
     install("docker", f'echo "$*" >> {log}; [ "$1" = login ] && cat > {secret}; echo "$1"')
-    push_with_docker(IMAGES, "linux/amd64", token="ya29.token")
+    push_with_docker(IMAGES, token="ya29.token")
     assert secret.read_text() == "ya29.token"  # and no argument shows it
     assert log.read_text().splitlines() == [
         "build --platform linux/amd64 --file serving/Dockerfile --target serving "
@@ -72,7 +72,7 @@ def test_docker_builds_logs_in_and_pushes(
 def test_tag_of_another_image_says_what_to_do(install: Install) -> None:
     install("docker", 'if [ "$1" = push ]; then echo "cannot update tag: immutable"; exit 1; fi')
     with pytest.raises(OperatorError, match="has the tag") as caught:
-        push_with_docker(IMAGES, "linux/amd64")
+        push_with_docker(IMAGES)
     assert "commit your change" in caught.value.hint
 
 
@@ -87,7 +87,7 @@ def test_cloud_build_needs_nobody_and_nothing_here(tmp_path: Path, install: Inst
     config, log = tmp_path / "config.json", tmp_path / "log"
     install("gcloud", GCLOUD.format(log=log, config=config))
     push_with_cloud_build(
-        IMAGES, "linux/amd64", project_id="p", region="us-west1",
+        IMAGES, project_id="p", region="us-west1",
         service_account="sam-build@p.iam.gserviceaccount.com", bucket_name="b",
     )  # fmt: skip
     enabled, first, second = log.read_text().splitlines()

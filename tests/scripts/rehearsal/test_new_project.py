@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from scripts.cli import app
 from scripts.rehearsal.api_errors import ApiError
 from scripts.rehearsal.google_provider.services.data_sources import read_data
 from scripts.rehearsal.google_provider.services.identity import project_number
@@ -124,3 +126,14 @@ def test_project_without_gpus_has_no_workbench(tmp_path: Path) -> None:
         contents["resources"]["google_project_service"] = {"p/notebooks.googleapis.com": {}}
     with pytest.raises(ServiceError, match=r"Limit: 0\.0 globally"):
         Service(world, None).create("google_workbench_instance", workbench("one"))
+
+
+def test_options_that_would_change_nothing_are_refused(tmp_path: Path) -> None:
+    """Without a new project there is no quota to take away; a project that is there is not new."""
+    start = ["rehearsal", "start", "--home", str(tmp_path)]
+    done = CliRunner().invoke(app, [*start, "--no-gpus"])
+    assert done.exit_code == 2 and "add --new-project" in done.output
+    (tmp_path / "world.json").write_text("{}")
+    done = CliRunner().invoke(app, [*start, "--new-project"])
+    assert done.exit_code == 2 and "is there already" in done.output
+    assert not (tmp_path / "cloud.json").exists()

@@ -14,6 +14,7 @@ from scripts.rehearsal.vertex_ai.http.fault_injection import FaultInjection
 from scripts.rehearsal.vertex_ai.http.routes import (
     batch_prediction_jobs,
     control,
+    custom_jobs,
     endpoints,
     models,
     operations,
@@ -47,7 +48,8 @@ def make_app(service: Service, *, dedicated: bool) -> ASGIApp:
     app.include_router(control.router)
     routers = [predictions.router]
     if not dedicated:
-        modules = (models, endpoints, batch_prediction_jobs, pipeline_jobs, operations)
+        jobs = (batch_prediction_jobs, pipeline_jobs, custom_jobs)
+        modules = (models, endpoints, *jobs, operations)
         routers += [module.router for module in modules]
     for router in routers:
         app.include_router(router, prefix=f"/{VERSION}")

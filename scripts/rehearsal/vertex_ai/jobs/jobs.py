@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import re
 import threading
 from typing import Any
 
@@ -73,11 +74,9 @@ class Jobs(abc.ABC):
             raise not_found(name)
         return job
 
-    def newest_first(self, parent: str) -> list[Json]:
-        """All jobs of a region."""
-        jobs = self.state.read()["vertex"][self.kind].values()
-        of_region = [job for job in jobs if job["name"].startswith(f"{parent}/")]
-        return sorted(of_region, key=lambda job: str(job["createTime"]), reverse=True)
+    def listed(self, parent: str, conditions: str = "") -> list[Json]:
+        """The jobs of a region that a filter lets through; the arguments are :func:`jobs_of`'s."""
+        return jobs_of(self.state, self.kind, parent, conditions)
 
     def delete(self, name: str) -> Json:
         """Begin to delete a job; the operation fails while the job has not ended."""
@@ -107,3 +106,30 @@ class Jobs(abc.ABC):
         """Change fields of a job."""
         with self.state.open() as world:
             world["vertex"][self.kind][name].update(changes, updateTime=now())
+
+
+def jobs_of(state: State, kind: str, parent: str, conditions: str = "") -> list[Json]:
+    """The jobs of one kind in a region that a filter lets through, newest first.
+
+    Args:
+        state: the world.
+        kind: where they are kept.
+        parent: ``projects/.../locations/...``.
+        conditions: of the service's filters ``labels.x=y``, ``state="Y"`` and ``state!="Y"``,
+            joined by AND.
+
+    Raises:
+        ApiError: another filter.
+    """
+    jobs = state.read()["vertex"][kind].values()
+    found = [job for job in jobs if job["name"].startswith(f"{parent}/")]
+    for condition in re.split(r"\s+AND\s+", conditions) if conditions else []:
+        label = re.fullmatch(r'labels\.([\w-]+)\s*[=:]\s*"?([^"]*)"?', condition)
+        asked = re.fullmatch(r'state\s*(!?=)\s*"?(\w+)"?', condition)
+        if label:
+            found = [j for j in found if (j.get("labels") or {}).get(label[1]) == label[2]]
+        elif asked:
+            found = [j for j in found if (j["state"] == asked[2]) == (asked[1] == "=")]
+        else:
+            raise ApiError(400, f"The stand-in does not know the filter {condition!r}.")
+    return sorted(found, key=lambda job: str(job["createTime"]), reverse=True)

@@ -110,20 +110,8 @@ class PipelineJobs(Jobs):
             raise ApiError(403, error.message) from error
 
     def list_jobs(self, parent: str, conditions: str) -> Json:
-        """The jobs of a region, newest first; of filters, ``labels.x=y`` and ``state="Y"``."""
-        jobs = self.newest_first(parent)
-        for condition in re.split(r"\s+AND\s+", conditions):
-            if not condition:
-                continue
-            label = re.fullmatch(r'labels\.(\w+)\s*[=:]\s*"?([^"]*)"?', condition)
-            state = re.fullmatch(r'state\s*=\s*"?(\w+)"?', condition)
-            if label:
-                jobs = [j for j in jobs if (j.get("labels") or {}).get(label[1]) == label[2]]
-            elif state:
-                jobs = [job for job in jobs if job["state"] == state[1]]
-            else:
-                raise ApiError(400, f"The stand-in does not know the filter {condition!r}.")
-        return {"pipelineJobs": jobs}
+        """The jobs of a region that a filter lets through, newest first."""
+        return {"pipelineJobs": self.listed(parent, conditions)}
 
     def cancel(self, name: str) -> Json:
         """End a job; one that has ended stays as it is."""

@@ -65,6 +65,15 @@ def test_api_that_is_off_refuses_and_says_where_to_turn_it_on(
     assert "aiplatform.googleapis.com" not in names
 
 
+def test_budgets_need_their_api_in_the_project_that_pays(client: TestClient, world: World) -> None:
+    path = "/apis/billingbudgets.googleapis.com/v1/billingAccounts/A/budgets?pageSize=1"
+    payer = {"X-Goog-User-Project": "p"}
+    assert client.get(path, headers=payer).status_code == 403
+    enable(world, "billingbudgets")
+    assert client.get(path, headers=payer).status_code == 200
+    assert client.get(path).status_code == 403
+
+
 def test_caller_without_a_role_is_refused(client: TestClient, world: World) -> None:
     enable(world, "cloudresourcemanager")
     headers = {"Authorization": "Bearer sam-plan@p.iam.gserviceaccount.com"}
