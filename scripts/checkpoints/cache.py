@@ -1,24 +1,12 @@
-"""Where this machine keeps the checkpoints that it fetched."""
+"""Which of the known checkpoints are on this machine, and what ``--checkpoint`` stands for."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from scripts.terminal.errors import OperatorError
-from serving.sam.known_checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
-
-
-def cache_folder() -> Path:
-    """The folder for fetched checkpoints, by the XDG base directory specification."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "sam-vertex" / "checkpoints"
-
-
-def cached_path(entry: CheckpointEntry) -> Path:
-    """Where a known checkpoint lies, or will lie once it is fetched."""
-    return entry.embedded_path or cache_folder() / entry.file_name
+from serving.sam.known_checkpoints import CHECKPOINTS, find_entry
 
 
 def checkpoint_table() -> list[dict[str, Any]]:
@@ -29,7 +17,7 @@ def checkpoint_table() -> list[dict[str, Any]]:
             "file_name": entry.file_name,
             "size_bytes": entry.size_bytes,
             "sha256": entry.sha256,
-            "path": str(cached_path(entry)) if cached_path(entry).exists() else None,
+            "path": str(entry.path_here) if entry.path_here.exists() else None,
             "summary": entry.summary,
         }
         for entry in CHECKPOINTS.values()
@@ -47,7 +35,7 @@ def resolve_checkpoint(name: str) -> str:
     entry = find_entry(name)
     if entry is None or entry.url is None or "/" in name or Path(name).is_file():
         return name
-    path = cached_path(entry)
+    path = entry.path_here
     if not path.exists():
         raise OperatorError(
             f"{entry.name} is not on this machine ({path} is missing)",

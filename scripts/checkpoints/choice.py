@@ -6,7 +6,6 @@ import sys
 
 import typer
 
-from scripts.checkpoints.cache import cached_path
 from scripts.checkpoints.fetch import fetch_checkpoint
 from scripts.terminal.amounts import amount
 from scripts.terminal.progress import report_line
@@ -22,7 +21,7 @@ def best_checkpoint() -> str:
     Only this user's cache and this package count, where :mod:`scripts.checkpoints.fetch` puts
     verified files; of Meta's the larger is the better.
     """
-    here = [entry for entry in CHECKPOINTS.values() if cached_path(entry).is_file()]
+    here = [entry for entry in CHECKPOINTS.values() if entry.path_here.is_file()]
     return max(here, key=lambda entry: entry.size_bytes).name
 
 

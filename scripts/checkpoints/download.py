@@ -12,7 +12,6 @@ from filelock import FileLock, Timeout
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from scripts.checkpoints.cache import cache_folder
 from scripts.terminal.progress import Meter
 from serving.sam.checkpoints import file_sha256
 from serving.sam.known_checkpoints import CheckpointEntry
@@ -71,7 +70,7 @@ def download(entry: CheckpointEntry, target: Path, bar: Meter) -> None:
 def _one_at_a_time(entry: CheckpointEntry, bar: Meter) -> Iterator[None]:
     """Wait until no other process fetches this checkpoint."""
     # In the cache, since the lock file stays: removing it would let two processes in.
-    path = cache_folder() / f"{entry.file_name}.lock"
+    path = entry.path_here.with_name(f"{entry.file_name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:

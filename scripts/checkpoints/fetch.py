@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from scripts.checkpoints.cache import cached_path
 from scripts.checkpoints.download import DownloadError, download
 from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import meter
@@ -44,7 +43,7 @@ def fetch_checkpoint(name: str, to: Path | None) -> FetchedCheckpoint:
         )
     if entry.embedded_path is not None:
         return FetchedCheckpoint(entry.name, entry.embedded_path, embedded=True)
-    target = cached_path(entry) if to is None else to / entry.file_name if to.is_dir() else to
+    target = entry.path_here if to is None else to / entry.file_name if to.is_dir() else to
     try:
         with meter(f"fetching {entry.file_name}", unit="bytes") as bar:
             download(entry, target, bar)

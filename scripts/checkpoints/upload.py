@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from scripts.checkpoints.cache import cached_path
 from scripts.cloud.uploads import upload_file
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import meter
@@ -41,7 +40,7 @@ def usable_checkpoint(name: str) -> Path:
     entry = find_entry(name)
     path = Path(name)
     if not path.exists() and entry is not None:
-        path = cached_path(entry)
+        path = entry.path_here
         if not path.exists():
             raise OperatorError(
                 f"{name} is not on this machine", hint=f"sam-vertex checkpoint fetch {name}"

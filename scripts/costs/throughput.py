@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from scripts.checkpoints.cache import cache_folder
 from scripts.local_files import write_whole
 from scripts.terminal.errors import OperatorError
+from serving.sam.machine.user_cache import user_cache
 
 Mode = Literal["automatic", "prompted"]
 # The experiment of the document that this project follows: n1-standard-4, one T4, vit_b, images up
@@ -66,7 +66,7 @@ class Throughput:
 
 
 def _path() -> Path:
-    return cache_folder().parent / "throughput.json"
+    return user_cache() / "throughput.json"
 
 
 def _key(machine: str, checkpoint: str, mode: str) -> str:

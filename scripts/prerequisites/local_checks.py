@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.checkpoints.cache import cached_path
 from scripts.prerequisites.findings import Finding
 from serving.sam.known_checkpoints import CHECKPOINTS
 
@@ -62,7 +61,7 @@ def check_torch() -> Finding:
 
 def check_checkpoints() -> Finding:
     """The known checkpoints in this package and in this user's cache."""
-    here = [entry for entry in CHECKPOINTS.values() if cached_path(entry).is_file()]
+    here = [entry for entry in CHECKPOINTS.values() if entry.path_here.is_file()]
     names = ", ".join(entry.name for entry in here)
     if all(entry.is_demo for entry in here):
         return Finding(

@@ -1,4 +1,4 @@
-"""The shared core: images in, masks out. Knows nothing of Google, HTTP or environment variables.
+"""The shared core: images in, masks out. Knows nothing of Google or HTTP.
 
 What a user needs, each loaded when it is first used, so that importing this package imports neither
 PyTorch nor an image library::

@@ -68,7 +68,8 @@ def load_checkpoint(path: str | Path, entry: CheckpointEntry | None = None) -> L
     """Return the network of a checkpoint file.
 
     Args:
-        path: the file, or the name of the checkpoint in this package, ``vit_tiny``.
+        path: the file, or the name of a known checkpoint that is on this machine: ``vit_tiny``,
+            which this package carries, or one that ``sam-vertex checkpoint fetch`` has fetched.
         entry: what the file must be; by default the known checkpoint of the same file name, and
             for any other name whatever the weights' shapes say.
 
@@ -107,12 +108,12 @@ def _file_of(name_or_path: str | Path) -> Path:
     entry = CHECKPOINTS.get(str(name_or_path))
     if entry is None or path.is_file():
         return path
-    if entry.embedded_path is None:
+    if not entry.path_here.is_file():
         raise CheckpointError(
-            f"{entry.name}: {entry.file_name} is not in this package; "
-            f"'sam-vertex checkpoint fetch {entry.name}' prints the path of the file to load"
+            f"{entry.name} is not on this machine ({entry.path_here} is missing); fetch it with "
+            f"'sam-vertex checkpoint fetch {entry.name}', or name a checkpoint file"
         )
-    return entry.embedded_path
+    return entry.path_here
 
 
 def check_file(path: Path, entry: CheckpointEntry | None) -> None:

@@ -62,7 +62,8 @@ class Engine:
         """Return an engine with the weights of a file.
 
         Args:
-            path: the file, or the name of the checkpoint in this package, ``vit_tiny``.
+            path: the file, or the name of a known checkpoint that is on this machine
+                (``vit_tiny`` always; ``vit_b`` once it is fetched).
             entry: what the file must be, as in ``load_checkpoint``.
             device: ``auto``, ``cpu`` or ``cuda``.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.

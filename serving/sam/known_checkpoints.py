@@ -7,6 +7,7 @@ from pathlib import Path
 
 from serving.sam.architectures import VIT_B, VIT_H, VIT_L, VIT_TINY, SamArchitecture
 from serving.sam.automatic_settings import AutomaticSettings
+from serving.sam.machine.user_cache import user_cache
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -39,6 +40,11 @@ class CheckpointEntry:
     def embedded_path(self) -> Path | None:
         """Path of the file in this package; ``None`` unless it lies there."""
         return _ASSETS / self.file_name if self.url is None else None
+
+    @property
+    def path_here(self) -> Path:
+        """Where it lies on this machine, or will lie once ``checkpoint fetch`` has fetched it."""
+        return self.embedded_path or user_cache() / "checkpoints" / self.file_name
 
     @property
     def is_demo(self) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts.checkpoints.cache import cache_folder, resolve_checkpoint
+from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.checkpoints.download import download
 from scripts.cli import app
 from scripts.terminal.errors import OperatorError
@@ -78,7 +78,7 @@ def fetch(*arguments: str) -> tuple[int, str]:
 @pytest.mark.usefixtures("published")
 def test_fetch_puts_the_verified_file_in_the_cache() -> None:
     code, output = fetch()
-    target = cache_folder() / "sam_vit_b_01ec64.pth"
+    target = known_checkpoints.CHECKPOINTS["vit_b"].path_here
     assert code == 0, output
     assert str(target) in output
     assert target.read_bytes() == CONTENT

@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.checkpoints import choice
-from scripts.checkpoints.cache import cached_path
 from scripts.checkpoints.fetch import FetchedCheckpoint
 from serving.sam.known_checkpoints import CHECKPOINTS
 
@@ -22,7 +21,7 @@ class Terminal(io.StringIO):
 
 
 def put_here(name: str) -> None:
-    path = cached_path(CHECKPOINTS[name])
+    path = CHECKPOINTS[name].path_here
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights")
 
@@ -91,4 +90,4 @@ def test_run_takes_a_fetched_checkpoint_by_itself(image_folder: Path, tmp_path: 
     put_here("vit_b")
     result: Any = CliRunner().invoke(app, ["run", str(image_folder), "-o", str(tmp_path / "out")])
     assert result.exit_code == 2
-    assert str(cached_path(CHECKPOINTS["vit_b"])) in result.stderr
+    assert str(CHECKPOINTS["vit_b"].path_here) in result.stderr

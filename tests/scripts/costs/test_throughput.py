@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts.checkpoints.cache import cache_folder
 from scripts.costs.throughput import PUBLISHED, THIS_MACHINE, Throughput, remember, throughput
 from scripts.terminal.errors import OperatorError
+from serving.sam.machine.user_cache import user_cache
 
 
 def test_estimate_of_large_images_is_bound_by_what_goes_on_beside_the_network() -> None:
@@ -46,7 +46,7 @@ def test_throughput_is_remembered_from_runs_and_says_its_origin() -> None:
 
 def test_times_of_another_version_are_ignored() -> None:
     remember(metrics(), THIS_MACHINE)
-    file = cache_folder().parent / "throughput.json"
+    file = user_cache() / "throughput.json"
     file.write_text(file.read_text().replace('"beside"', '"of a later version"'))
     with pytest.raises(OperatorError, match="nothing was measured on this machine"):
         throughput(THIS_MACHINE, "vit_b", "automatic")

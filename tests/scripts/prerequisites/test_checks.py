@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.checkpoints.cache import cached_path
 from scripts.prerequisites import local_checks
 from scripts.rehearsal.google_provider.objects import Objects
 from serving.sam.known_checkpoints import CHECKPOINTS
@@ -158,7 +157,7 @@ def test_checkpoints_that_were_fetched_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = cached_path(CHECKPOINTS["vit_b"])
+    path = CHECKPOINTS["vit_b"].path_here
     path.parent.mkdir(parents=True)
     path.touch()
     found = local_checks.check_checkpoints()

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import serving.sam
+from scripts.checkpoints.cache import resolve_checkpoint
 from serving.sam import AutomaticSettings, Engine, Prompt, load_checkpoint, load_image
 from serving.sam.errors import CheckpointError, ImageError
+from serving.sam.known_checkpoints import CHECKPOINTS
 from tests.conftest import draw_scene
 
 
@@ -60,10 +62,24 @@ def test_what_is_not_there_is_refused_with_the_way_out(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImageError, match=r"none\.png: the file cannot be read"):
         load_image("none.png")
-    with pytest.raises(CheckpointError, match="checkpoint fetch vit_h"):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"vit_h is not .* checkpoint fetch vit_h"):
         load_checkpoint("vit_h")
     with pytest.raises(CheckpointError, match="no such checkpoint file"):
         load_checkpoint("vit_z")
     Path("vit_tiny").write_bytes(b"")
     with pytest.raises(CheckpointError, match="is empty"):
         load_checkpoint("vit_tiny")
+
+
+def test_name_is_the_checkpoint_that_the_command_has_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there is opened, and refused for what it is: no network of that name."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fetched = CHECKPOINTS["vit_b"].path_here
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(b"")
+    assert resolve_checkpoint("vit_b") == str(fetched)
+    with pytest.raises(CheckpointError, match=rf"{fetched.name}: the checkpoint file is empty"):
+        Engine.load("vit_b", device="cpu")
