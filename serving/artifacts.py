@@ -10,7 +10,7 @@ from pathlib import Path
 from serving.errors import ArtifactsError
 from serving.storage import SCHEME, Folder, StorageError, open_folder
 
-SUFFIXES = (".pth", ".pt")
+SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def choose_checkpoint(files: Iterable[str], checkpoint: str, folder_uri: str) -> str:
@@ -32,7 +32,7 @@ def choose_checkpoint(files: Iterable[str], checkpoint: str, folder_uri: str) ->
         return checkpoint
     if not candidates:
         raise ArtifactsError(
-            f"{folder_uri}: no checkpoint ({' or '.join(SUFFIXES)}) there; upload one with "
+            f"{folder_uri}: no checkpoint ({', '.join(SUFFIXES)}) there; upload one with "
             "'sam-vertex checkpoint upload'"
         )
     if len(candidates) > 1:

@@ -204,6 +204,13 @@ def checkpoints() -> dict[str, bytes]:
         "html-error-page.pth": b"<html><title>Quota exceeded</title></html>",
         "jpeg.pth": _encoded(_ramp(), "JPEG", quality=20),
         "safetensors.pth": struct.pack("<Q", 2) + b"{}",
+        "header-beyond-the-end.safetensors": struct.pack("<Q", 1 << 20) + b"{}",
+        "data-beyond-the-end.safetensors": struct.pack("<Q", 59)
+        + b'{"w":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}    ',
+        "overlapping.safetensors": struct.pack("<Q", 113)
+        + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+        + b'"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}     '
+        + bytes(4),
         "hdf5.pth": b"\x89HDF\r\n\x1a\n" + bytes(20),
         "code-bare.pth": code,
         "code-protocol-0.pth": b"cos\nsystem\n(S'touch /tmp/sam-hostile-ran'\ntR.",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from scripts.terminal.errors import CLOUD, OperatorError
+from serving.artifacts import SUFFIXES
 from serving.storage import StorageError, open_folder
 
 _UPLOAD = "sam-vertex checkpoint upload"
-_SUFFIXES = (".pth", ".pt")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ def find_checkpoint(uri: str) -> StoredCheckpoint:
         OperatorError: there is none, or several.
     """
     folder_uri, _, name = uri.rstrip("/").rpartition("/")
-    if not uri.endswith(_SUFFIXES):
+    if not uri.endswith(SUFFIXES):
         folder_uri, name = uri.rstrip("/"), ""
     try:
         folder = open_folder(folder_uri)
         files = [file.name for file in folder.files() if "/" not in file.name]
-        checkpoints = [file for file in files if file.endswith(_SUFFIXES)]
+        checkpoints = [file for file in files if file.endswith(SUFFIXES)]
         if name:
             checkpoints = [file for file in checkpoints if file == name]
         if len(checkpoints) != 1:

@@ -2,8 +2,8 @@
 
 A ``.pth`` file is a pickle: loading one can run code. So this module reads with
 ``weights_only=True``, which refuses anything but tensors
-(https://pytorch.org/docs/stable/generated/torch.load.html), and takes of them what a network needs:
-dense, finite numbers of exactly its names and shapes.
+(https://pytorch.org/docs/stable/generated/torch.load.html); a safetensors file holds nothing else.
+Of either it takes what a network needs: dense, finite numbers of exactly its names and shapes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ _OTHERS = {
     b"%PDF": "a PDF",
 }
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
+# Below which key training code keeps the weights, and what wrappers of a network put before a name.
+_WRAPPERS = ("model", "state_dict", "model_state", "model_state_dict")
+_PREFIXES = ("module.", "model.", "sam.", "_orig_mod.")
+_DEEPEST = 4
 _SAVE = "save the weights alone: torch.save(model.state_dict(), file)"
 
 
 def check_start(path: Path) -> None:
-    """Refuse a file that does not begin as PyTorch's do, and say what it is.
+    """Refuse a file that begins neither as PyTorch's do nor as safetensors, and say what it is.
 
     Raises:
-        CheckpointError: a web page, an image, safetensors or anything else.
+        CheckpointError: a web page, an image or anything else.
     """
     with path.open("rb") as file:
         start = file.read(512)
@@ -50,28 +54,80 @@ def check_start(path: Path) -> None:
     for magic, kind in _OTHERS.items():
         if start.startswith(magic):
             raise CheckpointError(f"{path}: expected PyTorch weights, found {kind}")
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+    if not start.startswith(_PYTORCH) and not _is_safetensors(start):
         raise CheckpointError(
-            f"{path}: a safetensors file; only PyTorch's form is read. Convert it: "
-            "torch.save(safetensors.torch.load_file(source), file)"
+            f"{path}: neither a PyTorch file nor safetensors: it begins with "
+            f"{start[:8].hex(' ')}; {_SAVE}"
         )
-    if not start.startswith(_PYTORCH):
-        raise CheckpointError(
-            f"{path}: not a PyTorch file: it begins with {start[:8].hex(' ')}, neither an archive "
-            f"nor a pickle; {_SAVE}"
-        )
+
+
+def _is_safetensors(start: bytes) -> bool:
+    """Whether a file begins with the length of a header, below 4 GB, and the header in JSON.
+
+    The length may begin as a pickle does: its first byte is any.
+    """
+    return start[4:9] == bytes(4) + b"{"
 
 
 def read_weights(path: Path) -> Mapping[str, torch.Tensor]:
-    """Return the tensors of a file by name.
+    """Return the tensors of a file by the names that the bare network has for them.
 
     Raises:
         CheckpointError: damaged, with more than tensors, or no state dict.
     """
     import torch
 
+    with path.open("rb") as file:
+        content: Any = _safetensors(path) if _is_safetensors(file.read(9)) else _pickled(path)
+    for _ in range(_DEEPEST):
+        inner = [content[key] for key in _WRAPPERS if isinstance(_get(content, key), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
+    ):
+        raise CheckpointError(
+            f"{path}: expected a state dict (parameter name to tensor), found "
+            f"{type(content).__name__}; instead {_SAVE}"
+        )
+    return _bare(content)
+
+
+def _get(content: Any, key: str) -> Any:
+    return content.get(key) if isinstance(content, Mapping) else None
+
+
+def _bare(weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """The weights without the prefixes that all names share."""
+    for _ in range(_DEEPEST):
+        shared = [p for p in _PREFIXES if weights and all(name.startswith(p) for name in weights)]
+        if not shared:
+            break
+        weights = {name.removeprefix(shared[0]): value for name, value in weights.items()}
+    return weights
+
+
+def _safetensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError, safe_open
+
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with safe_open(path, framework="pt") as file:
+            # Copied: a tensor of the file's own mapping would change with the file.
+            return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({reason[:200]}); it may be truncated: "
+            "fetch it again"
+        ) from error
+
+
+def _pickled(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "nsupported class" in str(error):
             raise CheckpointError(
@@ -95,17 +151,6 @@ def read_weights(path: Path) -> Mapping[str, torch.Tensor]:
         raise CheckpointError(
             f"{path}: the pickle is damaged ({type(error).__name__}): fetch the file again"
         ) from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
-    ):
-        raise CheckpointError(
-            f"{path}: expected a state dict (parameter name to tensor), found "
-            f"{type(content).__name__}; instead {_SAVE}"
-        )
-    return content
 
 
 def fitting_weights(

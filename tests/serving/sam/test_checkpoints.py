@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from serving.sam.architectures import VIT_B, VIT_TINY
 from serving.sam.checkpoints import file_sha256, load_checkpoint
@@ -45,13 +46,48 @@ def test_load_checkpoint_unknown_file_takes_the_architecture_of_its_shapes(
     assert loaded.sam.pixel_mean.flatten().tolist() == pytest.approx([123.675, 116.28, 103.53])
 
 
-@pytest.mark.parametrize("wrapper", ["model", "state_dict"])
-def test_load_checkpoint_wrapped_half_precision_weights_become_float32(
-    tmp_path: Path, weights: dict[str, torch.Tensor], wrapper: str
+# Below which keys, and with which prefix, training code keeps the weights of a network.
+WRAPPED = {
+    "MedSAM's train_multi_gpus.py": (["model"], "module."),
+    "torch_em, as micro-sam trains": (["model_state"], "sam."),
+    "Lightning": (["state_dict"], "model."),
+    "PyTorch's tutorial, compiled": (["model_state_dict"], "_orig_mod."),
+    "twice": (["state_dict", "model"], "module.sam."),
+    "bare": ([], ""),
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_load_checkpoint_takes_the_weights_out_of_what_training_saves(
+    tmp_path: Path, weights: dict[str, torch.Tensor], kind: str
 ) -> None:
-    half = {name: value.half() for name, value in weights.items()}
-    loaded = load_checkpoint(saved(tmp_path / "half.pth", {wrapper: half, "step": 3}))
-    assert {value.dtype for value in loaded.sam.state_dict().values()} == {torch.float32}
+    keys, prefix = WRAPPED[kind]
+    content: Any = {f"{prefix}{name}": value.half() for name, value in weights.items()}
+    for key in reversed(keys):
+        content = {"epoch": 3, "optimizer": {"state": {0: {"step": 7}}, "lr": [0.1]}, key: content}
+    loaded = load_checkpoint(saved(tmp_path / "half.pth", content))
+    for name, value in loaded.sam.state_dict().items():
+        assert torch.equal(value, weights[name].half().float()), name
+
+
+# The first byte of the header's length, which may be that of a pickle.
+@pytest.mark.parametrize("start", [0x80, 0x08])
+def test_load_checkpoint_reads_safetensors(
+    tmp_path: Path, weights: dict[str, torch.Tensor], start: int
+) -> None:
+    named = {f"module.{name}": value.contiguous() for name, value in weights.items()}
+    path = tmp_path / "mine.safetensors"
+    for spaces in range(0, 2048, 8):
+        save_file(named, path, {"note": "x" * spaces})
+        if path.read_bytes()[0] == start:
+            break
+    else:
+        pytest.fail("no header of that length")
+    loaded = load_checkpoint(path)
+    assert loaded.name == "mine"
+    path.write_bytes(bytes(path.stat().st_size))  # what was read is no view of the file
+    for name, value in loaded.sam.state_dict().items():
+        assert torch.equal(value, weights[name]), name
 
 
 class Malicious:
@@ -64,8 +100,13 @@ def _truncated(path: Path, weights: dict[str, torch.Tensor]) -> None:
     path.write_bytes(path.read_bytes()[:5000])
 
 
+def _truncated_safetensors(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    save_file(weights, path)
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
 def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {f"module.{name}": value for name, value in weights.items()}
+    return {f"student.{name}": value for name, value in weights.items()}
 
 
 def _without(weights: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
@@ -97,11 +138,27 @@ BAD: dict[str, tuple[Any, str]] = {
     "folder": (lambda path, w: path.mkdir(), "found a folder"),
     "empty": (lambda path, w: path.write_bytes(b""), "empty"),
     "html": (lambda path, w: path.write_text("\n<!DOCTYPE html><html>Not found"), "HTML"),
-    "text": (lambda path, w: path.write_text("hello there, no weights"), "not a PyTorch file"),
+    "text": (
+        lambda path, w: path.write_text("hello there, no weights"),
+        "neither a PyTorch",
+    ),
     "jpeg": (lambda path, w: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(90)), "a JPEG image"),
-    "safetensors": (
+    "empty-safetensors": (
         lambda path, w: path.write_bytes(b"\2" + bytes(7) + b"{}"),
-        "a safetensors file",
+        "not those of a Segment",
+    ),
+    "truncated-safetensors": (_truncated_safetensors, "not a readable safetensors file"),
+    "half-of-safetensors": (
+        lambda path, w: save_file({"mask_decoder.iou_token.weight": torch.ones(1, 32)}, path),
+        "not those of a Segment",
+    ),
+    "nan-in-safetensors": (
+        lambda path, w: save_file(_with(w, float("nan")), path),
+        f"{NORM!r} .*not finite",
+    ),
+    "whole-numbers-in-safetensors": (
+        lambda path, w: save_file({**w, NORM: w[NORM].long()}, path),
+        "found int64",
     ),
     "torchscript": (lambda path, w: _program(path), "a TorchScript program"),
     "truncated": (_truncated, "may be truncated"),
