@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from serving.sam.architectures import infer_architecture
+from serving.sam.architectures import SamArchitecture, infer_architecture
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.checkpoints import LoadedCheckpoint, load_checkpoint
 from serving.sam.known_checkpoints import CHECKPOINTS
@@ -198,11 +198,13 @@ def _decoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
     return tensors
 
 
-def widened(model: str = "vit_b", seed: int = 0, noise: float = NOISE) -> LoadedCheckpoint:
+def widened(
+    model: str | SamArchitecture = "vit_b", seed: int = 0, noise: float = NOISE
+) -> LoadedCheckpoint:
     """A network of a published shape that finds what the embedded checkpoint finds, about.
 
     Args:
-        model: ``vit_b`` or ``vit_l``.
+        model: ``vit_b``, ``vit_l``, or a shape of one's own.
         seed: of what is not taken from the embedded checkpoint.
         noise: standard deviation of every weight's change, as a share of it.
     """
@@ -214,7 +216,7 @@ def widened(model: str = "vit_b", seed: int = 0, noise: float = NOISE) -> Loaded
     small = load_checkpoint(path)
     weights = small.sam.state_dict()
     torch.manual_seed(seed)
-    sam = sam_model_registry[model]()
+    sam = model.build() if isinstance(model, SamArchitecture) else sam_model_registry[model]()
     own = small.architecture.embedding_channels
     with torch.no_grad():
         tensors = (
@@ -232,7 +234,7 @@ def widened(model: str = "vit_b", seed: int = 0, noise: float = NOISE) -> Loaded
     assert math.isfinite(sum(float(value.sum()) for value in tensors.values()))
     return LoadedCheckpoint(
         sam=sam.eval(),
-        name=f"widened {model}",
+        name=f"widened {model if isinstance(model, str) else 'shape'}",
         sha256="",
         architecture=infer_architecture(sam.state_dict()),
         automatic=SETTINGS,
