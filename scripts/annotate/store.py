@@ -1,9 +1,9 @@
 """What annotating leaves in OUT: masks files as a run's, prompts, verdicts, and COCO.
 
 ``masks/<image>.json`` is the truth and is written first; ``prompts.json`` and ``reviewed.jsonl``
-follow from it at every save, and a note names the image in between, so that the next start makes up
-for a process that was killed there. The data sets, COCO and Parquet, read every masks file, so they
-follow shortly after, and at the end. The pictures that a run's report shows follow when somebody
+follow from it at every save. The data sets, COCO and Parquet, read every masks file, so they follow
+shortly after, and at the end. Until all that is done a note names the last image, so that the next
+start makes up for a process that was killed before. The pictures that a run's report shows follow when somebody
 has gone on to another image, so that drawing them holds up no pointer.
 """
 
@@ -28,12 +28,14 @@ from scripts.annotate.errors import AnnotateError, DamagedOutputError
 from scripts.annotate.objects import Record, prompt_form
 from scripts.annotate.pictures import write_pictures
 from scripts.annotate.shelf import OpenImage
+from scripts.terminal.progress import report_line
 from serving.storage import WORK, Folder
 
 PROMPTS = "prompts.json"
 _NOTE = f"{WORK}/annotating.json"
 _SHOWN_OUTLINES = 100
 _REST = 5.0  # times what writing the data sets takes, before they are written again
+_RETRY_SECONDS = 30.0
 
 
 class AnnotationStore:
@@ -51,6 +53,7 @@ class AnnotationStore:
         self._prompts: dict[str, list[dict[str, Any]]] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._stale = False  # whether the data sets are older than a masks file
+        self._underived = False  # whether the prompts are older than the masks of the note's image
         self._undrawn: dict[str, OpenImage] = {}
         self._in_hand = ""
         self._wake = threading.Event()
@@ -81,7 +84,8 @@ class AnnotationStore:
             content = self._content(name)
             if content is not None:
                 self._derive(name, content)
-            self.output.delete(_NOTE)
+            self._stale = True
+            self._wake.set()
 
     @property
     def has_masks(self) -> set[str]:
@@ -157,18 +161,24 @@ class AnnotationStore:
                 self._save(image, content, kept)
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Write what is still to be written.
+
+        Raises:
+            StorageError: it cannot be; the next store over this output writes it.
+        """
         self._ended.set()
         self._wake.set()
         self._writer.join()
+        self._write_data_sets()
+        self._draw(list(self._undrawn))
 
     def _content_of(self, image: OpenImage) -> dict[str, Any] | None:
         content = self._content(image.name)
-        height, width = image.size_hw
-        if content is not None and (content["width"], content["height"]) != (width, height):
+        if content is not None and _is_of_another(content, image):
             raise AnnotateError(
                 f"{image.name}: the output holds masks of another image of this name, of "
-                f"{content['width']} x {content['height']} pixels; choose another --output",
+                f"{content['width']} x {content['height']} pixels ({content['source']}); choose "
+                "another --output",
                 409,
             )
         return content
@@ -203,10 +213,11 @@ class AnnotationStore:
         content["masks"] = masks
         content["pictures"] = "all"  # as _draw does, whatever a run drew of it
         content["outlines"] = {"width": width, "height": height, "paths": paths}
+        self._underived = True
         write_json(self.output, _NOTE, {"image": image.name})
         write_json(self.output, masks_name(image.name), content)
         self._derive(image.name, content)
-        self.output.delete(_NOTE)
+        self._underived = False
         self._stale = True
         self._undrawn[image.name] = image
         self._in_hand = image.name
@@ -237,32 +248,49 @@ class AnnotationStore:
         self.output.write_bytes(REVIEWED, lines, "application/jsonl")
 
     def _keep_data_sets(self) -> None:
-        while not self._ended.is_set():
+        while True:
             self._wake.wait()
             self._wake.clear()
+            if self._ended.is_set():  # close() writes the rest, and raises what goes wrong
+                return
             started = time.monotonic()
-            self._write_data_sets()
-            self._draw([name for name in list(self._undrawn) if name != self._in_hand])
-            self._ended.wait((time.monotonic() - started) * _REST)
-        self._write_data_sets()
-        self._draw(list(self._undrawn))
+            rest = 0.0
+            try:
+                self._write_data_sets()
+                self._draw([name for name in list(self._undrawn) if name != self._in_hand])
+            except Exception as error:  # a full disk, say; there may be room the next time
+                report_line(f"the data sets or pictures are not written yet: {error}")
+                self._wake.set()
+                rest = _RETRY_SECONDS
+            self._ended.wait(max(rest, (time.monotonic() - started) * _REST))
 
     def _draw(self, names: list[str]) -> None:
         for name in names:
             image = self._undrawn.pop(name)
-            with self._lock:
-                content = self._content(name)
-            if content is not None:
-                write_pictures(self.output, image, without_rejected(content)["masks"])
+            try:
+                with self._lock:
+                    content = self._content(name)
+                if content is not None:
+                    write_pictures(self.output, image, without_rejected(content)["masks"])
+            except BaseException:
+                self._undrawn.setdefault(name, image)
+                raise
 
     def _write_data_sets(self) -> None:
         if not self._stale:
             return
         self._stale = False
-        with DataSets(self.output, known_categories(self.output)) as data_sets:
-            for content in self._contents():
-                data_sets.add(content)
-            data_sets.close()
+        try:
+            with DataSets(self.output, known_categories(self.output)) as data_sets:
+                for content in self._contents():
+                    data_sets.add(content)
+                data_sets.close()
+            with self._lock:
+                if not self._stale and not self._underived:
+                    self.output.delete(_NOTE)
+        except BaseException:
+            self._stale = True
+            raise
 
     def _contents(self) -> Iterator[dict[str, Any]]:
         """The masks of all images."""
@@ -271,6 +299,18 @@ class AnnotationStore:
                 content = self._content(name)
             if content is not None:
                 yield without_rejected(content)
+
+
+def _is_of_another(content: dict[str, Any], image: OpenImage) -> bool:
+    """Whether masks are another image's, by its size and by every digest that both tell."""
+    height, width = image.size_hw
+    if (content["width"], content["height"]) != (width, height):
+        return True
+    masked = content.get("digest", "")  # of one kind or the other, see Folder.digest
+    return any(
+        shown != masked and shown.partition(":")[0] == masked.partition(":")[0]
+        for shown in (image.digest, image.source.digest)
+    )
 
 
 def _with_ids(masks: list[Record]) -> list[Record]:
