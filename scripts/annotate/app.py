@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from pipeline.run.claim import ClaimLostError
 from scripts.annotate.errors import AnnotateError
 from scripts.annotate.guard import Access, Guard
 from scripts.annotate.objects import make_record, parse_category, parse_object, parse_verdict
@@ -66,7 +67,7 @@ class AnnotationServer:
         app = FastAPI(title="sam-vertex annotate", docs_url=None, redoc_url=None, openapi_url=None)
         app.add_middleware(Guard, access=access)
         app.add_exception_handler(Exception, _failed)
-        for known in (AnnotateError, OperatorError, SamError, StorageError):
+        for known in (AnnotateError, ClaimLostError, OperatorError, SamError, StorageError):
             app.add_exception_handler(known, _refused)
         image = "/api/images/{number:int}"
         routes: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
@@ -245,6 +246,8 @@ def _refused(_request: Request, error: Exception) -> Response:
     explained = as_operator_error(error)
     if isinstance(error, AnnotateError):
         status = error.status
+    elif isinstance(error, ClaimLostError):
+        status = 503  # the change waits in the browser for whoever claims the output next
     elif isinstance(error, SamError):
         status = 422 if error.callers_fault else 500
     else:  # of another server, or of the storage

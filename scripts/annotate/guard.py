@@ -14,11 +14,12 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _COOKIE = "sam-annotate"
 _SAFE = ("GET", "HEAD")
+_GO_ON = '<!doctype html><title>annotate</title><meta http-equiv="refresh" content="0;url=/">'
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
@@ -93,7 +94,9 @@ class Guard:
         shown = query.get("token", [""])[0]
         fresh = bool(self._access.token) and shown != "" and scope["path"] == "/"
         if fresh and scope["method"] == "GET" and self._access.admits(shown):
-            answer: Response = RedirectResponse("/", 303)
+            # A redirection would still count as coming from the site with the link, which gets
+            # no SameSite=Strict cookie (RFC 6265bis, 5.2); a page of our own goes on from here.
+            answer: Response = HTMLResponse(_GO_ON)
             answer.set_cookie(_COOKIE, shown, httponly=True, samesite="strict")
             return answer
         refusal = self._access.refusal(scope["method"], headers)

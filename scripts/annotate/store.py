@@ -3,8 +3,8 @@
 ``masks/<image>.json`` is the truth and is written first; ``prompts.json`` and ``reviewed.jsonl``
 follow from it at every save. The data sets, COCO and Parquet, read every masks file, so they follow
 shortly after, and at the end. Until all that is done a note names the last image, so that the next
-start makes up for a process that was killed before. The pictures that a run's report shows follow when somebody
-has gone on to another image, so that drawing them holds up no pointer.
+start makes up for a process that was killed before. The pictures that a run's report shows follow
+when somebody has gone on to another image, so that drawing them holds up no pointer.
 """
 
 from __future__ import annotations

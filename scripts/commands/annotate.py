@@ -77,9 +77,14 @@ def annotate(
                 hint="sam-vertex annotate --help",
             )
         if url or endpoint:
-            here: dict[str, object] = {"--checkpoint": checkpoint, "--url": url and endpoint}
+            here: dict[str, object] = {
+                "--checkpoint": checkpoint,
+                "--precision": precision != "auto",
+                "--url": url and endpoint,
+            }
             options.refuse("the masks are made elsewhere", here, "annotate")
-        from pipeline.run.claim import claimed
+        from pipeline.run.claim import PROCESS_SECONDS, claimed, name_of_process
+        from pipeline.run.guarded_output import guarded
         from pipeline.run.input_images import find_images
         from pipeline.run.parameters import RunParameters
         from scripts.annotate.app import AnnotationServer
@@ -90,10 +95,10 @@ def annotate(
         from serving.storage import open_folder
 
         images = find_images(RunParameters(inputs=tuple(inputs), output=output), report_line)
-        folder = open_folder(output)
+        claim = name_of_process()
         with (
             bind(host, port) as listener,
-            claimed(folder, f"annotate-{secrets.token_hex(4)}"),
+            claimed(open_folder(output), claim),
             contextlib.ExitStack() as at_the_end,
         ):
             port = listener.getsockname()[1]
@@ -102,7 +107,7 @@ def annotate(
             else:
                 source = resolve_checkpoint(checkpoint or choose_checkpoint())
                 segmenter, about = _here(source, precision)
-            store = AnnotationStore(folder, about)
+            store = AnnotationStore(guarded(output, claim, PROCESS_SECONDS), about)
             at_the_end.callback(store.close)
             warning = _DEMO if segmenter.name == DEMO_NETWORK else ""
             server = AnnotationServer(ImageShelf(images), store, segmenter, warning=warning)

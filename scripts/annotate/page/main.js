@@ -28,7 +28,7 @@ let number = 0; // of the image that is shown
 /** @type {ImageDetail | null} */
 let detail = null;
 let opening = new AbortController();
-let outbox = outboxOf("");
+let outbox = outboxOf(session);
 /** @type {BroadcastChannel | null} */
 let tabs = null;
 
@@ -72,9 +72,12 @@ const pointing = new Pointing(annotator, stage);
 
 // What is saved.
 
-/** @param {string} output */
-function outboxOf(output) {
-  return new Outbox(output, sendChange, {
+/** @param {Session} session */
+function outboxOf({ output, images }) {
+  const names = images.map(({ name }) => name);
+  /** @param {Change} change */
+  const send = (change) => server.send(names.indexOf(change.image), change);
+  return new Outbox(output, names, send, {
     saved: (change, object) => {
       if (object && change.image === detail?.name) annotator.confirm(object);
       tabs?.postMessage(change.image);
@@ -83,21 +86,17 @@ function outboxOf(output) {
       say(`Not saved: ${error.message}`);
       if (change.image === detail?.name) void reloadObjects();
     },
-    waiting: (count) => {
+    waiting: (count, error) => {
       banner.hidden = count === 0;
-      banner.textContent = `The server does not answer. ${counted(count, "change")} ${
+      const why =
+        error instanceof server.Refusal
+          ? `The server saves nothing: ${error.message}`
+          : "The server does not answer";
+      banner.textContent = `${why}. ${counted(count, "change")} ${
         count === 1 ? "waits" : "wait"
       } in this browser until it does.`;
     },
   });
-}
-
-/** @param {Change} change */
-async function sendChange(change) {
-  const at = session.images.findIndex(({ name }) => name === change.image);
-  // Not lost: a server over other images may be there today, and the right one tomorrow.
-  if (at < 0) throw new Error(`${change.image} is not among these images`);
-  return server.send(at, change);
 }
 
 async function reloadObjects() {
@@ -111,7 +110,7 @@ async function reloadObjects() {
 
 async function start() {
   session = await server.loadSession();
-  outbox = outboxOf(session.output);
+  outbox = outboxOf(session);
   tabs = new BroadcastChannel(`sam-annotate ${session.output}`);
   tabs.addEventListener("message", ({ data }) => {
     if (data === detail?.name && !outbox.pending().length) reloadObjects().catch(sayError);

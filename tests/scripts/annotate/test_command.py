@@ -106,6 +106,7 @@ def test_three_objects_of_two_photographs_become_the_prompts_of_a_run(
         (["photos", "--output", "photos"], "choose another"),
         (["photos", "--output", "out", "--url", "http://x", "--endpoint"], "--url"),
         (["photos", "--output", "out", "--endpoint", "--checkpoint", "vit_b"], "--checkpoint"),
+        (["photos", "--output", "out", "--url", "http://x", "--precision", "fp32"], "--precision"),
     ],
 )
 def test_what_cannot_be_annotated_is_refused_before_anything_is_loaded(

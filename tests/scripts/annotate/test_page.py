@@ -423,3 +423,21 @@ def test_page_policy_forbids_everything_from_elsewhere(chromium: Browser, served
     assert violations == ["connect-src", "img-src", "script-src-elem"]
     assert page.evaluate("window.injected") is None
     page.close()
+
+
+def test_link_of_another_site_that_holds_the_token_opens_the_page(
+    chromium: Browser, serve: Serve
+) -> None:
+    """As a mail or a chat has it; a browser sends no strict cookie along a link's redirections."""
+    served = serve(token="s3cret")
+    page = chromium.new_page()
+    link = f'<a href="{served.address}?token=s3cret">annotate</a>'
+    page.route(
+        "http://mail.example/", lambda route: route.fulfill(body=link, content_type="text/html")
+    )
+    page.goto("http://mail.example/")
+    page.get_by_role("link").click()
+    page.wait_for_selector("#stage")
+    Person(page)
+    assert page.url == f"{served.address}#1"
+    page.context.close()

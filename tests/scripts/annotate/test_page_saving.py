@@ -61,6 +61,21 @@ def test_page_that_was_closed_over_a_dead_server_loses_nothing(
     wait_for(lambda: again.rows() == [""])
 
 
+def test_change_of_an_image_that_is_not_here_holds_up_no_other(
+    open_page: OpenPage, served: Served
+) -> None:
+    """The same output, yesterday over other photographs, with a server that had died."""
+    first = open_page()
+    old = f"sam-annotate {served.output} {'0' * 15}-000001-old"
+    change = '{"method": "DELETE", "id": "x", "image": "yesterday.png"}'
+    first.page.evaluate("([key, change]) => localStorage.setItem(key, change)", [old, change])
+    person = open_page(context=first.page.context)
+    person.accept(APPLE)
+    wait_for(lambda: len(served.rows()) == 1)
+    assert not person.page.get_by_role("alert").is_visible()
+    assert person.page.evaluate("(key) => localStorage.getItem(key)", old) == change
+
+
 def test_two_tabs_keep_the_objects_of_both(open_page: OpenPage, served: Served) -> None:
     first = open_page()
     second = open_page(context=first.page.context)

@@ -9,14 +9,17 @@ const RETRY_MS = 1500;
 export class Outbox {
   /**
    * @param {string} output which the changes belong to.
+   * @param {string[]} images that the server has. Changes of others wait for a server that has them.
    * @param {(change: Change) => Promise<Annotation | null>} send
    * @param {object} heard
    * @param {(change: Change, object: Annotation | null) => void} heard.saved
    * @param {(change: Change, error: Error) => void} heard.refused
-   * @param {(waiting: number) => void} heard.waiting how many the server does not answer.
+   * @param {(waiting: number, error: Error | null) => void} heard.waiting how many the server
+   *   has not taken, and why the last one was not.
    */
-  constructor(output, send, heard) {
+  constructor(output, images, send, heard) {
     this.prefix = `sam-annotate ${output} `;
+    this.images = new Set(images);
     this.send = send;
     this.heard = heard;
     this.sending = false;
@@ -50,6 +53,7 @@ export class Outbox {
   }
 
   async sendAll() {
+    let failure = null;
     for (let [key] = this.keys(); key; [key] = this.keys()) {
       const change = this.read(key);
       try {
@@ -58,17 +62,20 @@ export class Outbox {
         this.heard.saved(change, object);
       } catch (error) {
         const status = /** @type {{status?: number}} */ (error).status ?? 0;
-        if (status < 400 || status === 403 || status >= 500) break; // another time may do
+        if (status < 400 || status === 403 || status >= 500) {
+          failure = /** @type {Error} */ (error); // another time may do
+          break;
+        }
         localStorage.removeItem(key);
         this.heard.refused(change, /** @type {Error} */ (error));
       }
     }
-    this.heard.waiting(this.keys().length);
+    this.heard.waiting(this.keys().length, failure);
   }
 
   keys() {
     return Object.keys(localStorage)
-      .filter((key) => key.startsWith(this.prefix))
+      .filter((key) => key.startsWith(this.prefix) && this.images.has(this.read(key)?.image))
       .sort();
   }
 
