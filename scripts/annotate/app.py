@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pipeline.run.claim import ClaimLostError
 from scripts.annotate.errors import AnnotateError
 from scripts.annotate.guard import Access, Guard
+from scripts.annotate.masks_files import masked_images
 from scripts.annotate.objects import make_record, parse_category, parse_object, parse_verdict
 from scripts.annotate.segmenters import Segmenter, fit_frame
 from scripts.annotate.shelf import ImageShelf, OpenImage
@@ -101,7 +102,7 @@ class AnnotationServer:
 
     async def session(self) -> Response:
         """What there is to annotate, and where it is kept."""
-        masked = await _in_thread(lambda: self._store.has_masks)
+        masked = await _in_thread(lambda: masked_images(self._store.output))
         images = [
             {
                 "name": image.name,

@@ -1,41 +1,33 @@
 """What annotating leaves in OUT: masks files as a run's, prompts, verdicts, and COCO.
 
 ``masks/<image>.json`` is the truth and is written first; ``prompts.json`` and ``reviewed.jsonl``
-follow from it at every save. The data sets, COCO and Parquet, read every masks file, so they follow
-shortly after, and at the end. Until all that is done a note names the last image, so that the next
-start makes up for a process that was killed before. The pictures that a run's report shows follow
-when somebody has gone on to another image, so that drawing them holds up no pointer.
+follow from it at every save, data sets and pictures shortly after (see background.py). Until the
+data sets are written a note names the last image, so that the next start makes up for a process
+that was killed before.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from pipeline.report.coco import known_categories
-from pipeline.report.data_set import DataSets
 from pipeline.run.manifest import read_json, write_json
-from pipeline.run.output_layout import REVIEWED, masks_name
-from pipeline.run.reviewed import without_rejected
+from pipeline.run.output_layout import REVIEWED
 from pipeline.shard.pictures import outline_paths
+from scripts.annotate.background import BackgroundWriter
 from scripts.annotate.errors import AnnotateError, DamagedOutputError
+from scripts.annotate.masks_files import read_masks, write_masks
 from scripts.annotate.objects import Record, prompt_form
-from scripts.annotate.pictures import write_pictures
 from scripts.annotate.shelf import OpenImage
-from scripts.terminal.progress import report_line
 from serving.storage import WORK, Folder
 
 PROMPTS = "prompts.json"
 _NOTE = f"{WORK}/annotating.json"
 _SHOWN_OUTLINES = 100
-_REST = 5.0  # times what writing the data sets takes, before they are written again
-_RETRY_SECONDS = 30.0
 
 
 class AnnotationStore:
@@ -52,15 +44,11 @@ class AnnotationStore:
         self._lock = threading.RLock()
         self._prompts: dict[str, list[dict[str, Any]]] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        self._stale = False  # whether the data sets are older than a masks file
         self._underived = False  # whether the prompts are older than the masks of the note's image
-        self._undrawn: dict[str, OpenImage] = {}
-        self._in_hand = ""
-        self._wake = threading.Event()
-        self._ended = threading.Event()
         self._load()
-        self._writer = threading.Thread(target=self._keep_data_sets, name="data sets", daemon=True)
-        self._writer.start()
+        self._background = BackgroundWriter(output, self._lock, self._forget_note)
+        if output.exists(_NOTE):
+            self._make_up_for_a_kill()
 
     def _load(self) -> None:
         try:
@@ -79,21 +67,13 @@ class AnnotationStore:
             raise DamagedOutputError(
                 f"{self.output.uri_of(REVIEWED)}: expected a JSON object a line, each with an image"
             ) from error
-        if self.output.exists(_NOTE):
-            name = read_json(self.output, _NOTE)["image"]
-            content = self._content(name)
-            if content is not None:
-                self._derive(name, content)
-            self._stale = True
-            self._wake.set()
 
-    @property
-    def has_masks(self) -> set[str]:
-        """The names of the images that have a masks file."""
-        return {
-            file.name.removeprefix("masks/").removesuffix(".json")
-            for file in self.output.files("masks/")
-        }
+    def _make_up_for_a_kill(self) -> None:
+        name = read_json(self.output, _NOTE)["image"]
+        content = read_masks(self.output, name)
+        if content is not None:
+            self._derive(name, content)
+        self._background.changed()
 
     def accepted(self, image: str) -> int:
         """How many objects of an image are accepted."""
@@ -166,14 +146,10 @@ class AnnotationStore:
         Raises:
             StorageError: it cannot be; the next store over this output writes it.
         """
-        self._ended.set()
-        self._wake.set()
-        self._writer.join()
-        self._write_data_sets()
-        self._draw(list(self._undrawn))
+        self._background.close()
 
     def _content_of(self, image: OpenImage) -> dict[str, Any] | None:
-        content = self._content(image.name)
+        content = read_masks(self.output, image.name)
         if content is not None and _is_of_another(content, image):
             raise AnnotateError(
                 f"{image.name}: the output holds masks of another image of this name, of "
@@ -183,12 +159,9 @@ class AnnotationStore:
             )
         return content
 
-    def _content(self, image: str) -> dict[str, Any] | None:
-        name = masks_name(image)
-        if not self.output.exists(name):
-            return None
-        content: dict[str, Any] = orjson.loads(self.output.read_bytes(name))
-        return content
+    def _forget_note(self) -> None:
+        if not self._underived:
+            self.output.delete(_NOTE)
 
     def _new_content(self, image: OpenImage) -> dict[str, Any]:
         source = image.source
@@ -215,13 +188,10 @@ class AnnotationStore:
         content["outlines"] = {"width": width, "height": height, "paths": paths}
         self._underived = True
         write_json(self.output, _NOTE, {"image": image.name})
-        write_json(self.output, masks_name(image.name), content)
+        write_masks(self.output, content)
         self._derive(image.name, content)
         self._underived = False
-        self._stale = True
-        self._undrawn[image.name] = image
-        self._in_hand = image.name
-        self._wake.set()
+        self._background.changed(image)
 
     def _derive(self, image: str, content: dict[str, Any]) -> None:
         """Write the prompts and the verdicts of an image anew, beside those of the others."""
@@ -246,59 +216,6 @@ class AnnotationStore:
             orjson.dumps(row) + b"\n" for _, rows in sorted(self._rows.items()) for row in rows
         )
         self.output.write_bytes(REVIEWED, lines, "application/jsonl")
-
-    def _keep_data_sets(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            if self._ended.is_set():  # close() writes the rest, and raises what goes wrong
-                return
-            started = time.monotonic()
-            rest = 0.0
-            try:
-                self._write_data_sets()
-                self._draw([name for name in list(self._undrawn) if name != self._in_hand])
-            except Exception as error:  # a full disk, say; there may be room the next time
-                report_line(f"the data sets or pictures are not written yet: {error}")
-                self._wake.set()
-                rest = _RETRY_SECONDS
-            self._ended.wait(max(rest, (time.monotonic() - started) * _REST))
-
-    def _draw(self, names: list[str]) -> None:
-        for name in names:
-            image = self._undrawn.pop(name)
-            try:
-                with self._lock:
-                    content = self._content(name)
-                if content is not None:
-                    write_pictures(self.output, image, without_rejected(content)["masks"])
-            except BaseException:
-                self._undrawn.setdefault(name, image)
-                raise
-
-    def _write_data_sets(self) -> None:
-        if not self._stale:
-            return
-        self._stale = False
-        try:
-            with DataSets(self.output, known_categories(self.output)) as data_sets:
-                for content in self._contents():
-                    data_sets.add(content)
-                data_sets.close()
-            with self._lock:
-                if not self._stale and not self._underived:
-                    self.output.delete(_NOTE)
-        except BaseException:
-            self._stale = True
-            raise
-
-    def _contents(self) -> Iterator[dict[str, Any]]:
-        """The masks of all images."""
-        for name in sorted(self.has_masks):
-            with self._lock:
-                content = self._content(name)
-            if content is not None:
-                yield without_rejected(content)
 
 
 def _is_of_another(content: dict[str, Any], image: OpenImage) -> bool:

@@ -65,8 +65,8 @@ def annotate(
     """Click, box, correct and name masks in a local page, or judge those of a run.
 
     Every accepted object is saved at once: OUTPUT/prompts.json for 'sam-vertex run --prompts',
-    OUTPUT/masks as a run leaves them, OUTPUT/annotations.json in COCO form, OUTPUT/reviewed.jsonl
-    with the verdicts. Where OUTPUT is a run's, the page shows its masks to accept, reject, name
+    OUTPUT/masks as a run leaves them, OUTPUT/reviewed.jsonl with the verdicts; and shortly after
+    in COCO form: OUTPUT/annotations.json. Where OUTPUT is a run's, the page shows its masks to accept, reject, name
     and correct. Ctrl-C ends the command.
     """
     let_waiting_threads_sleep(os.environ)

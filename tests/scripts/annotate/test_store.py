@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.run.input_images import find_images
 from pipeline.run.parameters import RunParameters
+from scripts.annotate.background import BackgroundWriter
 from scripts.annotate.errors import AnnotateError
 from scripts.annotate.objects import make_record, parse_object
 from scripts.annotate.segmenters import Segmenter
@@ -99,7 +100,7 @@ def test_kill_before_the_data_sets_are_written_is_made_up_for(
     store.close()
     assert objects_in_coco(output) == 1
     with monkeypatch.context() as killed:
-        killed.setattr(AnnotationStore, "_keep_data_sets", lambda _: None)
+        killed.setattr(BackgroundWriter, "_keep_writing", lambda _: None)
         opened(output).put(image, painted("y", image, segmenter))
     assert objects_in_coco(output) == 1
     opened(output).close()
