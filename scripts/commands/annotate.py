@@ -66,8 +66,8 @@ def annotate(
 
     Every accepted object is saved at once: OUTPUT/prompts.json for 'sam-vertex run --prompts',
     OUTPUT/masks as a run leaves them, OUTPUT/reviewed.jsonl with the verdicts; and shortly after
-    in COCO form: OUTPUT/annotations.json. Where OUTPUT is a run's, the page shows its masks to accept, reject, name
-    and correct. Ctrl-C ends the command.
+    in COCO form: OUTPUT/annotations.json. Where OUTPUT is a run's, the page shows its masks to
+    accept, reject, name and correct. Ctrl-C ends the command.
     """
     let_waiting_threads_sleep(os.environ)
     with reporting_errors(debug):
