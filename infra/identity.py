@@ -149,6 +149,9 @@ class Identities(Construct):
         self._project(
             "workbench",
             "roles/aiplatform.user",
+            # 'sam-vertex run', 'model release' and 'doctor' look at APIs and quotas first.
+            "roles/cloudquotas.viewer",
+            "roles/serviceusage.serviceUsageViewer",
             "roles/logging.logWriter",
             "roles/monitoring.metricWriter",
         )

@@ -46,6 +46,10 @@ class ApiDisabledError(OperatorError):
     """An API is off, or was turned on a moment ago."""
 
 
+class PermissionMissingError(OperatorError):
+    """Whoever calls lacks a grant."""
+
+
 def _cloud(message: str, hint: str) -> OperatorError:
     return OperatorError(message, hint=hint, exit_code=CLOUD)
 
@@ -152,10 +156,11 @@ def _of_403(text: str, reason: str, named: dict[str, str]) -> OperatorError:
         or _match(r"does not have ([a-z]+\.[\w.]+) access", text)  # as Cloud Storage says it
     )
     what = f"permission {permission} is missing" if permission else "permission denied"
-    return _cloud(
+    return PermissionMissingError(
         f"{what}: {_first(text)}",
-        "ask an owner of the project for a role that has it, or log in as somebody who has: "
+        hint="ask an owner of the project for a role that has it, or log in as somebody who has: "
         f"{LOGIN}; a grant takes minutes to work",
+        exit_code=CLOUD,
     )
 
 

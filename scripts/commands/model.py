@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from scripts.cloud.deployment import DEFAULT_PATH
+from scripts.cloud.project_state import refuse_unready
 from scripts.commands import options
 from scripts.costs.prices import prices
 from scripts.releases.quota import check_serving_quota
@@ -53,6 +54,7 @@ def release(
     """
     with reporting_errors(debug):
         request = read_request(outputs, image=image, checkpoint=checkpoint)
+        refuse_unready(request.project_id, ("aiplatform",), report_line)
         check_serving_quota(request, report_line)
         _print_result(Releases(request).release(in_place=in_place), as_json)
 

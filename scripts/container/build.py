@@ -8,6 +8,7 @@ from typing import Literal
 
 from scripts.cloud.credentials import access_token
 from scripts.cloud.deployment import Deployment
+from scripts.cloud.project_state import refuse_unready
 from scripts.cloud.vertex_sdk import in_rehearsal
 from scripts.container.record import BuiltImages, write_record
 from scripts.container.registry import (
@@ -40,9 +41,11 @@ def build_images(
         steps_as_root: whether the steps run as root, should they need that to write to ``/gcs``.
 
     Raises:
-        OperatorError: no platform is deployed, nothing here builds, or a build failed.
+        OperatorError: no platform is deployed, nobody pays for it, nothing here builds, or a build
+            failed.
     """
     deployment = Deployment.from_outputs(outputs)
+    refuse_unready(deployment.project_id, ("artifactregistry",), report_line)
     tree = WorkingTree.of_checkout()
     if tree.dirty:
         report_line(

@@ -97,4 +97,8 @@ def ask_endpoint(outputs: Path, body: dict[str, Any]) -> dict[str, Any]:
             else "'sam-vertex model list' shows what is deployed",
             exit_code=CALLER if callers_fault else CLOUD,
         ) from error
-    return {"predictions": reply.predictions, "deployed_model_id": reply.deployed_model_id}
+    answer = {"predictions": reply.predictions, "deployed_model_id": reply.deployed_model_id}
+    # What the server says of itself: checkpoint, device, precision. A batch's or a foreign
+    # container's reply may have none.
+    told = getattr(reply, "metadata", None)
+    return {**answer, "metadata": dict(told)} if told else answer

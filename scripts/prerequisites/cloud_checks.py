@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from scripts.cloud.credentials import access_token, find_credentials
-from scripts.cloud.google_errors import explain_google_error
+from scripts.cloud.google_errors import PermissionMissingError, explain_google_error
 from scripts.cloud.project_services import (
     call,
     can_be_asked,
     fetch,
     rehearsed_address,
 )
+from scripts.cloud.project_state import lack_of_apis, lack_of_billing
 from scripts.cloud.quotas import read_quota, request_line
 from scripts.prerequisites.findings import Finding
 from scripts.terminal.errors import OperatorError
@@ -102,6 +103,11 @@ def cloud_findings(
 def _checked(name: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
+    except PermissionMissingError as error:
+        if name == "project":  # whoever may not see it has named another
+            return Finding(name, "wrong", str(error), error.hint)
+        # The Workbench's account, for one, need not see everything that an operator sets up.
+        return Finding(name, "skipped", f"you may not look: {error}", error.hint)
     except Exception as error:
         known = error if isinstance(error, OperatorError) else explain_google_error(error)
         if known is None:
@@ -129,25 +135,18 @@ def check_project(project_id: str) -> Finding:
 
 def check_billing(project_id: str) -> Finding:
     """Whether somebody pays."""
-    path = f"/v1/projects/{project_id}/billingInfo"
-    if fetch("cloudbilling.googleapis.com", path, project_id).get("billingEnabled"):
+    lack = lack_of_billing(project_id)
+    if lack is None:
         return Finding("billing", "ok", "on")
-    hint = f"gcloud billing projects link {project_id} --billing-account=ACCOUNT"
-    return Finding("billing", "wrong", f"off for {project_id}", hint)
+    return Finding("billing", "wrong", lack.message, lack.hint)
 
 
 def check_apis(project_id: str) -> Finding:
     """Whether the APIs are on; the platform's own deployment enables them."""
-    path = f"/v1/projects/{project_id}/services?filter=state:ENABLED&pageSize=200"
-    answer = fetch("serviceusage.googleapis.com", path, project_id)
-    on = {str(service.get("config", {}).get("name") or service["name"]).rpartition("/")[2]
-          for service in answer.get("services", [])}  # fmt: skip
-    off = [name for name in APIS if f"{name}.googleapis.com" not in on]
-    if not off:
+    lack = lack_of_apis(project_id, APIS)
+    if lack is None:
         return Finding("APIs", "ok", f"{len(APIS)} are on")
-    names = " ".join(f"{name}.googleapis.com" for name in off)
-    hint = f"'cdktf deploy' enables them, or: gcloud services enable {names} --project {project_id}"
-    return Finding("APIs", "waiting", f"off: {', '.join(off)}", hint)
+    return Finding("APIs", "waiting", lack.message, lack.hint)
 
 
 def check_agents(project_id: str) -> Finding:

@@ -33,7 +33,7 @@ def check_serving_quota(request: ReleaseRequest, report: Report) -> None:
     """
     quota = _QUOTAS.get(request.accelerator)
     if quota is None or request.spot or not can_be_asked():
-        return  # spot replicas have a quota of another name
+        return  # gcloud's table has no id for spot replicas; UNVERIFIED which quota they count in
     needed = request.min_replicas * request.accelerator_count
     try:
         value = read_quota(request.project_id, request.region, _SERVICE, quota)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.cloud.deployment import Deployment
+from scripts.cloud.project_state import refuse_unready
 from scripts.cloud.vertex_sdk import in_rehearsal, patiently
 from scripts.costs.estimates import Estimate
 from scripts.runs import forecast
@@ -58,8 +59,8 @@ def submit_run(
         agree: is told what the run will take before anything is written; raises to prevent it.
 
     Raises:
-        OperatorError: the deployment, an input, the image or the output cannot be used, or another
-            run writes to the output.
+        OperatorError: the deployment, an input, the image or the output cannot be used, nobody pays
+            for the project, or another run writes to the output.
         RunError, SamError, StorageError: an input, the prompts or the checkpoint cannot be used.
     """
     from pipeline.machines import Machine
@@ -87,6 +88,7 @@ def submit_run(
         parallel=parallel,
     )
     report_line(forecast.describe(estimated, at_once))
+    refuse_unready(deployment.project_id, ("aiplatform",), report_event)
     check_quota(deployment, accelerator, at_once, capacity)
     agree(images, estimated)
     content = {

@@ -63,7 +63,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._answer(200, {"predictions": ["x" * 11_000_000]})
         names = request.get("parameters", {}).get("tell", [])
         variables = {name: os.environ.get(name, "") for name in names}
-        self._answer(200, {"predictions": [{"echo": item, **variables} for item in request["instances"]]})
+        echoes = [{"echo": item, **variables} for item in request["instances"]]
+        self._answer(200, {"predictions": echoes, "metadata": {"device": "cpu"}})
     def log_message(self, *args): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler).serve_forever()
 """  # noqa: E501
@@ -172,6 +173,10 @@ def furnish(vertex: Vertex, tree: Path) -> None:
             "display_name": "sam", "dedicated_endpoint_enabled": True, "deployed_models": [],
             "traffic_split": "",
         }  # fmt: skip
+        world["resources"]["google_project_service"] = {
+            f"p1/{api}": {"project": "p1", "service": f"{api}.googleapis.com"}
+            for api in ("aiplatform", "artifactregistry")
+        }
         world["resources"]["google_storage_bucket"] = {
             "p1-bucket": {"name": "p1-bucket", "project": "p1", "versioning": []}
         }

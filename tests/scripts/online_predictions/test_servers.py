@@ -31,7 +31,8 @@ def test_endpoint_answers_or_refuses_with_the_servers_message(
     )
     id_ = vertex.deployed(vertex.uploaded())
     reply = ask_endpoint(outputs, {"instances": [{"a": 1}], "parameters": {}})
-    assert reply == {"predictions": [{"echo": {"a": 1}}], "deployed_model_id": id_}
+    about = {"deployed_model_id": id_, "metadata": {"device": "cpu"}}
+    assert reply == {"predictions": [{"echo": {"a": 1}}], **about}
     with pytest.raises(OperatorError, match="the endpoint refuses: bad instance") as caught:
         ask_endpoint(outputs, {"instances": ["bad"], "parameters": {}})
     assert caught.value.exit_code == CALLER

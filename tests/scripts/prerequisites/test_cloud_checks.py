@@ -103,6 +103,15 @@ def test_every_other_fault_has_its_own_words(services: Answers) -> None:
     assert "permission resourcemanager.projects.get is missing" in findings["project"].message
 
 
+def test_what_somebody_may_not_see_is_skipped(services: Answers) -> None:
+    """The Workbench's account runs and releases, and does not set up projects."""
+    denied = {"error": {"code": 403, "message": "Permission 'resourcemanager.x.y' denied"}}
+    services.set(POLICY, denied, status=403)
+    finding = found()["agents"]
+    assert (finding.status, finding.bad) == ("skipped", False)
+    assert "you may not look: permission resourcemanager.x.y is missing" in finding.message
+
+
 def test_nothing_is_asked_of_a_local_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM_REHEARSAL_VERTEX", "http://127.0.0.1:1")
     (finding,) = cloud_findings(PROJECT, "us-west1", ("", ""))

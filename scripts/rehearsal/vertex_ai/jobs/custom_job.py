@@ -15,18 +15,23 @@ import sys
 import time
 from pathlib import Path
 
+# What Google's pages say of spot machines is about inference; that custom jobs are restarted as
+# often, and how a container that was told to end is counted, is UNVERIFIED.
 MOST_RESTARTS = 6  # "Use Spot VMs with inference": a STOCKOUT, and up to six more tries
 STRATEGIES = ("STANDARD", "SPOT", "FLEX_START")
+# "Schedule training jobs based on resource availability": L4, A100, H100 and newer.
 FLEXIBLE = ("NVIDIA_L4", "NVIDIA_TESLA_A100", "NVIDIA_A100_80GB", "NVIDIA_H100_80GB")
+# Families that "Configure compute resources for custom training" pairs with an accelerator; without
+# one, those that this project uses.
 MACHINES = {
     "": r"(n1|n2|e2)-(standard|highmem|highcpu)-\d+",
     "NVIDIA_TESLA_T4": r"n1-(standard|highmem|highcpu)-\d+",
     "NVIDIA_L4": r"g2-standard-\d+",
 }
-SEVEN_DAYS = 604_800
-PREEMPTED_AFTER_SECONDS = 2.0
+SEVEN_DAYS = 604_800  # the default of Scheduling.timeout (types/custom_job.py, aiplatform_v1)
+PREEMPTED_AFTER_SECONDS = 2.0  # ours: a shard has begun by then
 GRACE_SECONDS = 30.0  # "a best-effort period of 30 seconds" (Compute Engine, "Spot VMs")
-TAKEN_AWAY = 143  # a container that ended by itself when it was told to
+TAKEN_AWAY = 143  # 128 + SIGTERM: a container that ended by itself when it was told to
 
 
 def check(job: dict[str, object], spec: dict[str, object], scheduling: dict[str, object]) -> str:
