@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from serving.sam.decoder import FastDecoder, PreparedImage
+from serving.sam.mask_decoder import MaskDecoder, PreparedImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ GPU_BATCH = 256  # beyond, a GPU is busy and gains nothing, UNVERIFIED
 GPU_MEMORY_SHARE = 0.5  # of what is free, for a batch of prompts
 
 
-def prompts_at_once(decoder: FastDecoder, shared: PreparedImage, most: int) -> int:
+def prompts_at_once(decoder: MaskDecoder[Any, Any], shared: PreparedImage, most: int) -> int:
     """How many prompts to decode together: few on a CPU, on a GPU what its memory takes.
 
     Args:
@@ -26,7 +26,7 @@ def prompts_at_once(decoder: FastDecoder, shared: PreparedImage, most: int) -> i
         shared: the image that the prompts point into.
         most: on a CPU, where the caller asks for fewer.
     """
-    device = shared.tokens.device
+    device = shared.device
     if device.type != "cuda":
         return min(CPU_BATCH, most)
     free, _ = torch.cuda.mem_get_info(device)

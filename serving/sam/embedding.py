@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from serving.sam.decoder import PreparedImage
     from serving.sam.families.preprocessing import Frame
+    from serving.sam.mask_decoder import PreparedImage
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

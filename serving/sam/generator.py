@@ -29,11 +29,11 @@ from serving.sam.candidates.candidate_masks import (
     without_small_regions,
 )
 from serving.sam.candidates.upsampling import Region, Upsampling
-from serving.sam.decoder import PreparedImage
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.machine.finite import check_finite
 from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
+from serving.sam.mask_decoder import PreparedImage
 from serving.sam.masks import MaskRecord, Rle, encode_mask
 from serving.sam.network import Network
 

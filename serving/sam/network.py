@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from serving.sam.batched_decoder import BatchedDecoder
 from serving.sam.checkpoints import LoadedCheckpoint
-from serving.sam.decoder import FastDecoder
 from serving.sam.image_embedder import ImageEmbedder
+from serving.sam.low_rank_decoder import LAYERS, LowRankDecoder
 from serving.sam.machine.devices import Precision, keep_digits
+from serving.sam.mask_decoder import MaskDecoder
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Of smaller embeddings the mask decoder gains no time in half precision, and loses digits.
+# Of smaller embeddings the batched decoder gains no time in half precision, and loses digits.
 SMALL_EMBEDDING_VALUES = 1 << 19
 
 
@@ -31,7 +33,7 @@ class Network:
     """
 
     sam: Sam
-    decoder: FastDecoder
+    decoder: MaskDecoder[Any, Any]
     embed: ImageEmbedder
 
 
@@ -43,13 +45,16 @@ def build_network(
     Args:
         checkpoint: the network and its shape.
         device: where to compute.
-        precision: ``fp32``, ``bf16`` or ``fp16``, of the large products.
+        precision: ``fp32``, ``bf16`` or ``fp16``, of the large products. On a CPU the mask decoder
+            is float32 in every precision: by low rank it costs no more than in bfloat16.
     """
     if device.type == "cuda":
         keep_digits()
     sam, shape, dtype = checkpoint.sam.to(device), checkpoint.architecture, DTYPES[precision]
-    small = shape.grid**2 * shape.embedding_channels < SMALL_EMBEDDING_VALUES
     with torch.inference_mode():
         embedder = ImageEmbedder(sam, checkpoint.family, dtype)
-        decoder = FastDecoder(sam, torch.float32 if small else dtype)
-    return Network(sam, decoder, embedder)
+        if device.type == "cpu" and shape.decoder_depth == LAYERS:
+            return Network(sam, LowRankDecoder(sam), embedder)
+        small = shape.grid**2 * shape.embedding_channels < SMALL_EMBEDDING_VALUES
+        exact = small or device.type == "cpu"
+        return Network(sam, BatchedDecoder(sam, torch.float32 if exact else dtype), embedder)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from serving.sam.batches import in_batches, prompts_at_once
 from serving.sam.candidates.candidate_masks import CandidateMask, draw, measure, to_record
 from serving.sam.candidates.upsampling import Upsampling
-from serving.sam.decoder import PreparedImage
 from serving.sam.embedding import Embedding
 from serving.sam.machine.finite import check_finite
+from serving.sam.mask_decoder import PreparedImage
 from serving.sam.masks import MaskRecord, encode_mask
 from serving.sam.network import Network
 from serving.sam.prompts import Prompt

@@ -46,7 +46,7 @@ def timed(work: Callable[[], object]) -> float:
 def stages(engine: Engine, settings: AutomaticSettings) -> dict[str, float]:
     """Seconds of each stage of automatic masks of one 1800x1200 image, and how many cores ran."""
     import serving.sam.generator as generator
-    from serving.sam.decoder import FastDecoder
+    from serving.sam.low_rank_decoder import LowRankDecoder
 
     spent: dict[str, float] = defaultdict(float)
 
@@ -64,8 +64,8 @@ def stages(engine: Engine, settings: AutomaticSettings) -> dict[str, float]:
         return lambda: setattr(owner, name, original)
 
     restore = [
-        watch(FastDecoder, "decode", "decoder"),
-        watch(FastDecoder, "upscale", "upscaling of passing masks"),
+        watch(LowRankDecoder, "decode", "decoder"),
+        watch(LowRankDecoder, "upscale", "upscaling of passing masks"),
         watch(generator, "measure", "size, box and stability"),
         watch(generator, "draw", "bitmaps of kept masks"),
         watch(generator, "encode_mask", "run lengths of kept masks"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from serving.embedding_cache import EmbeddingCache
-from serving.sam.decoder import PreparedImage
+from serving.sam.batched_decoder import SharedTokens
 from serving.sam.embedding import Embedding
 from serving.sam.families.preprocessing import Frame
 
 
 def embedding(numbers: int) -> Embedding:
-    prepared = PreparedImage(*[torch.zeros(0)] * 4)
+    prepared = SharedTokens(*[torch.zeros(0)] * 4)
     return Embedding(torch.zeros(1, numbers), Frame(1, (1, 1), (1, 1)), prepared)
 
 

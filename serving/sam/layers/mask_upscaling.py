@@ -30,6 +30,9 @@ class MaskUpscaler:
     Args:
         decoder: the official decoder, whose weights it shares where they keep their type.
         dtype: of the first product; what follows is float32, as it decides where masks end.
+
+    Attributes:
+        first: weight (4 * out, C) and bias (4 * out,) of the first product.
     """
 
     def __init__(self, decoder: MaskDecoder, dtype: torch.dtype) -> None:
@@ -37,7 +40,7 @@ class MaskUpscaler:
         if not all(isinstance(a, nn.GELU) and a.approximate == "none" for a in (act, act2)):
             raise TypeError("expected the official decoder's exact GELU between upscaling layers")
         self._heads = decoder.output_hypernetworks_mlps
-        self._first, self._second = _as_products(first, dtype), _as_products(second, torch.float32)
+        self.first, self._second = _as_products(first, dtype), _as_products(second, torch.float32)
         self._scale, self._shift = norm.weight.detach(), norm.bias.detach()
         self._eps = norm.eps
 
@@ -58,7 +61,14 @@ class MaskUpscaler:
         rows, columns = extent
         grid = int(images.shape[1] ** 0.5)
         source = images.unflatten(1, (grid, grid))[:, :rows, :columns].flatten(1, 2)
-        fine = linear(source, *self._first).unflatten(2, (4, -1)).float()
+        return self.finish(tokens, masks, linear(source, *self.first), extent)
+
+    def finish(
+        self, tokens: torch.Tensor, masks: list[int], first: torch.Tensor, extent: tuple[int, int]
+    ) -> torch.Tensor:
+        """The same from the first product (U, rows * columns, 4 * out) on."""
+        rows, columns = extent
+        fine = first.unflatten(2, (4, -1)).float()
         fine = F.gelu(F.layer_norm(fine, self._scale.shape, self._scale, self._shift, self._eps))
         finer = linear(fine, *self._second, gelu=True).unflatten(3, (4, -1))
         finer = finer.flatten(1, 3)  # (U, positions * 16, channels)

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from serving.sam.batches import in_batches, with_memory_freed
-from serving.sam.decoder import DecodedPrompts, FastDecoder, PreparedImage
 from serving.sam.engine import Engine
 from serving.sam.errors import ImageError, ParameterError
 from serving.sam.images import RgbImage, decode_image
+from serving.sam.layers.shared_projections import SharedProjections
+from serving.sam.low_rank_decoder import LowRankDecoder, LowRankPrompts
 from serving.sam.prompts import Prompt
 
 LARGE = """
@@ -76,15 +77,17 @@ def test_an_image_of_400_megapixels_is_refused_before_it_is_decoded() -> None:
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A decoder that is out of memory beyond three prompts; yields the size of each batch."""
-    decode, sizes = FastDecoder.decode, []
+    decode, sizes = LowRankDecoder.decode, []
 
-    def full(decoder: FastDecoder, image: PreparedImage, sparse: torch.Tensor) -> DecodedPrompts:
+    def full(
+        decoder: LowRankDecoder, image: SharedProjections, sparse: torch.Tensor
+    ) -> LowRankPrompts:
         sizes.append(len(sparse))
         if len(sparse) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return decode(decoder, image, sparse)
 
-    monkeypatch.setattr(FastDecoder, "decode", full)
+    monkeypatch.setattr(LowRankDecoder, "decode", full)
     return sizes
 
 
@@ -151,10 +154,10 @@ def test_a_batch_that_did_not_fit_is_freed_before_a_smaller_one_is_tried() -> No
 def test_a_single_prompt_that_does_not_fit_is_an_error(
     engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> DecodedPrompts:
+    def full(*_: Any) -> LowRankPrompts:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(FastDecoder, "decode", full)
+    monkeypatch.setattr(LowRankDecoder, "decode", full)
     with pytest.raises(torch.OutOfMemoryError):
         engine.generate(scene)
 
