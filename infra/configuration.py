@@ -6,7 +6,8 @@ before the app synthesizes anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,25 +35,47 @@ def load(context: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     for key in context:
         # cdktf's own entries are in camel case.
         if key not in fields and key == key.lower():
-            known = ", ".join(sorted(fields))
-            raise SettingsError(
-                f"context {key} of cdktf.json",
-                "there is no such setting",
-                f"settings are {known}",
-            )
+            raise _no_such_setting(f"context {key} of cdktf.json", key, fields)
     for name, value in environ.items():
         if not is_setting(name):
             continue
         key = name.removeprefix(PREFIX).lower()
         if key not in fields:
-            known = ", ".join(sorted(variable(field) for field in fields))
-            raise SettingsError(name, "there is no such setting", f"settings are {known}")
+            raise _no_such_setting(name, key, fields, spelled=variable)
         values[key] = value
     try:
         settings = Settings(**values)
     except ValidationError as error:
         raise _first_problem(error) from error
     return checked(settings)
+
+
+def _no_such_setting(
+    place: str, key: str, known: Iterable[str], spelled: Callable[[str], str] = str
+) -> SettingsError:
+    names = sorted(known)
+    nearest = difflib.get_close_matches(key, names, n=1)
+    hint = f"did you mean {spelled(nearest[0])}?" if nearest else ""
+    hint = hint or f"settings are {', '.join(map(spelled, names))}"
+    return SettingsError(place, "there is no such setting", hint)
+
+
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+}
+
+
+def _expected(problem: Mapping[str, Any]) -> str:
+    """What a value should have been, as an operator says it; pydantic's sentences are not."""
+    kind, limits = problem["type"], problem.get("ctx", {})
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
+    if kind == "literal_error":
+        return f"one of {limits['expected'].replace(' or ', ', ')}"
+    return _EXPECTED.get(kind, str(problem["msg"]).lower().removeprefix("input should be "))
 
 
 def _first_problem(error: ValidationError) -> SettingsError:
@@ -64,7 +87,7 @@ def _first_problem(error: ValidationError) -> SettingsError:
     described = Settings.model_fields[field].description
     return SettingsError(
         variable(field),
-        f"{problem['msg'].lower()}, got {given!r}",
+        f"expected {_expected(problem)}, got {given!r}",
         f"{variable(field)}: {described}",
     )
 

@@ -34,8 +34,9 @@ def check_machine(settings: Settings, machine: str, accelerator: str) -> None:
     require(
         kind in ACCELERATOR_MACHINES,
         accelerator,
-        f"unknown accelerator {kind!r}",
-        f"known: {', '.join(ACCELERATOR_MACHINES)}",
+        f"expected an accelerator, got {kind!r}",
+        f"known are {', '.join(ACCELERATOR_MACHINES)}"
+        + ("; SAM_WORKBENCH=false leaves the Workbench out" if machine.startswith("work") else ""),
     )
     require(
         size in ACCELERATOR_MACHINES[kind],

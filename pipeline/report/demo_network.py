@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from serving.sam.known_checkpoints import find_entry
+from serving.sam.plain_text import count
 
 _FETCH = "sam-vertex checkpoint fetch vit_b"
 _HERE = (_FETCH, "sam-vertex run INPUT --checkpoint vit_b --output OUTPUT")
@@ -29,8 +30,8 @@ def demo_warning(model: str, *, done: int, without_mask: int) -> str:
     """
     if not is_demo_network(model):
         return ""
-    images = "1 image has" if done == 1 else f"{done} images have"
-    return f"{model} is a demo network; {without_mask} of {images} no mask"
+    have = "has" if without_mask == 1 else "have"
+    return f"{model} is a demo network; {without_mask} of {count(done, 'image')} {have} no mask"
 
 
 def real_work_commands(engine: str) -> tuple[str, ...]:

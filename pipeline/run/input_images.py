@@ -19,7 +19,8 @@ from pipeline.run.parameters import RunError, RunParameters
 from pipeline.run.prompt_sets.prompt_set import ImagePrompts, PromptSet
 from pipeline.run.prompt_sets.reading import read_prompts
 from serving.sam.errors import ImageError, PromptError
-from serving.sam.images import SUFFIXES, read_size
+from serving.sam.images import SUFFIXES, is_image_file, read_size
+from serving.sam.plain_text import count
 from serving.sam.prompts import Prompt
 from serving.storage import Folder, StorageError, StoredFile, open_folder, open_parent
 
@@ -65,15 +66,15 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
     """Return the images of a run without their prompts, by name.
 
     In a folder and its subfolders it takes the files with an image's suffix, except hidden ones and
-    what runs have written. It takes a file that the caller names itself whatever the suffix. It
-    takes a file once, however often and by whatever path the inputs name it.
+    what runs have written. It takes an image file that the caller names itself whatever the suffix.
+    It takes a file once, however often and by whatever path the inputs name it.
 
     Args:
         parameters: the run.
         tell: called with a line about each output of another run that was left out.
 
     Raises:
-        RunError: an input is missing, holds no image or is the run's own output.
+        RunError: an input is missing, is or holds no image, or is the run's own output.
         StorageError: an input cannot be listed.
     """
     images: list[InputImage] = []
@@ -103,8 +104,8 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
                     digest=file.digest,
                 )
             )
-    for uri, count in sorted(own_output.skipped.items()):
-        tell(f"left out {count} pictures that an earlier run wrote to {uri}")
+    for uri, number in sorted(own_output.skipped.items()):
+        tell(f"left out {count(number, 'picture')} that an earlier run wrote to {uri}")
     if kinds := _kinds(no_images, own_output):
         tell(f"left out what is no image by its name: {kinds}")
     images.sort(key=lambda image: image.name)
@@ -127,6 +128,8 @@ def _images_of(
         if status is not None and stat.S_ISREG(status.st_mode):
             parent, name = open_parent(uri)
             own_output.check_file(parent, name)
+            if PurePosixPath(name).suffix.lower() not in SUFFIXES and not is_image_file(folder.uri):
+                raise RunError(f"{uri}: no image, by its name or its content", hint=ImageError.hint)
             return [(parent, StoredFile(name, status.st_size))]
         if status is None or not stat.S_ISDIR(status.st_mode):
             raise RunError(f"{uri}: no such file or folder", hint=_nearest_file(Path(uri)))
@@ -229,9 +232,10 @@ def with_prompts(
         if given.others == "automatic" or number in fitted
     ]
     if unknown:
-        tell(f"left out the boxes of {len(unknown)} files that are no input, like {unknown[0]}")
+        files = count(len(unknown), "file")
+        tell(f"left out the boxes of {files} not among the inputs, like {unknown[0]}")
     if len(prompted) < len(images):
-        tell(f"left out {len(images) - len(prompted)} images without boxes")
+        tell(f"left out {count(len(images) - len(prompted), 'image')} without boxes")
     return prompted
 
 

@@ -86,7 +86,8 @@ class RunParameters:
             raise ParameterError("inputs: expected at least one image or folder, got none")
         if not all(uri.strip() for uri in self.inputs):
             raise ParameterError(
-                "INPUT is empty; is a variable of your shell not set? Name an image or a folder"
+                "INPUT is empty",
+                hint="is a variable of your shell not set? Name an image or a folder",
             )
         SampleWindow(self.window)
         for name, low, high in (("shards", 1, MAX_SHARDS), ("max_masks", 1, 100)):
@@ -113,7 +114,10 @@ class RunParameters:
                 expected = f"{low} to {top:g}"
                 if name == "max_failed":
                     expected = "a share from 0 to 1 (0.1, 10%) or a count (25)"
-                raise ParameterError(f"{_option(name)}: expected {expected}, got {value}")
+                hint = "" if name != "max_failed" else "such as --max-failed 10%"
+                raise ParameterError(
+                    f"{_option(name)}: expected {expected}, got {value:g}", hint=hint
+                )
 
     def too_many_failed(self, failed: int, images: int) -> bool:
         """Whether more images failed than the run allows."""

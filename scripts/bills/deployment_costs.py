@@ -9,6 +9,7 @@ from typing import Any
 from scripts.cloud.deployment import Deployment
 from scripts.costs.prices import HOURS_A_MONTH, prices
 from scripts.terminal.errors import OperatorError
+from serving.sam.plain_text import count
 
 Row = dict[str, Any]
 
@@ -79,7 +80,9 @@ def _bucket(deployment: Deployment) -> Iterator[Row]:
     def row(what: str, contents: FolderContents, note: str) -> Row:
         gigabytes = contents.size_bytes / 1e9
         hour = gigabytes * prices().usd["storage_gb_month"] / HOURS_A_MONTH
-        return _row(f"{what}, {contents.objects} objects", hour, f"{gigabytes:.3f} GB{note}")
+        return _row(
+            f"{what}, {count(contents.objects, 'object')}", hour, f"{gigabytes:.3f} GB{note}"
+        )
 
     try:
         objects, earlier = stored(deployment.bucket_name)

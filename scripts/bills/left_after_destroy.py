@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.cloud.google_errors import explain_google_error
 from scripts.cloud.vertex_sdk import connect, patiently
-from scripts.terminal.amounts import count
+from serving.sam.plain_text import count
 
 # What Vertex AI is asked for. Tuning, monitoring and training pipelines bill too; nothing of this
 # project makes one.

@@ -20,6 +20,7 @@ from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import report_line
 from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
+from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
     from scripts.annotate.segmenters import Segmenter
@@ -43,7 +44,7 @@ def annotate(
         typer.Argument(metavar="INPUT", help="Images and folders, local or gs://."),
     ] = None,
     output: options.Output = "",
-    checkpoint: options.Checkpoint = "",
+    checkpoint: options.CheckpointHere = "",
     precision: options.PrecisionName = "auto",
     url: Annotated[
         str, typer.Option(help="A model server's address, to make the masks there.")
@@ -116,7 +117,7 @@ def annotate(
             address = f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
             def started() -> None:
-                typer.echo(f"{len(images)} images at {address} (Ctrl-C ends)", err=True)
+                typer.echo(f"{count(len(images), 'image')} at {address} (Ctrl-C ends)", err=True)
                 if not _has_screen():
                     tunnel = f"ssh -L {port}:127.0.0.1:{port}"
                     typer.echo(f"from your own machine: {tunnel} and this one's name", err=True)

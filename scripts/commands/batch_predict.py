@@ -13,6 +13,7 @@ from scripts.cloud.deployment import DEFAULT_PATH, Deployment
 from scripts.commands import options
 from scripts.releases.request import read_request
 from scripts.terminal.errors import OperatorError, reporting_errors
+from serving.sam.plain_text import count
 
 EXAMPLE = (
     "sam-vertex batch-predict gs://BUCKET/batch-prediction-images --output out/ "
@@ -70,12 +71,12 @@ def batch_predict(
             typer.echo(json.dumps(dataclasses.asdict(summary)))
         else:
             typer.echo(
-                f"{summary.images} images, {summary.failed} failed, "
-                f"{summary.computed} computed, {summary.masks} masks\n"
+                f"{count(summary.images, 'image')}, {summary.failed} failed, "
+                f"{summary.computed} computed, {count(summary.masks, 'mask')}\n"
                 f"report: {summary.report}"
             )
         if summary.too_many_failed:
             raise OperatorError(
-                f"{summary.failed} of {summary.images} images failed",
+                f"{summary.failed} of {count(summary.images, 'image')} failed",
                 hint=f"the reasons are in {output}/failed.jsonl; --max-failed allows more",
             )

@@ -33,7 +33,7 @@ def list_checkpoints(as_json: options.AsJson = False) -> None:
 
 @app.command("fetch", epilog="sam-vertex checkpoint fetch vit_b")
 def fetch(
-    name: Annotated[str, typer.Argument(help="vit_b, vit_l or vit_h.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="vit_b, vit_l or vit_h.")],
     to: Annotated[
         Path | None, typer.Option(help="File or folder; default: this user's cache.")
     ] = None,
@@ -52,7 +52,9 @@ def fetch(
 
 @app.command("upload", epilog="sam-vertex checkpoint upload vit_b")
 def upload(
-    name: Annotated[str, typer.Argument(help="vit_tiny, vit_b, vit_l, vit_h, or a file.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="vit_tiny, vit_b, vit_l, vit_h, or a file.")
+    ],
     to: Annotated[
         str, typer.Option(help="gs:// folder; default: the deployment's sam-checkpoint.")
     ] = "",

@@ -16,10 +16,11 @@ from scripts.costs.estimates import START_SECONDS, Estimate, Work
 from scripts.costs.forecasts import ShardMachine, forecast_here, forecast_on_vertex
 from scripts.costs.prices import HOURS_A_MONTH, prices
 from scripts.costs.throughput import is_measured
-from scripts.terminal.amounts import count, duration
+from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.usage import did_you_mean
 from serving.sam.known_checkpoints import CHECKPOINTS, find_entry
+from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
     from scripts.bills.run_costs import RunCosts
@@ -33,7 +34,7 @@ EXAMPLES = (
 
 def cost(
     images: Annotated[
-        int | None, typer.Option(help="Estimate a run over so many images.", min=1)
+        int | None, typer.Option(help="Estimate a run over this many images.", min=1)
     ] = None,
     prompted: Annotated[
         float, typer.Option(help="Share of them that have prompts.", min=0, max=1)
@@ -55,14 +56,14 @@ def cost(
     ] = START_SECONDS,
     seconds_per_image: Annotated[
         float,
-        typer.Option(help="As you measured it; 0 for the best known figure.", min=0),
+        typer.Option(help="As you measured it; 0 takes the best known figure.", min=0),
     ] = 0.0,
     run: Annotated[str, typer.Option(help="OUTPUT of a run that has ended.")] = "",
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Predict a run (--images), show what one took (--run), or what is deployed costs.
+    """Show the cost of what is deployed, of a run to come (--images) or of a past one (--run).
 
     The time of an image is the one that earlier runs took on the same machine, as remembered here;
     for Vertex AI it is the original's published figure where there was no such run.
@@ -107,8 +108,9 @@ def cost(
             start_seconds=start_seconds,
         )
         estimate = forecast_on_vertex(work, checkpoint, machine, seconds_per_image)
+        a_thousand = f" (${1000 * estimate.usd / images:.2f} for 1000)" if images != 1000 else ""
         where = (
-            f"${estimate.usd:.2f} (${1000 * estimate.usd / images:.2f} for 1000 images), "
+            f"${estimate.usd:.2f}{a_thousand}, "
             f"{count(shards, 'shard')}, ${estimate.usd_per_shard_hour:.3f} an hour each"
         )
         _print_estimate(images, estimate, machine.reservations(), where, as_json)

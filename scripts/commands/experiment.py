@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.checkpoints.choice import DEMO_NETWORK, best_checkpoint
 from scripts.cloud import deployment
 from scripts.commands import options
+from scripts.runs import expectation
 from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import report_line
+from serving.sam.plain_text import count
+
+if TYPE_CHECKING:
+    from scripts.experiment.runner import BatchRunner
+    from scripts.experiment.study import Study
 
 EXAMPLES = (
     "sam-vertex experiment photos/ --sizes 5,50 --output experiment/\n"
@@ -26,12 +32,14 @@ EXAMPLES = (
 
 def experiment(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="SEED...", help="Images that are replicated.")
+        list[str], typer.Argument(metavar="SEED", help="Images that are replicated.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Local folder for batches, runs and results.")
     ],
-    sizes: Annotated[str, typer.Option(help="Numbers of images.")] = "5,50,100,500,1000",
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of images, separated by commas.")
+    ] = "5,50,100,500,1000",
     prompts: Annotated[
         str, typer.Option(help="Prompts of the seed images; default: a click in the middle.")
     ] = "",
@@ -40,12 +48,7 @@ def experiment(
     checkpoint: options.Checkpoint = "",
     shards: options.Shards = 1,
     points_per_side: options.PointsPerSide = None,
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", help="Do not ask before it costs money.", rich_help_panel=options.VERTEX_PANEL
-        ),
-    ] = False,
+    yes: options.Yes = False,
     prepare_only: Annotated[
         bool,
         typer.Option("--prepare-only", help="Write batches and prompts, and run nothing."),
@@ -54,11 +57,11 @@ def experiment(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Run batches of several sizes with and without prompts; table and plots of time and cost.
+    """Measure time and cost of batches of several sizes, with and without prompts.
 
     A batch is the seed images in turn, under unique names; a random half of it has prompts in the
     run with prompts; the engine segments the rest automatically. The same command again measures
-    only what is missing.
+    only what is missing. Leaves a table and plots.
     """
     with reporting_errors(debug):
         from scripts.experiment.figures import write_figures
@@ -78,8 +81,7 @@ def experiment(
             points_per_side=points_per_side,
             outputs=outputs,
         )
-        if engine == "vertex":
-            _agree(2 * len(counts), *runner.estimate(counts), yes=yes)
+        _agree(study, runner, counts, yes=yes)
         result = conduct(study, runner, counts)
         text, plots = write_figures(result, output)
         if as_json:
@@ -89,13 +91,35 @@ def experiment(
             typer.echo("plots: " + ", ".join(map(str, plots)))
 
 
-def _agree(runs: int, seconds: float, usd: float, *, yes: bool) -> None:
-    """Say what an experiment on Vertex AI will take, and go on only with its owner's consent.
+def _agree(study: Study, runner: BatchRunner, sizes: list[int], *, yes: bool) -> None:
+    """Say what the experiment will take, and go on only with its owner's consent.
+
+    Where nobody knows what an image takes on this machine, the smallest batch is measured first.
 
     Raises:
-        OperatorError: nobody has agreed.
+        OperatorError: it costs money, and nobody has agreed.
+        typer.Abort: it takes hours, and its owner does not agree.
     """
-    what = f"{runs} runs on Vertex AI, {duration(seconds)} in all, about ${usd:.2f}"
+    from scripts.experiment.study import conduct, missing
+
+    batches = missing(study, runner, sizes)
+    if not batches:
+        return
+    estimated = runner.estimate(batches)
+    if estimated is None:
+        images = sum(size for size, _ in batches)
+        report_line(f"{count(len(batches), 'run')}, {count(images, 'image')} in all")
+        conduct(study, runner, sizes[:1])
+        batches = missing(study, runner, sizes)
+        estimated = runner.estimate(batches) if batches else None
+        if estimated is None:
+            return
+    runs, time = count(len(batches), "run"), duration(estimated.seconds)
+    if runner.engine == "local":
+        report_line(f"estimate: {runs}, {time} in all ({estimated.basis})")
+        expectation.agree(estimated, yes=yes)
+        return
+    what = f"{runs} on Vertex AI, {time} in all, about ${estimated.usd:.2f}"
     report_line(f"estimate: {what}")
     if yes or (sys.stdin.isatty() and typer.confirm("Start them?", default=False, err=True)):
         return

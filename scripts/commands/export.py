@@ -11,6 +11,7 @@ import typer
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import meter
+from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
     from scripts.export.exporting import Exported
@@ -77,15 +78,16 @@ def export(
         else:
             _print(to, made)
         if made.left_out:
-            count = len(made.left_out)
             raise OperatorError(
-                f"left out {count} image{'s' * (count > 1)}: {'; '.join(made.left_out[:3])}",
+                f"left out {count(len(made.left_out), 'image')}: {'; '.join(made.left_out[:3])}",
                 hint=f"{LEFT_OUT_HINT}; the same command then writes what is missing",
             )
 
 
 def _print(to: str, made: Exported) -> None:
     parts = f"{made.parts} parts, {made.kept} there already" if made.parts > 1 else "one part"
-    typer.echo(f"{made.folder}: {made.masks} masks of {made.images} images, {parts}")
+    typer.echo(
+        f"{made.folder}: {count(made.masks, 'mask')} of {count(made.images, 'image')}, {parts}"
+    )
     if made.loses:
         typer.echo(f"{to}: {made.loses}")

@@ -27,10 +27,14 @@ def _group() -> None:
 @app.command(epilog="sam-vertex image build --via docker")
 def build(
     via: Annotated[
-        BuilderChoice, typer.Option(help="What builds: docker, cloud-build, or what is here.")
+        BuilderChoice,
+        typer.Option(help="What builds: docker, cloud-build, or (auto) docker where it is here."),
     ] = "auto",
     steps_as_root: Annotated[
-        bool, typer.Option("--steps-as-root", help="Should the steps not be able to write to /gcs.")
+        bool,
+        typer.Option(
+            "--steps-as-root", help="Run the steps as root, should /gcs refuse their user."
+        ),
     ] = False,
     save: options.Save = True,
     outputs: options.Outputs = deployment.DEFAULT_PATH,

@@ -12,6 +12,7 @@ from scripts.commands import options
 from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import meter, report_line
+from serving.sam.plain_text import count
 
 app = CommandGroup(help="Upload images to the bucket.")
 
@@ -52,4 +53,4 @@ def upload(
         if as_json:
             typer.echo(json.dumps({"folder": uri, "images": len(images), "sent": sent}))
         else:
-            typer.echo(f"{uri}: {sent} images sent, {len(images) - sent} there already")
+            typer.echo(f"{uri}: {count(sent, 'image')} sent, {len(images) - sent} there already")

@@ -25,7 +25,8 @@ Output = Annotated[
 Prompts = Annotated[
     str,
     typer.Option(
-        help="Points and boxes: our JSON, a COCO data set, a YOLO folder, a CSV; see docs."
+        help="Points and boxes: our JSON, a COCO data set, a YOLO folder or a CSV, as in "
+        "docs/running.md."
     ),
 ]
 Engine = Annotated[
@@ -36,6 +37,13 @@ Checkpoint = Annotated[
     typer.Option(
         help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI; default: the best that is "
         "on this machine, on Vertex AI vit_tiny."
+    ),
+]
+CheckpointHere = Annotated[
+    str,
+    typer.Option(
+        help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI; default: the best that is "
+        "on this machine."
     ),
 ]
 Shards = Annotated[
@@ -66,7 +74,7 @@ PrecisionName = Annotated[Precision, typer.Option(help="auto is exact on a CPU a
 Window = Annotated[
     str,
     typer.Option(
-        help="Of 16-bit images: the samples that are black and white, such as 0-4095, or auto."
+        help="For 16-bit images: which samples are black and white, such as 0-4095, or auto."
     ),
 ]
 PointsPerSide = Annotated[

@@ -82,7 +82,9 @@ def list_runs(
 
 @app.command(epilog="sam-vertex pipeline cancel sam-20261122-101500-3fa9c1")
 def cancel(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Name of the run, as 'pipeline list' shows it.")
+    ],
     outputs: options.Outputs = deployment.DEFAULT_PATH,
     debug: options.Debug = False,
 ) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from scripts.commands import options
-from scripts.terminal.amounts import amount, count
+from scripts.terminal.amounts import amount
 from scripts.terminal.command_line import CommandGroup
 from scripts.terminal.errors import OperatorError, reporting_errors
+from serving.sam.plain_text import count
 
 app = CommandGroup(help="What Terraform calls while it deploys and destroys.")
 Project = Annotated[str, typer.Option(help="Google Cloud project.")]

@@ -17,9 +17,9 @@ from scripts.online_predictions.files import write_json, write_prediction
 from scripts.online_predictions.here import predict_here
 from scripts.online_predictions.requests import make_request, read_image
 from scripts.online_predictions.servers import ask_endpoint, ask_server
-from scripts.terminal.amounts import count
 from scripts.terminal.errors import OperatorError, reporting_errors
 from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
+from serving.sam.plain_text import count
 from serving.sam.prompts import Prompt
 
 EXAMPLES = (
@@ -35,10 +35,11 @@ def predict(
         str, typer.Argument(metavar="IMAGE", help="An image file, or gs:// with --endpoint.")
     ],
     point: Annotated[
-        list[str] | None, typer.Option(help="X,Y or X,Y,LABEL: 1 on the object, 0 off it.")
+        list[str] | None,
+        typer.Option(help="X,Y or X,Y,LABEL: 1 on the object, 0 beside it; may be repeated."),
     ] = None,
     box: Annotated[
-        list[str] | None, typer.Option(help="X0,Y0,X1,Y1; several are several objects.")
+        list[str] | None, typer.Option(help="X0,Y0,X1,Y1; may be repeated, once an object.")
     ] = None,
     url: Annotated[
         str, typer.Option(help="Ask a model server at this address instead of computing here.")
@@ -46,12 +47,15 @@ def predict(
     endpoint: Annotated[
         bool, typer.Option("--endpoint", help="Ask the deployed endpoint.")
     ] = False,
-    checkpoint: options.Checkpoint = "",
+    checkpoint: options.CheckpointHere = "",
     output: Annotated[
-        Path | None, typer.Option(help="Folder for overlay and masks; default: the current.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for overlay and masks; default: this one."),
     ] = None,
     points_per_side: options.PointsPerSide = None,
-    multimask: Annotated[bool, typer.Option(help="Three candidates, the best is drawn.")] = False,
+    multimask: Annotated[
+        bool, typer.Option(help="Compute three masks and draw the best; one click always does.")
+    ] = False,
     save_request: Annotated[
         Path | None, typer.Option(help="Write the request's JSON there and send nothing.")
     ] = None,
@@ -61,9 +65,8 @@ def predict(
 ) -> None:
     """Segment one image: what the points and boxes name, or everything.
 
-    The engine computes here, unless a server is named.
-
-    Writes IMAGE.overlay.png and IMAGE.masks.json to the output folder (default: the current one).
+    It is computed here, unless a server is named. IMAGE.overlay.png and IMAGE.masks.json go to
+    the output folder.
     """
     with reporting_errors(debug):
         prompts = parse_prompts(point or [], box or [])

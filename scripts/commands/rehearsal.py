@@ -94,7 +94,7 @@ def env(
 def shell(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[COMMAND]...", help="Run this instead of a shell, and end."),
+        typer.Argument(metavar="COMMAND", help="Run this instead of a shell, and end."),
     ] = None,
     home: Home = local_cloud.DEFAULT_HOME,
     keep: Annotated[bool, typer.Option(help="Leave its files for the next start.")] = False,

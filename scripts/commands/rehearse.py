@@ -17,7 +17,10 @@ EXAMPLE = "sam-vertex rehearse --output rehearsal/"
 
 def rehearse(
     output: Annotated[
-        Path, typer.Option(help="Local folder that keeps report, predictions and logs.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Local folder that keeps report, predictions and logs."
+        ),
     ] = Path("rehearsal"),
     new_project: Annotated[
         bool,

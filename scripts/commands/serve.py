@@ -69,8 +69,10 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=2048)
     except OSError as error:
+        # create_server puts the address into the text, as Python writes it.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise OperatorError(
-            f"cannot listen at {host}:{port}: {error.strerror or error}",
+            f"cannot listen at {host}:{port}: {reason}",
             hint="choose another --port, or end the program that uses this one",
         ) from error
 

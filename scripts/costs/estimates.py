@@ -98,7 +98,10 @@ def estimate(
     if work.prompted and prompted.basis != automatic.basis:
         basis.append(f"with prompts: {prompted.basis}")
     if start_seconds or coordinators_seconds:
-        basis.append(f"start-up assumed: {coordinators_seconds + rounds * start_seconds:.0f} s")
+        basis.append(
+            f"start-up assumed: {start_seconds:.0f} s for a shard's machine, "
+            f"{coordinators_seconds:.0f} s for those of plan and report"
+        )
     return Estimate(
         seconds=seconds,
         usd=billed / 3600 * usd_per_shard_hour + usd_per_run,

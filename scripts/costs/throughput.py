@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from scripts.local_files import write_whole
 from scripts.terminal.errors import OperatorError
 from serving.sam.machine.user_cache import user_cache
+from serving.sam.plain_text import count
 
 Mode = Literal["automatic", "prompted"]
 # The experiment of the document that this project follows: n1-standard-4, one T4, vit_b, images up
@@ -104,7 +105,8 @@ def remember(metrics: Mapping[str, Any], machine: str) -> None:
     """
     mode = mode_of(metrics)
     today = datetime.date.today().isoformat()
-    basis = f"measured on {today} over {metrics['run']['computed']} images, {machine}"
+    images = count(metrics["run"]["computed"], "image")
+    basis = f"measured on {today} over {images}, {machine}"
     if machine == THIS_MACHINE:
         basis += f", {metrics['device']}"
     measured = Throughput.from_metrics(metrics, basis) if mode is not None else None

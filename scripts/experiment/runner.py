@@ -8,16 +8,18 @@ import os
 import platform
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.cloud.deployment import Deployment
-from scripts.costs.estimates import START_SECONDS, Work
-from scripts.costs.forecasts import ShardMachine, forecast_on_vertex
+from scripts.costs.estimates import START_SECONDS, Estimate, Work
+from scripts.costs.forecasts import ShardMachine, forecast_here, forecast_on_vertex
 from scripts.costs.prices import prices
-from scripts.experiment.results import MODES, Mode, Row
+from scripts.experiment.results import Mode, Row
+from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import meter
+from serving.sam.known_checkpoints import find_entry
 
 if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters
@@ -61,8 +63,41 @@ class BatchRunner:
             "points_per_side": self.points_per_side,
         }
 
-    def estimate(self, sizes: Sequence[int]) -> tuple[float, float]:
-        """Seconds and dollars of all batches of these sizes on Vertex AI, one after the other."""
+    def estimate(self, batches: Sequence[tuple[int, Mode]]) -> Estimate | None:
+        """Time and cost of batches, one after the other.
+
+        Args:
+            batches: their sizes and modes, at least one.
+
+        Returns:
+            ``None`` where no run like them was measured on this machine.
+        """
+        if self.engine == "local" and self.points_per_side is not None:
+            return None  # another grid takes another time, and nobody has measured by how much
+        try:
+            estimates = [self._estimate(count, mode) for count, mode in batches]
+        except OperatorError:
+            if self.engine == "local":
+                return None
+            raise
+        return dataclasses.replace(
+            estimates[-1],
+            seconds=sum(estimate.seconds for estimate in estimates),
+            usd=sum(estimate.usd for estimate in estimates),
+        )
+
+    def _estimate(self, count: int, mode: Mode) -> Estimate:
+        prompted = count // 2 if mode == "prompted" else 0
+        work = Work(
+            automatic=count - prompted, prompted=prompted, shards=self.shards, parallel=self.shards
+        )
+        if self.engine == "local":
+            entry = find_entry(PurePath(self.checkpoint).name)
+            name = entry.name if entry else self.checkpoint
+            try:
+                return forecast_here(work, name)
+            except OperatorError:  # a prompted image takes no longer than an automatic one
+                return forecast_here(Work(automatic=count), name)
         machine = ShardMachine(
             cpus=4,
             accelerator=_ACCELERATOR,
@@ -70,19 +105,7 @@ class BatchRunner:
             region="",
             start_seconds=START_SECONDS,
         )
-        seconds = usd = 0.0
-        for count in sizes:
-            for mode in MODES:
-                prompted = count // 2 if mode == "prompted" else 0
-                work = Work(
-                    automatic=count - prompted,
-                    prompted=prompted,
-                    shards=self.shards,
-                    parallel=self.shards,
-                )
-                forecast = forecast_on_vertex(work, self.checkpoint, machine)
-                seconds, usd = seconds + forecast.seconds, usd + forecast.usd
-        return seconds, usd
+        return forecast_on_vertex(work, self.checkpoint, machine)
 
     def run(self, batch: Path, run_folder: Path, count: int, mode: Mode) -> Row:
         """Run one batch from nothing.

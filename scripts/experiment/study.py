@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from scripts.experiment.results import MODES, Result, has_row, read_result, write_result
+from scripts.experiment.results import MODES, Mode, Result, has_row, read_result, write_result
 from scripts.terminal.progress import report_line
+from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
     from pipeline.run.input_images import InputImage
@@ -90,6 +91,12 @@ def _prompts(image: InputImage) -> list[dict[str, Any]]:
     return [{"points": [[width / 2, height / 2]], "labels": [1]}]
 
 
+def missing(study: Study, runner: BatchRunner, sizes: Sequence[int]) -> list[tuple[int, Mode]]:
+    """The sizes and modes that nobody has measured yet, the smallest first."""
+    result = read_result(study.folder, {**runner.settings(), **study.settings()})
+    return [(size, mode) for size in sizes for mode in MODES if not has_row(result, size, mode)]
+
+
 def conduct(study: Study, runner: BatchRunner, sizes: Sequence[int]) -> Result:
     """Measure every size and mode that has no row yet; write each row to the file at once.
 
@@ -102,14 +109,14 @@ def conduct(study: Study, runner: BatchRunner, sizes: Sequence[int]) -> Result:
         Everything measured, by mode and size.
     """
     result = read_result(study.folder, {**runner.settings(), **study.settings()})
-    for count in sizes:
-        batch = study.write_batch(count)
+    for size in sizes:
+        batch = study.write_batch(size)
         for mode in MODES:
-            if has_row(result, count, mode):
+            if has_row(result, size, mode):
                 continue
-            report_line(f"{count} images, {mode}")
-            run_folder = study.folder / "runs" / f"{count}-{mode}"
-            result["rows"].append(runner.run(batch, run_folder, count, mode))
+            report_line(f"{count(size, 'image')}, {mode}")
+            run_folder = study.folder / "runs" / f"{size}-{mode}"
+            result["rows"].append(runner.run(batch, run_folder, size, mode))
             write_result(study.folder, result)
     result["rows"].sort(key=lambda row: (row["mode"], row["images"]))
     write_result(study.folder, result)

@@ -15,6 +15,7 @@ from pipeline.shard.pictures import draw_overlay, fit_inside
 from serving.sam import Engine, Prompt, load_image
 from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord, encode_mask
+from serving.sam.plain_text import count
 
 SIDE = 640
 GAP, CAPTION = 12, 22
@@ -73,7 +74,7 @@ def show_gallery(output: str | Path, most: int = 6) -> None:
         overlay = next((folder / "overlays").glob(f"{glob.escape(row['image'])}.*"), None)
         if overlay is not None:
             picture = fit_inside(load_image(str(overlay)), SIDE // 2)
-            panels.append((picture, f"{row['image'][:32]}: {row['masks']} masks"))
+            panels.append((picture, f"{row['image'][:32]}: {count(row['masks'], 'mask')}"))
     if not panels:
         print(f"{folder}: no overlays here; were they left out with --pictures none?")
     for first in range(0, len(panels), 3):

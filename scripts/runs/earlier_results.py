@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scripts.terminal.amounts import count
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import report_line
+from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
     from pipeline.run.input_images import InputImage

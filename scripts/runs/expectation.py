@@ -10,8 +10,9 @@ import typer
 
 from scripts.costs.estimates import Estimate, Work
 from scripts.costs.forecasts import forecast_here
-from scripts.terminal.amounts import count, duration
+from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError
+from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
     from pipeline.run.input_images import InputImage

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scripts.terminal.amounts import duration
 from scripts.terminal.progress import Meter, Pace
+from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
     from pipeline.run.progress import RunProgress
@@ -58,7 +59,7 @@ class RunMeter:
         seconds_left = self._pace.seconds_left
         if self._pace.per_second is not None:
             parts.append(f"{self._pace.per_second:.2f} images/s")
-        parts.append(f"{progress.masks} masks")
+        parts.append(count(progress.masks, "mask"))
         if seconds_left is not None:
             parts.append(f"{duration(seconds_left)} left")
         if self._usd_an_hour:

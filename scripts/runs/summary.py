@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from scripts.terminal.amounts import count
 from scripts.terminal.errors import CLOUD, OperatorError
-from serving.sam.plain_text import one_line
+from serving.sam.plain_text import count, one_line
 
 if TYPE_CHECKING:
     from pipeline.run.parameters import RunParameters

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 
-def count(number: int, noun: str) -> str:
-    """A number of things, in the singular where it is one: ``1 image``, ``2 images``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def duration(seconds: float) -> str:
     """Seconds as seconds, minutes, hours or days."""
     if seconds < 100:

@@ -62,6 +62,11 @@ class _Help:
 class Command(_Help, TyperCommand):
     """A command whose help shows ranges and examples."""
 
+    def collect_usage_pieces(self, context: Any) -> list[str]:
+        """The words of the usage line: what is required stands without Typer's braces."""
+        pieces = super().collect_usage_pieces(context)
+        return [piece.replace("{", "").replace("}", "") for piece in pieces]
+
 
 class Group(_Help, TyperGroup):
     """Commands under one name; the outermost group is the program."""

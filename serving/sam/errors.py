@@ -54,7 +54,7 @@ class PromptError(InputError):
 class ParameterError(InputError):
     """A setting is outside its range."""
 
-    hint = "see the options' ranges with --help"
+    hint = "--help shows the range of each option"
 
 
 class CheckpointError(SamError):

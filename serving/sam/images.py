@@ -97,6 +97,17 @@ def load_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> R
     return decode_image(data, str(source), max_pixels=max_pixels)
 
 
+def is_image_file(path: str | Path) -> bool:
+    """Whether a file begins as one of the supported images do, damaged or too large or not."""
+    try:
+        Image.open(path, formats=FORMATS).close()
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # as in _open: it is one, and decoding it says what is wrong
+        return True
+    return True
+
+
 def read_size(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return the upright image's (width, height) in pixels from its header, decoding nothing.
 

@@ -1,4 +1,4 @@
-"""Names in messages: whatever an owner called a file, it is shown and does nothing."""
+"""Words in messages: names, which do nothing whatever an owner called a file, and plurals."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def visible(text: str) -> str:
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, in the singular where it is one: ``1 image``, ``2 images``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

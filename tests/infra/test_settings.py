@@ -37,11 +37,11 @@ def settings(**environ: str) -> Settings:
         ),
         pytest.param({"SAM_SOFT_DELETE_DAYS": "3"}, "SAM_SOFT_DELETE_DAYS", "0 or 7", id="soft"),
         pytest.param({"SAM_SOFT_DELETE_DAYS": "91"}, "SAM_SOFT_DELETE_DAYS", "90", id="soft max"),
-        pytest.param({"SAM_KEEP_IMAGES": "many"}, "SAM_KEEP_IMAGES", "integer", id="not a number"),
-        pytest.param({"SAM_BIGQUERY": "p.d.t"}, "SAM_BIGQUERY", "bool", id="not a table"),
-        pytest.param({"SAM_FORCE_DESTROY": "perhaps"}, "SAM_FORCE_DESTROY", "bool", id="no bool"),
+        pytest.param({"SAM_KEEP_IMAGES": "many"}, "SAM_KEEP_IMAGES", "whole number", id="a word"),
+        pytest.param({"SAM_BIGQUERY": "p.d.t"}, "SAM_BIGQUERY", "true or false", id="not a table"),
+        pytest.param({"SAM_FORCE_DESTROY": "oui"}, "SAM_FORCE_DESTROY", "true or false", id="bool"),
         pytest.param(
-            {"SAM_WORKBENCH_ACCELERATOR": "NVIDIA_T4"}, "SAM_WORKBENCH_ACCELERATOR", "unknown",
+            {"SAM_WORKBENCH_ACCELERATOR": "NVIDIA_T4"}, "SAM_WORKBENCH_ACCELERATOR", "expected",
             id="unknown accelerator",
         ),
         pytest.param(
@@ -149,6 +149,12 @@ def settings(**environ: str) -> Settings:
         ),
         pytest.param({"SAM_SERVING_TARGET": "99"}, "SAM_SERVING_TARGET", "95", id="target"),
         pytest.param({"SAM_REGOIN": "us-west1"}, "SAM_REGOIN", "no such setting", id="misspelt"),
+        pytest.param({"SAM_BUDGET": "lots"}, "SAM_BUDGET", "expected a whole number", id="number"),
+        pytest.param({"SAM_BUDGET": "-3"}, "SAM_BUDGET", "expected at least 0", id="too little"),
+        pytest.param(
+            {"SAM_SOFT_DELETE_DAYS": "91"}, "SAM_SOFT_DELETE_DAYS", "at most 90", id="too much",
+        ),
+        pytest.param({"SAM_NAT": "no"}, "SAM_NAT", "expected one of '', 'create'", id="choice"),
     ],
 )  # fmt: skip
 def test_wrong_setting_is_refused_by_name(
@@ -180,6 +186,16 @@ def test_environment_overrides_context_and_settings_are_frozen() -> None:
     assert (merged.project_id, merged.region) == ("my-project", "us-east1")
     with pytest.raises(ValueError, match="frozen"):
         merged.region = "us-west1"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("SAM_REGON", "did you mean SAM_REGION?"), ("SAM_XYZ", "settings are SAM_ALERT_EMAIL, ")],
+)
+def test_misspelt_variable_is_answered_by_its_nearest(name: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(**{name: "1"})
+    assert caught.value.hint.startswith(hint)
 
 
 def test_misspelt_context_is_refused_by_name() -> None:

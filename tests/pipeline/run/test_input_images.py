@@ -36,6 +36,14 @@ def test_find_images_a_named_file_is_taken_whatever_its_suffix(image_folder: Pat
     assert names(parameters(odd, image_folder / "a.png")) == ["a.png", "picture.dat"]
 
 
+def test_a_named_file_that_is_no_image_is_refused_before_a_run_begins(image_folder: Path) -> None:
+    text = image_folder / "notes.txt"
+    text.write_text("no image")
+    with pytest.raises(RunError, match=r"notes\.txt: no image, by its name or its") as refusal:
+        names(parameters(image_folder, text))
+    assert "JPEG" in refusal.value.hint
+
+
 def test_find_images_counts_what_it_leaves_out_by_kind(image_folder: Path) -> None:
     for name in ("a.ARW", "b.arw", "c", "more/d.mov", ".hidden"):
         (image_folder / name).write_bytes(b"")
@@ -51,8 +59,9 @@ def test_find_images_counts_what_it_leaves_out_by_kind(image_folder: Path) -> No
 @pytest.mark.parametrize("given", ["", "  "])
 def test_an_empty_input_is_not_the_current_folder(given: str) -> None:
     """As ``sam-vertex run "$PHOTOS"`` gives it where the variable is not set."""
-    with pytest.raises(ParameterError, match="INPUT is empty"):
+    with pytest.raises(ParameterError, match="INPUT is empty") as refusal:
         parameters("a.jpg", given)
+    assert "variable of your shell" in refusal.value.hint
 
 
 def test_find_images_leaves_out_its_own_output(image_folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_coco_boxes_keypoints_and_categories(image_folder: Path, tmp_path: Path)
         "a.png": (box(20, 30, 80, 91, "apple", points=((50.0, 60.0),), labels=(1,)),),
         "more/c.webp": (box(40, 60, 96, 90, "pear"),),  # reached 0.4 pixels beyond the image
     }
-    assert lines == ["left out 1 images without boxes"]
+    assert lines == ["left out 1 image without boxes"]
     assert [(c.id, c.name) for c in read_prompts(str(file)).categories] == [
         (3, "pear"),
         (44, "apple"),
@@ -107,7 +107,7 @@ def test_yolo_folder(tmp_path: Path) -> None:
     lines: list[str] = []
     one = found(data.parent / "images" / "val", data, lines)
     assert {name: _rounded(p) for name, p in one.items()} == {"x.png": val}
-    assert len(lines) == 1 and "1 files that are no input" in lines[0]
+    assert len(lines) == 1 and "1 file not among the inputs" in lines[0]
 
 
 def _rounded(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:

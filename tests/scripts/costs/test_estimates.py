@@ -22,7 +22,7 @@ def test_estimate_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     compute = 1000 * 3.0 + 200 * 0.5
     assert estimated.seconds == pytest.approx(120 + 2 * (300 + compute / 4))
     assert estimated.usd == pytest.approx((120 + 4 * 300 + compute) / 3600 * 0.6 + 0.03)
-    for text in ("here", "there", "2026-10-04", "start-up assumed"):
+    for text in ("here", "there", "2026-10-04", "300 s for a shard's machine"):
         assert text in estimated.basis
 
 

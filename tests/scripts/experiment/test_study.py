@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from scripts.commands.experiment import parse_sizes
-from scripts.experiment.results import read_result, write_result
+from scripts.costs.throughput import THIS_MACHINE, remember
+from scripts.experiment.results import Mode, read_result, write_result
+from scripts.experiment.runner import BatchRunner
 from scripts.experiment.study import Study
 from scripts.terminal.errors import OperatorError
 from tests.command_line import sam_vertex
@@ -113,6 +115,26 @@ def test_prompts_of_the_seed_images_go_with_their_replicas(tmp_path: Path) -> No
 def test_wrong_sizes_are_named(text: str) -> None:
     with pytest.raises(OperatorError, match="--sizes"):
         parse_sizes(text)
+
+
+def test_what_an_experiment_here_will_take_is_said_before_it_begins(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3310 images began without a word."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    runner = BatchRunner(
+        engine="local", checkpoint="vit_tiny", shards=1, points_per_side=None, outputs=tmp_path
+    )
+    batches: list[tuple[int, Mode]] = [(4, "automatic"), (4, "prompted"), (1000, "automatic")]
+    assert runner.estimate(batches) is None
+    metrics = {
+        "prompted": 0, "done": 10, "megapixels": 10.0, "model": {"name": "vit_tiny"},
+        "seconds_per_stage": {}, "device": "cpu", "run": {"computed": 10, "shard_seconds": 20.0},
+    }  # fmt: skip
+    remember(metrics, THIS_MACHINE)
+    estimated = runner.estimate(batches)
+    assert estimated is not None and estimated.seconds == pytest.approx(2.0 * 1008)
+    assert "measured on" in estimated.basis and estimated.usd == 0
 
 
 def test_experiment_that_costs_money_starts_only_with_consent(

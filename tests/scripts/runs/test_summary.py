@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.report.demo_network import demo_warning
 from scripts.runs.summary import describe, refuse_too_many_failed
 from scripts.terminal.errors import OperatorError
 
@@ -61,6 +62,18 @@ def test_summary_of_the_demo_network_says_so_and_names_the_commands_for_real_wor
 def test_summary_counts_one_image_in_the_singular() -> None:
     text = describe(summary(images=1, computed=1, masks=1))
     assert text.startswith("1 image: 1 done, 0 failed, 1 mask, 12.3 s\n")
+
+
+@pytest.mark.parametrize(
+    ("done", "empty", "said"),
+    [
+        (4, 1, "1 of 4 images has no mask"),
+        (4, 0, "0 of 4 images have no mask"),
+        (1, 1, "1 of 1 image has no mask"),
+    ],
+)
+def test_demo_network_counts_in_english(done: int, empty: int, said: str) -> None:
+    assert said in demo_warning("vit_tiny", done=done, without_mask=empty)
 
 
 def test_too_many_failures_are_the_clouds_fault_and_few_are_none() -> None:

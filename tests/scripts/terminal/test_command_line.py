@@ -65,6 +65,8 @@ def test_help_of_every_command_is_whole_at_80_columns() -> None:
         assert shown.exit_code == 0
         head, _, examples = shown.output.partition("Examples:")
         assert max(map(len, head.splitlines())) <= 80, path
+        usage = head.partition("\n")[0]
+        assert not set("{}") & set(usage) and "......" not in usage and "[[" not in usage, usage
         assert "\u2026" not in head and "..." not in head.partition("Options:")[2], path
         command = program
         for name in path:
