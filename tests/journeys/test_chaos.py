@@ -50,7 +50,7 @@ def check_end(chaos: Chaos, folder: Path, bad: int) -> None:
     """Run until all is done, and compare with one run that nobody disturbs."""
     for _ in range(MOST_RUNS_UNTIL_DONE):
         done = chaos.run()
-        assert done.returncode == 0, (done.stderr, chaos.disturbed)
+        assert done.returncode == 0, f"{done.stderr}\n{chaos.disturbed}"
         if len(chaos.failed()) == bad:
             break
     failed = chaos.failed()

@@ -55,7 +55,7 @@ def audit(event, arguments):
 sys.addaudithook(audit)
 """
 ACTIONS = ("worker", "supervisor", "command", "terminate", "damage", "full disk", "storage")
-_WAIT_SECONDS = 120.0
+_WAIT_SECONDS = 400.0  # with killing images on a busy machine
 _TRIES = 5
 _COMPUTED = re.compile(r"^\s*(\S+): \d+ masks in ", re.MULTILINE)
 
