@@ -26,6 +26,8 @@ def output_name(file: str) -> str:
     that a terminal would obey or that shows the name as another: everything that shows an image's
     name, from the report to COCO, shows this one.
     """
+    if _is_plain(file):
+        return file
     parts = []
     for part in as_text(file).split("/"):
         plain = "".join("_" if _is_shapeless(character) else character for character in part)
@@ -41,6 +43,20 @@ def output_name(file: str) -> str:
     return "/".join(parts)
 
 
+def _is_plain(file: str) -> bool:
+    """Whether a name is one of most names, of which nothing need be changed."""
+    return (
+        len(file) <= _MOST_NAME_BYTES
+        and file.isascii()
+        and file.isprintable()
+        and not file.startswith((".", "/"))
+        and not file.endswith("/")
+        and "/." not in file
+        and "//" not in file
+        and file != ""
+    )
+
+
 def _is_shapeless(character: str) -> bool:
     return unicodedata.category(character) in _SHAPELESS and character not in _JOINERS
 
@@ -54,7 +70,6 @@ class ImageNames:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._files: set[str] = set()
         self._folders: set[str] = set()
 
     def unique(self, file: str, folder_uri: str) -> str:
@@ -69,12 +84,23 @@ class ImageNames:
 
     def _add(self, name: str) -> bool:
         """Take a name, unless its files collide with those of another."""
-        key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-        files = {key + suffix for suffix in _FILE_SUFFIXES}
-        folders = {str(parent) for parent in PurePosixPath(key).parents} - {"."}
-        if key in self._names or files & self._folders or folders & self._files:
+        key = name.lower()
+        if not name.isascii():
+            key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        if key in self._names or any(key + suffix in self._folders for suffix in _FILE_SUFFIXES):
             return False
+        folders = []
+        above = key.rpartition("/")[0]
+        while above and above not in self._folders:  # of which it knows those above, too
+            if any(_without(above, suffix) in self._names for suffix in _FILE_SUFFIXES):
+                return False
+            folders.append(above)
+            above = above.rpartition("/")[0]
         self._names.add(key)
-        self._files |= files
-        self._folders |= folders
+        self._folders.update(folders)
         return True
+
+
+def _without(name: str, suffix: str) -> str:
+    """The name whose file with this suffix would be called ``name``; empty where none is."""
+    return name.removesuffix(suffix) if name.endswith(suffix) else ""

@@ -90,8 +90,9 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
             raise RunError(
                 f"{uri}: no images found; expected files ending in {', '.join(SUFFIXES)}{found}"
             )
+        above = _one_path(files[0][0])  # an input is of one folder
         for folder, file in files:
-            path = _one_path(folder, file.name)
+            path = f"{above}/{file.name}"
             if path in known:
                 continue
             known.add(path)
@@ -183,9 +184,9 @@ def _local_status(path: str) -> os.stat_result | None:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
-def _one_path(folder: Folder, file: str) -> str:
-    """One spelling for all paths that lead to a file by way of its folder."""
-    return f"{os.path.realpath(folder.uri)}/{file}" if folder.is_local else folder.uri_of(file)
+def _one_path(folder: Folder) -> str:
+    """One spelling for all paths that lead to a folder."""
+    return os.path.realpath(folder.uri) if folder.is_local else folder.uri
 
 
 def with_prompts(

@@ -16,6 +16,7 @@ from pipeline.run.parameters import Pictures, RunError
 from serving.storage import Folder, StorageError
 
 _JSON = "application/json"
+LINES = "application/jsonl"
 STAGES = ("read", "decode", "segment", "draw", "write")
 
 
@@ -78,7 +79,7 @@ class ManifestRow:
 
     def to_line(self) -> str:
         """The row as one line of JSON, with its newline."""
-        return json.dumps(dataclasses.asdict(self)) + "\n"
+        return json.dumps(_as_json(self)) + "\n"
 
 
 Line = TypeVar("Line", PlannedImage, ManifestRow)
@@ -94,13 +95,23 @@ def read_json(folder: Folder, name: str) -> Any:
     return json.loads(folder.read_bytes(name))
 
 
-def plan_lines(images: Iterable[PlannedImage]) -> bytes:
-    """Encode planned images, one a line."""
-    return "".join(json.dumps(dataclasses.asdict(image)) + "\n" for image in images).encode()
+def _as_json(line: Line) -> dict[str, Any]:
+    """As ``dataclasses.asdict``, which copies deeply and takes twenty times as long."""
+    return {name: getattr(line, name) for name in line.__slots__}
+
+
+def write_plan(folder: Folder, name: str, images: Iterable[PlannedImage]) -> None:
+    """Write planned images, one a line.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with folder.writing(name, LINES) as file:
+        file.writelines(f"{json.dumps(_as_json(image))}\n".encode() for image in images)
 
 
 def read_plan(folder: Folder, name: str) -> Iterator[PlannedImage]:
-    """The planned images of a file that :func:`plan_lines` encoded.
+    """The planned images of a file that :func:`write_plan` wrote.
 
     Raises:
         DamagedFileError: a line is none of it.
@@ -135,7 +146,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 def _read_lines(folder: Folder, name: str, kind: type[Line]) -> Iterator[Line]:
     kinds = {field.name: _KINDS.get(str(field.type), (list,)) for field in dataclasses.fields(kind)}
-    for number, line in enumerate(folder.read_bytes(name).splitlines(), 1):
+    for number, line in enumerate(folder.lines(name), 1):
         try:
             # Not orjson: the name of a file need not be text.
             content = json.loads(line)

@@ -32,7 +32,7 @@ class OwnOutput:
         self.skipped: dict[str, int] = {}
         self._outputs: dict[str, bool] = {}
         self._identities: dict[Path, frozenset[Identity]] = {}
-        self._real_folders: dict[Path, Path] = {}
+        self._of_folders: dict[str, frozenset[Identity]] = {}
         self._whole: frozenset[Identity] = frozenset()
         self._parts: frozenset[Identity] = frozenset()
         if output.is_local:
@@ -119,15 +119,13 @@ class OwnOutput:
         """The identities of all folders that a file lies in; a folder lies in itself."""
         if not file:
             return self._ancestors(Path(os.path.realpath(folder)))
-        path = Path(folder, file)
-        if path.is_symlink():
+        path = f"{folder}/{file}"
+        if os.path.islink(path):  # noqa: PTH114  (a Path for each file would cost more than all else)
             return self._ancestors(Path(os.path.realpath(path)).parent)
-        return self._ancestors(self._real_folder(path.parent))
-
-    def _real_folder(self, folder: Path) -> Path:
-        if folder not in self._real_folders:
-            self._real_folders[folder] = Path(os.path.realpath(folder))
-        return self._real_folders[folder]
+        parent = path.rpartition("/")[0]
+        if parent not in self._of_folders:
+            self._of_folders[parent] = self._ancestors(Path(os.path.realpath(parent)))
+        return self._of_folders[parent]
 
     def _ancestors(self, folder: Path) -> frozenset[Identity]:
         if folder not in self._identities:

@@ -11,7 +11,7 @@ from pipeline.run.claim import JOB_SECONDS, acquire_claim
 from pipeline.run.guarded_output import open_output, refuse_awaited_batch
 from pipeline.run.image_weights import image_weights
 from pipeline.run.input_images import InputImage, find_files, with_prompts
-from pipeline.run.manifest import PlannedImage, finished, plan_lines, read_rows, write_json
+from pipeline.run.manifest import PlannedImage, finished, read_rows, write_json, write_plan
 from pipeline.run.output_layout import (
     CATEGORIES,
     FAILED,
@@ -28,7 +28,6 @@ from pipeline.run.prompt_sets.reading import read_prompts
 from pipeline.run.reviewed import keep_reviewed
 from serving.storage import WORK, Folder, StorageError, open_folder
 
-_LINES = "application/jsonl"
 _ONLY_PICTURES = ("max_masks", "pictures")  # settings that decide no mask
 
 
@@ -62,7 +61,7 @@ def plan_shards(parameters: RunParameters) -> list[str]:
     _delete_working_files(output)
     if parameters.run_id:
         output.write_bytes(PARAMETERS, parameters.to_json().encode(), "application/json")
-    output.write_bytes(PLAN, plan_lines(planned), _LINES)
+    write_plan(output, PLAN, planned)
     write_json(output, CATEGORIES, {"categories": [item.to_json() for item in given.categories]})
     names = _write_shards(output, todo, weights, parameters.shards)
     about = {"images": len(planned), "todo": len(todo), "shards": len(names), "started": started}
@@ -188,6 +187,6 @@ def _write_shards(
     for number, images in enumerate(dealt):
         name = shard_name(number)
         images.sort(key=lambda image: image.name)
-        output.write_bytes(shard_plan_name(name), plan_lines(images), _LINES)
+        write_plan(output, shard_plan_name(name), images)
         names.append(name)
     return names

@@ -6,15 +6,13 @@ short row of each: a run of 100,000 images fits a small machine.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pipeline.ordered_map import ordered_map
 from pipeline.report.coco import known_categories
@@ -25,6 +23,7 @@ from pipeline.report.metrics import LastRun, RunMetrics
 from pipeline.run.claim import release_claim
 from pipeline.run.guarded_output import open_output
 from pipeline.run.manifest import (
+    LINES,
     ManifestRow,
     PlannedImage,
     read_done,
@@ -53,7 +52,6 @@ from pipeline.shard.image_outputs import done_row, failed_row
 from serving.storage import SCHEME, WORK, Folder, open_folder
 
 _NEVER_RUN = "not computed: its shard did not finish; run again"
-_LINES = "application/jsonl"
 _ROWS = ".rows.jsonl"
 _CONSOLE_IMAGES = 20  # the artifact that the console shows is small
 
@@ -105,13 +103,13 @@ def write_report(
     failures, computed = _rows(output, row_files)
     metrics = RunMetrics()
     output.delete_folder(DATA)
-    gallery = Gallery(output, sum(1 for _ in read_plan(output, PLAN)), parameters.max_masks)
+    gallery = Gallery(output, sum(1 for _ in output.lines(PLAN)), parameters.max_masks)
     links = in_bucket(output.uri) if output.uri.startswith(SCHEME) else relative
     markdown = MarkdownReport(parameters.max_masks)
     shown = MarkdownReport(parameters.max_masks, links, _CONSOLE_IMAGES)
     with (
-        _writing(output, MANIFEST, _LINES) as manifest,
-        _writing(output, FAILED, _LINES) as quarantine,
+        output.writing(MANIFEST, LINES) as manifest,
+        output.writing(FAILED, LINES) as quarantine,
         DataSets(output, known_categories(output)) as data_sets,
     ):
         for image, content, pictures in finished_images(output, gallery):
@@ -217,16 +215,6 @@ def _last_run(output: Folder, row_files: Sequence[str], computed: int) -> LastRu
             shards.append(read_json(output, summary))
     started = read_json(output, PLANNED).get("started", 0.0) if output.exists(PLANNED) else 0.0
     return LastRun(computed, time.time() - started if started else 0.0, shards)
-
-
-@contextlib.contextmanager
-def _writing(output: Folder, name: str, content_type: str) -> Iterator[IO[bytes]]:
-    """A file that appears in the output only when it is complete."""
-    with tempfile.TemporaryDirectory(prefix="sam-report-") as folder:
-        path = Path(folder, "file")
-        with path.open("wb") as file:
-            yield file
-        output.write_from(name, path, content_type)
 
 
 def summary_json(summary: RunSummary) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 from pipeline.run.claim import PROCESS_SECONDS, claimed, name_of_process
 from pipeline.run.guarded_output import guarded
 from pipeline.run.input_images import InputImage, find_images
-from pipeline.run.manifest import ManifestRow, PlannedImage, finished, plan_lines
+from pipeline.run.manifest import ManifestRow, PlannedImage, finished, write_plan
 from pipeline.run.output_layout import PLAN
 from pipeline.run.parameters import RunParameters, fingerprint
 from pipeline.steps.plan_shards import planned_image
 from pipeline.steps.write_report import RunSummary, write_report
-from scripts.batch_predictions.collection import ImageWriter, write_images
+from scripts.batch_predictions.collection import ImageWriter, redraw_images, write_images
 from scripts.batch_predictions.input_lines import (
     IMAGES,
     Line,
@@ -85,27 +85,31 @@ class BatchPrediction:
     ) -> RunSummary:
         model = _model_of(version)
         automatic = self.parameters.automatic_overrides()
+        drawn = self.parameters.drawn(len(images))
         settings = {"model": model["sha256"], "automatic": automatic}
-        planned = [planned_image(image, settings) for image in images]
+        settings |= {"pictures": drawn} if drawn != "all" else {}
+        planned = [planned_image(image, settings, drawn) for image in images]
         done = finished(output, planned)
+        writer = ImageWriter(
+            output=output,
+            model=model,
+            max_masks=self.parameters.max_masks,
+            automatic=automatic,
+        )
+        # Nobody pays twice for masks that another choice of pictures has left here.
+        rows = redraw_images(writer, [image for image in planned if image.name not in done])
+        done |= {row.image for row in rows}
         todo = [image for image in planned if image.name not in done]
         # Of all images, since a command that is killed while it collects has fewer left; with
         # names, since the lines name the images, and a renamed one has no result.
-        named = [[image.name, image.fingerprint] for image in planned]
+        named = [[image.name, image.masks_fingerprint] for image in planned]
         identity = fingerprint({"images": named})
         submission = self._awaited(jobs, output, identity if todo else "")
-        rows: list[ManifestRow] = []
         if todo:
             left = [image for image in images if image.name not in done]
-            writer = ImageWriter(
-                output=output,
-                model=model,
-                max_masks=self.parameters.max_masks,
-                automatic=automatic,
-            )
             submission = submission or Submission.begin(output, identity)
-            rows = self._predict(jobs, submission, version, left, todo, writer)
-        output.write_bytes(PLAN, plan_lines(planned), "application/jsonl")
+            rows += self._predict(jobs, submission, version, left, todo, writer)
+        write_plan(output, PLAN, planned)
         text = "".join(row.to_line() for row in rows)
         output.write_bytes(ROWS, text.encode(), "application/jsonl")
         return write_report(self.parameters, [ROWS], "vertex-batch", output=output)

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.run.manifest import ManifestRow, PlannedImage
+from pipeline.run.manifest import ManifestRow, PlannedImage, read_masks
+from pipeline.run.output_layout import masks_name
 from pipeline.shard.image_outputs import (
     done_row,
     draw_pictures,
@@ -19,6 +20,7 @@ from pipeline.shard.image_outputs import (
     write_masks,
     write_pictures,
 )
+from pipeline.shard.pictures import decode_once
 from scripts.batch_predictions.input_lines import Line, line_key
 from scripts.online_predictions.replies import mask_records
 from scripts.terminal.errors import OperatorError
@@ -63,6 +65,23 @@ class ImageWriter:
         except (OperatorError, ImageError) as error:
             return failed_row(planned, str(error), SHARD)
 
+    def redraw(self, planned: PlannedImage) -> ManifestRow | None:
+        """Draw an image anew from masks that are here and differ in their pictures only.
+
+        Returns:
+            Its row; ``None`` where there are no such masks, or the image cannot be read any more.
+
+        Raises:
+            StorageError: the output cannot be read or written.
+        """
+        content = read_masks(self.output, planned.name)
+        if content is None or content.get("masks_fingerprint") != planned.masks_fingerprint:
+            return None
+        try:
+            return done_row(planned, self._write(planned, content["masks"]))
+        except ImageError:
+            return None
+
     def _write(self, planned: PlannedImage, records: list[MaskRecord]) -> dict[str, Any]:
         try:
             data = open_folder(planned.folder).read_bytes(planned.file)
@@ -79,8 +98,9 @@ class ImageWriter:
             "shard": SHARD,
             "seconds": {},
         }
-        content = masks_content(planned, pixels, records, self.max_masks, about)
-        pictures = draw_pictures(planned, pixels, records, self.max_masks)
+        decode = decode_once(records, self.max_masks)
+        content = masks_content(planned, pixels, records, self.max_masks, about, decode)
+        pictures = draw_pictures(planned, pixels, records, self.max_masks, decode)
         write_pictures(self.output, planned, pictures)
         write_masks(self.output, planned, content)
         return content
@@ -105,6 +125,20 @@ def merge_records(answers: Answers, prompts: tuple[Prompt, ...]) -> list[MaskRec
                 hint="run again",
             ) from error
     return [by_object[number] for number in sorted(by_object)]
+
+
+def redraw_images(writer: ImageWriter, images: Sequence[PlannedImage]) -> list[ManifestRow]:
+    """:meth:`ImageWriter.redraw` of each image; the rows of those that it drew."""
+    stored = {file.name for file in writer.output.files("masks/")} if images else set()
+    candidates = [image for image in images if masks_name(image.name) in stored]
+    rows: list[ManifestRow] = []
+    with meter("drawing") as bar:
+        for number, image in enumerate(candidates, 1):
+            row = writer.redraw(image)
+            if row is not None:
+                rows.append(row)
+                bar.update(number, len(candidates))
+    return rows
 
 
 def write_images(

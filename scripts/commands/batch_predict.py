@@ -34,6 +34,7 @@ def batch_predict(
         str, typer.Option(help="Its accelerator, or none; default: as the endpoint's.")
     ] = "",
     max_masks: options.MaxMasks = 10,
+    pictures: options.PicturesName = None,
     points_per_side: options.PointsPerSide = None,
     max_failed: options.MaxFailed = "0.5",
     outputs: options.Outputs = DEFAULT_PATH,
@@ -56,7 +57,7 @@ def batch_predict(
             output=output,
             prompts=prompts,
             max_masks=max_masks,
-            pictures="all",
+            pictures=pictures or "",
             points_per_side=points_per_side,
             max_failed=parse_max_failed(max_failed),
         )

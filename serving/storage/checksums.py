@@ -9,9 +9,9 @@ from pathlib import Path
 _BLOCK_BYTES = 8 << 20
 
 
-def md5_digest(path: Path) -> str:
+def md5_digest(path: Path | str) -> str:
     """Return ``md5:<hex>`` of a file; OSError where it cannot be read."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         return "md5:" + hashlib.file_digest(file, _md5).hexdigest()
 
 

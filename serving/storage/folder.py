@@ -7,11 +7,14 @@ local file when its finished copy is renamed into place.
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from serving.storage.errors import StorageError
+from serving.storage.errors import StorageError, local_error
 
 SCHEME = "gs://"
 WORK = ".run"  # inside a run's output: plans, progress and half-written files
@@ -86,6 +89,26 @@ class Folder(abc.ABC):
     @abc.abstractmethod
     def read_head(self, name: str, length: int) -> bytes:
         """Return the first ``length`` bytes of a file, fewer where it is shorter."""
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a file with their ends; not all of them are in memory at once."""
+        with tempfile.TemporaryDirectory(prefix="sam-") as folder:
+            path = Path(folder, "file")
+            self.download(name, path)
+            with path.open("rb") as file:
+                yield from file
+
+    @contextlib.contextmanager
+    def writing(self, name: str, content_type: str) -> Iterator[IO[bytes]]:
+        """A file of any length to write to, which is here when the block has ended well."""
+        with tempfile.TemporaryDirectory(prefix="sam-") as folder:
+            path = Path(folder, "file")
+            try:
+                with path.open("wb") as file:
+                    yield file
+            except OSError as error:
+                raise local_error(path, error) from error
+            self.write_from(name, path, content_type)
 
     @abc.abstractmethod
     def create(self, name: str, content: bytes, replacing: int = 0) -> bool:

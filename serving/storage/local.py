@@ -35,6 +35,12 @@ class LocalFolder(Folder):
     def _path(self, name: str) -> Path:
         return self.path / safe_path(name)
 
+    def _plain_path(self, name: str) -> str:
+        """The path as text: a tenth of the time, for what happens to a million files."""
+        if not name or name[0] == "/" or ".." in name or "\0" in name:
+            return str(self._path(name))
+        return f"{self.uri}/{name}"
+
     def _target(self, name: str) -> Path:
         """The path of a file that is about to be written or removed.
 
@@ -56,16 +62,17 @@ class LocalFolder(Folder):
         for parent, folders, names in os.walk(start, onerror=_raise_unless_gone):
             visible = sorted(name for name in folders if not name.startswith("."))
             folders[:] = visible if nested else []
+            below = Path(parent).relative_to(self.path).as_posix()
+            above = "" if below == "." else f"{below}/"
             for name in sorted(names):
-                path = Path(parent, name)
-                relative = path.relative_to(self.path).as_posix()
+                relative = f"{above}{name}"
                 if relative.startswith(prefix) and not name.startswith("."):
-                    status = _file_status(path)
+                    status = _file_status(f"{parent}/{name}")
                     if status is not None:
                         yield StoredFile(relative, status.st_size)
 
     def exists(self, name: str) -> bool:
-        return _file_status(self._path(name)) is not None
+        return _file_status(self._plain_path(name)) is not None
 
     def stat(self, name: str) -> StoredFile | None:
         status = _file_status(self._path(name))
@@ -76,12 +83,19 @@ class LocalFolder(Folder):
         return StoredFile(name, status.st_size, generation=generation, updated=status.st_mtime)
 
     def read_bytes(self, name: str) -> bytes:
-        with _local_errors(self._path(name)):
-            return self._path(name).read_bytes()
+        path = self._plain_path(name)
+        with _local_errors(path), open(path, "rb") as file:
+            return file.read()
 
     def read_head(self, name: str, length: int) -> bytes:
-        with _local_errors(self._path(name)), self._path(name).open("rb") as file:
+        path = self._plain_path(name)
+        with _local_errors(path), open(path, "rb") as file:
             return file.read(length)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        path = self._plain_path(name)
+        with _local_errors(path), open(path, "rb") as file:
+            yield from file
 
     def create(self, name: str, content: bytes, replacing: int = 0) -> bool:
         self.before_write()
@@ -186,8 +200,9 @@ class LocalFolder(Folder):
             shutil.rmtree(self._target(name))
 
     def digest(self, name: str) -> str:
-        with _local_errors(self._path(name)):
-            return md5_digest(self._path(name))
+        path = self._plain_path(name)
+        with _local_errors(path):
+            return md5_digest(path)
 
     def clock(self) -> float:
         return time.time()
@@ -199,11 +214,11 @@ class LocalFolder(Folder):
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
-def _file_status(path: Path) -> os.stat_result | None:
+def _file_status(path: Path | str) -> os.stat_result | None:
     """What is known of a file; ``None`` where there is none, or something that is no file."""
     with _local_errors(path):
         try:
-            status = path.stat()
+            status = os.stat(path)
         except OSError as error:
             if error.errno in _NO_SUCH_FILE:
                 return None
@@ -218,7 +233,7 @@ def _raise_unless_gone(error: OSError) -> None:
 
 
 @contextlib.contextmanager
-def _local_errors(path: Path) -> Iterator[None]:
+def _local_errors(path: Path | str) -> Iterator[None]:
     """Turn an OSError into a StorageError that names the file."""
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,27 @@ def test_plan_balances_by_pixels_not_by_number(tmp_path: Path) -> None:
     assert sorted(len(names) for names in shards) == [1, 1, 9, 9]
     for names in shards:
         assert len(names) == 9 or names[0].startswith("giant")
+
+
+def test_plan_and_report_of_many_images_fit_a_small_machine(tmp_path: Path) -> None:
+    """A gigabyte for a million images, with a hundred megabytes for the program itself."""
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "one.png")
+
+    def peak(count: int, step: Callable[[RunParameters], object]) -> int:
+        for number in range(count):
+            (images / f"{number:06d}.png").unlink(missing_ok=True)
+            (images / f"{number:06d}.png").hardlink_to(tmp_path / "one.png")
+        tracemalloc.start()
+        try:
+            step(RunParameters(inputs=(str(images),), output=str(tmp_path / "out"), shards=4))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few = peak(200, plan_shards)
+    assert (peak(3200, plan_shards) - few) / 3000 < 900
 
 
 def test_plan_of_a_bucket_looks_at_a_sample_and_infers_the_rest(

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.run.claim import claimed
 from pipeline.run.output_layout import BATCH
-from pipeline.run.parameters import RunError, RunParameters
+from pipeline.run.parameters import Pictures, RunError, RunParameters
 from scripts.batch_predictions import batch, jobs
 from scripts.batch_predictions.batch import BatchPrediction
 from scripts.batch_predictions.submission import remembered
@@ -49,7 +49,9 @@ class Command:
         for name in names:
             Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(self.folder / "in" / name)
 
-    def run(self, machine: str = "n1-standard-4") -> dict[str, str]:
+    def run(
+        self, machine: str = "n1-standard-4", pictures: Pictures | Literal[""] = ""
+    ) -> dict[str, str]:
         """Reasons of the images that failed, by name."""
         BatchPrediction(
             request=ReleaseRequest(
@@ -58,7 +60,9 @@ class Command:
                 machine=machine,
             ),
             deployment=self._deployment,
-            parameters=RunParameters(inputs=(str(self.folder / "in"),), output=str(self.out)),
+            parameters=RunParameters(
+                inputs=(str(self.folder / "in"),), output=str(self.out), pictures=pictures
+            ),
             batch_size=1,
             replicas=1,
         ).run()  # fmt: skip
@@ -166,6 +170,21 @@ def test_command_that_ends_while_it_collects_goes_on_with_the_same_job(command: 
     assert command.run() == {}
     assert len(command.jobs()) == 1
     assert obstacle.is_file()
+
+
+def test_other_pictures_are_drawn_from_the_masks_that_are_there(command: Command) -> None:
+    """And nobody pays for another job."""
+    command.add("good.png", "refused.png")
+    assert set(command.run()) == {"refused.png"}
+    overlays, masks = command.out / "overlays", command.out / "masks" / "good.png.json"
+    before = json.loads(masks.read_text())["masks"]
+    assert [path.name for path in overlays.iterdir()] == ["good.png.png"]
+    (command.folder / "in" / "refused.png").unlink()
+    assert command.run(pictures="overlays") == {}
+    assert [path.name for path in overlays.iterdir()] == ["good.png.webp"]
+    assert not list((command.out / "segments").rglob("[0-9]*.png"))
+    assert json.loads(masks.read_text())["masks"] == before
+    assert len(command.jobs()) == 1
 
 
 def test_second_command_over_the_output_is_refused(command: Command) -> None:

@@ -56,6 +56,20 @@ def test_folder_write_from_moves_a_file(folder: Folder, tmp_path: Path) -> None:
     assert not source.exists()
 
 
+def test_folder_writes_and_reads_a_file_line_by_line(folder: Folder) -> None:
+    with folder.writing("deep/lines", "text/plain") as file:
+        file.writelines(b"%d\n" % number for number in range(3))
+        assert not folder.exists("deep/lines")
+    assert list(folder.lines("deep/lines")) == [b"0\n", b"1\n", b"2\n"]
+    with pytest.raises(ZeroDivisionError), folder.writing("deep/lines", "text/plain") as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert folder.read_bytes("deep/lines") == b"0\n1\n2\n"
+    with pytest.raises(StorageError, match="nowhere") as missing:
+        list(folder.lines("nowhere"))
+    assert missing.value.missing
+
+
 def test_folder_delete_folder_leaves_neighbours(folder: Folder) -> None:
     for name in ("a/1", "a/b/2", "ab/3"):
         folder.write_bytes(name, b"x", "text/plain")
