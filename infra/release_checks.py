@@ -62,11 +62,11 @@ class ReleaseChecks(Construct):
 def _prefix_of(checkpoint: str) -> str:
     """The object names that a ``gs://`` checkpoint, file or folder, may have."""
     name = checkpoint.removeprefix("gs://").partition("/")[2].rstrip("/")
-    return name if name.endswith((".pth", ".pt")) else f"{name}/"
+    return name if name.endswith((".pth", ".pt", ".safetensors")) else f"{name}/"
 
 
 def _any_checkpoint(objects: str) -> str:
-    ending = 'can(regex("[.]pth?$", o.name))'
+    ending = 'can(regex("[.](pth?|safetensors)$", o.name))'
     return f"${{anytrue([for o in {objects}.bucket_objects : {ending}])}}"
 
 

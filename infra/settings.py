@@ -103,6 +103,9 @@ class Settings(BaseModel):
     checkpoint: str = Field("", description="gs:// checkpoint file, or folder with one")
     serving_machine: str = Field("n1-standard-4", description="machine of a replica")
     serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; empty: none")
+    serving_family: Literal["", "sam", "medsam"] = Field(
+        "", description="family of the checkpoint's network; empty: what its weights say"
+    )
     serving_precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto, fp32 (exact), bf16 or fp16"
     )

@@ -202,6 +202,7 @@ def release_plan(settings: Settings) -> dict[str, object]:
         "service_account": settings.service_account("serving"),
         "kms_key": settings.encryption_key or "",
         "serving": {
+            **({"family": settings.serving_family} if settings.serving_family else {}),
             "precision": settings.serving_precision,
             "reply_limit_bytes": str(REPLY_LIMIT_BYTES[settings.endpoint_type]),
             "max_body_bytes": str(REPLY_LIMIT_BYTES[settings.endpoint_type]),

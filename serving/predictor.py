@@ -89,12 +89,18 @@ class SegmentationPredictor(Predictor):
         device = choose_device(self.settings.device)
         require_accelerator(self.settings.accelerator, device)
         with checkpoint_file(artifacts_uri, self.settings.checkpoint) as path:
-            engine = Engine.load(path, device=str(device), precision=self.settings.precision)
+            engine = Engine.load(
+                path,
+                device=str(device),
+                precision=self.settings.precision,
+                family=self.settings.family,
+            )
         loaded = time.monotonic()
         warm_up(engine)
         self._engine = engine
         self.about = {
             "checkpoint": engine.checkpoint.name,
+            "family": engine.checkpoint.family.name,
             "sha256": engine.checkpoint.sha256,
             "precision": engine.precision,
             **describe_device(engine.device),

@@ -62,13 +62,15 @@ def _prepared(
     masks = len(instance.prompts) * (3 if instance.multimask_output else 1)
     # How many automatic masks there will be nobody knows yet.
     side = checkpoint.architecture.mask_input_size if instance.prompts else 0
+    if not instance.prompts:
+        checkpoint.family.check_automatic(instance.field)
     data = _content(instance, field, limits)
     digest = instance.image_id if data is None else hashlib.sha256(data).hexdigest()
     embedding = cache.get(digest) if instance.prompts else None
     if embedding is not None:
         height, width = embedding.original_size_hw
         budget.take_masks(instance.field, masks, height * width, side)
-        _check_prompts(instance, width, height, checkpoint.architecture.mask_input_size)
+        _check_prompts(instance, width, height, checkpoint)
         return Prepared(
             instance=instance, digest=digest, image=None, embedding=embedding, settings=settings
         )
@@ -87,7 +89,7 @@ def _prepared(
         budget.take_masks(instance.field, masks or 1, pixels, side)
         image = decode_image(data, field, max_pixels=limits.max_pixels)
         height, width = image.shape[:2]
-        _check_prompts(instance, width, height, checkpoint.architecture.mask_input_size)
+        _check_prompts(instance, width, height, checkpoint)
     except BaseException:
         if room is not None:
             room.give(pixels)
@@ -116,10 +118,14 @@ def _content(instance: Instance, field: str, limits: ServingSettings) -> bytes |
     return read_object(instance.image_uri, limits.max_image_bytes, field)
 
 
-def _check_prompts(instance: Instance, width: int, height: int, mask_side: int) -> None:
+def _check_prompts(
+    instance: Instance, width: int, height: int, checkpoint: LoadedCheckpoint
+) -> None:
     for number, prompt in enumerate(instance.prompts):
         suffix = f".objects[{number}]" if instance.several else ""
         prompt.check_inside(width, height, instance.field + suffix)
+        checkpoint.family.check_prompt(prompt, instance.field + suffix)
+    mask_side = checkpoint.architecture.mask_input_size
     for logits in instance.mask_inputs:
         if logits.shape != (1, mask_side, mask_side):
             raise RequestError(

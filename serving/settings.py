@@ -34,6 +34,7 @@ class ServingSettings:
 
     Attributes:
         checkpoint: file name of the checkpoint, where the artifacts hold several.
+        family: of the checkpoint's network, where its weights do not say; see docs/checkpoints.md.
         device: ``auto``, ``cpu`` or ``cuda``.
         accelerator: that the machine has; the server does not start without it. By default what
             Vertex says in ``AIP_ACCELERATOR_TYPE``.
@@ -58,6 +59,7 @@ class ServingSettings:
     """
 
     checkpoint: str = ""
+    family: str = ""
     device: str = "auto"
     accelerator: str = ""
     precision: Precision = "auto"

@@ -16,6 +16,8 @@ def warm_up(engine: Engine) -> None:
     """
     image, prompt = small_scene()
     settle_precision(engine, image, prompt)
+    if engine.checkpoint.family.needs_boxes:
+        return
     grid = dataclasses.replace(
         engine.checkpoint.automatic,
         points_per_side=8,

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, get_args
 
 from serving.sam.errors import ParameterError
+from serving.sam.families.table import find_family
 from serving.sam.known_checkpoints import find_entry
 from serving.sam.machine.devices import PRECISIONS, Precision
 from serving.sam.sample_window import SampleWindow
@@ -40,6 +41,7 @@ class RunParameters:
         output: the folder that receives everything, local or ``gs://``.
         prompts: the prompts file, local or ``gs://``; empty for automatic masks throughout.
         checkpoint: the checkpoint file, local or ``gs://``; the embedded one by its name.
+        family: of the checkpoint's network, where its weights do not say; by its name.
         shards: how many shards the plan deals the images out to.
         max_masks: how many segments of an image the report shows; ``masks/`` keeps all masks.
         pictures: ``none``, ``overlays`` (small ones) or ``all`` (the segments alone as well); empty
@@ -67,6 +69,7 @@ class RunParameters:
     output: str
     prompts: str = ""
     checkpoint: str = "vit_tiny"
+    family: str = ""
     shards: int = 1
     max_masks: int = 10
     pictures: Pictures | Literal[""] = ""
@@ -90,6 +93,11 @@ class RunParameters:
                 hint="is a variable of your shell not set? Name an image or a folder",
             )
         SampleWindow(self.window)
+        if self.family and find_family(self.family).needs_boxes and not self.prompts:
+            raise ParameterError(
+                f"--family {self.family}: trained with boxes alone, so it needs --prompts with a "
+                "box for each object"
+            )
         for name, low, high in (("shards", 1, MAX_SHARDS), ("max_masks", 1, 100)):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -144,6 +152,7 @@ class RunParameters:
             "inputs": list(self.inputs),
             "prompts": self.prompts,
             "checkpoint": entry.name if entry is not None else self.checkpoint,
+            "family": self.family,
             "precision": self.precision,
             "points_per_side": self.points_per_side,
             "pred_iou_thresh": self.pred_iou_thresh,

@@ -183,7 +183,11 @@ class _ShardSegmentation:
         try:
             with local_checkpoint(parameters.checkpoint) as (path, entry):
                 engine = Engine.load(
-                    path, entry, device=parameters.device, precision=parameters.precision
+                    path,
+                    entry,
+                    device=parameters.device,
+                    precision=parameters.precision,
+                    family=parameters.family,
                 )
             if engine.precision != "fp32":
                 settle_precision(engine, *small_scene())

@@ -94,6 +94,7 @@ def plan_images(images: Sequence[InputImage], parameters: RunParameters) -> list
                 "max_masks": parameters.max_masks,
             }
             | ({"window": parameters.window} if parameters.window else {})
+            | ({"family": parameters.family} if parameters.family else {})
             | ({"pictures": drawn} if drawn != "all" else {}),
             drawn,
         )

@@ -45,6 +45,7 @@ def annotate(
     ] = None,
     output: options.Output = "",
     checkpoint: options.CheckpointHere = "",
+    family: options.Family = "",
     precision: options.PrecisionName = "auto",
     url: Annotated[
         str, typer.Option(help="A model server's address, to make the masks there.")
@@ -81,6 +82,7 @@ def annotate(
             here: dict[str, object] = {
                 "--checkpoint": checkpoint,
                 "--precision": precision != "auto",
+                "--family": family,
                 "--url": url and endpoint,
             }
             options.refuse("the masks are made elsewhere", here, "annotate")
@@ -107,7 +109,7 @@ def annotate(
                 segmenter, about = _elsewhere(url, outputs)
             else:
                 source = resolve_checkpoint(checkpoint or choose_checkpoint())
-                segmenter, about = _here(source, precision)
+                segmenter, about = _here(source, precision, family)
             store = AnnotationStore(guarded(output, claim, PROCESS_SECONDS), about)
             at_the_end.callback(store.close)
             warning = _DEMO if segmenter.name == DEMO_NETWORK else ""
@@ -135,7 +137,7 @@ def _has_screen() -> bool:
     return sys.platform != "linux" or any(os.environ.get(name) for name in screens)
 
 
-def _here(source: str, precision: Precision) -> tuple[Segmenter, dict[str, Any]]:
+def _here(source: str, precision: Precision, family: str) -> tuple[Segmenter, dict[str, Any]]:
     """The engine of this machine, and what masks files say of it."""
     from pipeline.run.checkpoint_source import local_checkpoint
     from scripts.annotate.segmenters import LocalSegmenter
@@ -144,7 +146,9 @@ def _here(source: str, precision: Precision) -> tuple[Segmenter, dict[str, Any]]
 
     keep_freed_memory()
     with local_checkpoint(source) as (path, entry):
-        engine = Engine.load(path, entry, precision=precision)
+        engine = Engine.load(path, entry, precision=precision, family=family)
+    if engine.checkpoint.family.needs_boxes:
+        report_line(f"{engine.checkpoint.family.name} takes boxes: drag one around each object")
     about = {
         "checkpoint": {"name": engine.checkpoint.name, "sha256": engine.checkpoint.sha256},
         "precision": engine.precision,

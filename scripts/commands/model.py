@@ -40,6 +40,9 @@ def release(
     checkpoint: Annotated[
         str, typer.Option(help="gs:// checkpoint file, or folder with one; default: as deployed.")
     ] = "",
+    family: Annotated[
+        str, typer.Option(help="Family of the checkpoint's network; default: as deployed.")
+    ] = "",
     in_place: Annotated[
         bool,
         typer.Option(help="Undeploy the old one first: an outage, but one accelerator is enough."),
@@ -53,7 +56,7 @@ def release(
     Any failure leaves the version that served before serving. Running it again is safe.
     """
     with reporting_errors(debug):
-        request = read_request(outputs, image=image, checkpoint=checkpoint)
+        request = read_request(outputs, family=family, image=image, checkpoint=checkpoint)
         refuse_unready(request.project_id, ("aiplatform",), report_line)
         check_serving_quota(request, report_line)
         _print_result(Releases(request).release(in_place=in_place), as_json)

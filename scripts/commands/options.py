@@ -46,6 +46,12 @@ CheckpointHere = Annotated[
         "on this machine."
     ),
 ]
+Family = Annotated[
+    str,
+    typer.Option(
+        help="Family of the checkpoint's network where its weights do not say: sam or medsam."
+    ),
+]
 Shards = Annotated[
     int,
     typer.Option(

@@ -48,6 +48,7 @@ def predict(
         bool, typer.Option("--endpoint", help="Ask the deployed endpoint.")
     ] = False,
     checkpoint: options.CheckpointHere = "",
+    family: options.Family = "",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for overlay and masks; default: this one."),
@@ -73,7 +74,7 @@ def predict(
         here = not (url or endpoint or save_request)
         if not here:
             reason = "a server has a checkpoint of its own"
-            options.refuse(reason, {"--checkpoint": checkpoint}, "predict")
+            options.refuse(reason, {"--checkpoint": checkpoint, "--family": family}, "predict")
         multimask = multimask or _is_one_click(prompts)
         requested = read_image(image, endpoint=endpoint, here=here)
         body = make_request(
@@ -89,6 +90,7 @@ def predict(
                 requested,
                 prompts,
                 checkpoint=checkpoint or (best_checkpoint() if as_json else choose_checkpoint()),
+                family=family,
                 multimask=multimask,
                 points_per_side=points_per_side,
             )

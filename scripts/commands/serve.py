@@ -13,6 +13,7 @@ from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.checkpoints.choice import choose_checkpoint
 from scripts.commands import options
 from scripts.terminal.errors import CLOUD, OperatorError, reporting_errors
+from serving.sam.families.table import find_family
 from serving.sam.known_checkpoints import find_entry
 from serving.storage import SCHEME
 
@@ -27,6 +28,7 @@ def serve(
             "that is on this machine."
         ),
     ] = "",
+    family: options.Family = "",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
     host: Annotated[
         str, typer.Option(help="Address to listen on; the default is this machine only.")
@@ -45,6 +47,8 @@ def serve(
         listener = _bound(host, port)  # first: loading a model for a used port is in vain
         os.environ["AIP_HTTP_PORT"] = str(port)
         os.environ["SERVING_PRECISION"] = precision
+        if family:
+            os.environ["SERVING_FAMILY"] = find_family(family).name
         os.environ.setdefault("SERVING_TIMEOUT_SECONDS", "600")
         typer.echo(f"serving {checkpoint} at http://{host}:{port}/predict (Ctrl-C ends)", err=True)
         from serving.server import main  # loads the SDK; not for --help

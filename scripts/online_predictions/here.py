@@ -24,6 +24,7 @@ def predict_here(
     multimask: bool,
     points_per_side: int | None,
     precision: Precision = "auto",
+    family: str = "",
 ) -> dict[str, Any]:
     """Segment one image; return what a model server would reply, without logits.
 
@@ -34,6 +35,7 @@ def predict_here(
         multimask: whether to make three candidates for each object.
         points_per_side: grid of automatic masks; ``None`` for the checkpoint's own.
         precision: of the network.
+        family: of the network, where the checkpoint does not say.
 
     Raises:
         OperatorError, SamError, StorageError: the checkpoint, the image or a prompt cannot be used.
@@ -44,7 +46,7 @@ def predict_here(
     for number, prompt in enumerate(prompts):
         label = f"prompt {number + 1}" if len(prompts) > 1 else "prompt"
         prompt.check_inside(pixels.shape[1], pixels.shape[0], label)
-    engine = load_engine(checkpoint, precision)
+    engine = load_engine(checkpoint, precision, family)
     prediction: dict[str, Any] = {"file_path": image.name}
     if not prompts:
         settings = engine.checkpoint.automatic
@@ -57,14 +59,14 @@ def predict_here(
     return {"predictions": [{**prediction, "masks": masks, "scores": scores}]}
 
 
-def load_engine(checkpoint: str, precision: Precision) -> Engine:
+def load_engine(checkpoint: str, precision: Precision, family: str = "") -> Engine:
     """Load a checkpoint by name, file or URI; the first import of PyTorch in this process."""
     keep_freed_memory()
     from pipeline.run.checkpoint_source import local_checkpoint
     from serving.sam.engine import Engine
 
     with local_checkpoint(resolve_checkpoint(checkpoint)) as (path, entry):
-        return Engine.load(Path(path), entry, precision=precision)
+        return Engine.load(Path(path), entry, precision=precision, family=family)
 
 
 def _prompted(

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from scripts.cloud.deployment import release_of
 from scripts.terminal.errors import OperatorError
+from serving.sam.families.table import find_family
 
 RELEASE_VARIABLE = "SAM_VERTEX_RELEASE"  # the request as JSON; infra.model sets it
 
@@ -137,11 +138,12 @@ class ReleaseRequest:
         return f"r-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def read_request(outputs: Path, **changes: str) -> ReleaseRequest:
+def read_request(outputs: Path, *, family: str = "", **changes: str) -> ReleaseRequest:
     """Terraform's request where this process has one, else that of the deployment's outputs.
 
     Args:
         outputs: outputs of ``cdktf deploy``.
+        family: of the checkpoint's network; empty for the deployment's.
         changes: what the operator wants otherwise, by attribute; empty values change nothing.
 
     Raises:
@@ -153,4 +155,6 @@ def read_request(outputs: Path, **changes: str) -> ReleaseRequest:
     else:
         values = dict(release_of(outputs))
     values |= {name: value for name, value in changes.items() if value}
+    if family:
+        values["serving"] = {**values.get("serving", {}), "family": find_family(family).name}
     return ReleaseRequest.from_json(values)

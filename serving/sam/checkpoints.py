@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +22,20 @@ from serving.sam.architectures import (
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.errors import CheckpointError
 from serving.sam.families.family import Family
-from serving.sam.families.table import SAM
-from serving.sam.known_checkpoints import CHECKPOINTS, CheckpointEntry, find_entry
+from serving.sam.families.table import SAM, choose_family, find_family
+from serving.sam.known_checkpoints import (
+    CHECKPOINTS,
+    CheckpointEntry,
+    find_digest,
+    find_entry,
+)
 from serving.sam.weights import check_start, fitting_weights, read_weights
 
 if TYPE_CHECKING:
     import torch
     from segment_anything.modeling import Sam
 
+log = logging.getLogger("sam")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -64,19 +71,26 @@ def file_sha256(path: Path, progress: Callable[[int], None] | None = None) -> st
     return digest.hexdigest()
 
 
-def load_checkpoint(path: str | Path, entry: CheckpointEntry | None = None) -> LoadedCheckpoint:
+def load_checkpoint(
+    path: str | Path, entry: CheckpointEntry | None = None, family: str = ""
+) -> LoadedCheckpoint:
     """Return the network of a checkpoint file.
 
     Args:
         path: the file, or the name of a known checkpoint that is on this machine: ``vit_tiny``,
             which this package carries, or one that ``sam-vertex checkpoint fetch`` has fetched.
-        entry: what the file must be; by default the known checkpoint of the same file name, and
-            for any other name whatever the weights' shapes say.
+        entry: what the file must be; by default the known checkpoint of the same file name, or of
+            the same digest, and any other file is what its weights' shapes say.
+        family: of the network, by its name in ``families.table``; by default what is known of the
+            file, or the one whose networks have such shapes.
 
     Raises:
         CheckpointError: missing, empty, truncated, an HTML page, another digest than published,
-            a pickle with code, not a state dict, not SAM, of another architecture, or not finite.
+            a pickle with code, not a state dict, not SAM, of another architecture or family, of
+            one of several families and none is named, or not finite.
     """
+    if family:
+        find_family(family)
     path = _file_of(path)
     entry = entry or find_entry(path.name)
     check_file(path, entry)
@@ -87,6 +101,7 @@ def load_checkpoint(path: str | Path, entry: CheckpointEntry | None = None) -> L
             "the file is damaged or not what its name says: fetch it again, or rename your own "
             "fine-tuned weights"
         )
+    entry = entry or find_digest(digest)
     weights = read_weights(path)
     try:
         architecture = infer_architecture(weights)
@@ -95,10 +110,23 @@ def load_checkpoint(path: str | Path, entry: CheckpointEntry | None = None) -> L
     if entry is not None and architecture != entry.architecture:
         raise CheckpointError(f"{path}: the weights are not of the {entry.name} architecture")
     name = entry.name if entry else path.stem
+    if entry is None:
+        chosen = choose_family(architecture, family, str(path))
+        said = "as you say" if family else "the only one with such weights"
+        log.info("%s: of the family %s, %s", path, chosen.name, said)
+    elif family and family != entry.family:
+        raise CheckpointError(f"{path}: {name} is of the family {entry.family}, not {family}")
+    else:
+        chosen = find_family(entry.family)
     sam = _fill(architecture, weights, path)
     automatic = entry.automatic if entry else AutomaticSettings()
     return LoadedCheckpoint(
-        sam=sam, name=name, sha256=digest, architecture=architecture, automatic=automatic
+        sam=sam,
+        name=name,
+        sha256=digest,
+        architecture=architecture,
+        automatic=automatic,
+        family=chosen,
     )
 
 

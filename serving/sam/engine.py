@@ -58,6 +58,7 @@ class Engine:
         *,
         device: str = "auto",
         precision: Precision = "auto",
+        family: str = "",
     ) -> Engine:
         """Return an engine with the weights of a file.
 
@@ -67,6 +68,7 @@ class Engine:
             entry: what the file must be, as in ``load_checkpoint``.
             device: ``auto``, ``cpu`` or ``cuda``.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+            family: of the network, as in ``load_checkpoint``.
 
         Raises:
             CheckpointError: the file cannot be used.
@@ -74,7 +76,8 @@ class Engine:
         """
         available = choose_device(device)
         choose_precision(precision, available)
-        return cls(load_checkpoint(path, entry), device=str(available), precision=precision)
+        checkpoint = load_checkpoint(path, entry, family)
+        return cls(checkpoint, device=str(available), precision=precision)
 
     def exchange_precision(self, precision: Precision, network: Network | None = None) -> Network:
         """Compute in another precision from now on; return the network of the earlier one.
@@ -122,7 +125,7 @@ class Engine:
             mask_input: (1, 4G, 4G) float32 logits of an earlier prediction on this image.
 
         Raises:
-            PromptError: the prompt lies outside the image.
+            PromptError: the prompt lies outside the image, or is no box where one is needed.
             ParameterError: ``mask_input`` has another shape.
         """
         inputs = [] if mask_input is None else [mask_input]
@@ -152,7 +155,7 @@ class Engine:
                 this image, or ``None``; or nothing at all.
 
         Raises:
-            PromptError: a prompt lies outside the image.
+            PromptError: a prompt lies outside the image, or is no box where one is needed.
             ParameterError: a mask has another shape.
         """
         import torch
@@ -187,7 +190,7 @@ class Engine:
         best stays; several points or a box name one object and get one mask.
 
         Raises:
-            PromptError: a prompt lies outside the image.
+            PromptError: a prompt lies outside the image, or is no box where one is needed.
         """
         import torch
 
@@ -244,7 +247,8 @@ class Engine:
             on_progress: called after every batch of points with the share that is done, 0-1.
 
         Raises:
-            ParameterError: the output mode is unknown, or the image is no RGB image.
+            ParameterError: the output mode is unknown, the image is no RGB image, or the network
+                was trained with boxes alone.
         """
         import torch
 
@@ -254,6 +258,7 @@ class Engine:
             raise ParameterError(
                 f"output_mode: expected one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}"
             )
+        self.checkpoint.family.check_automatic("image")
         settings = settings or self.checkpoint.automatic
         with torch.inference_mode():
             records = generate(self._network, _checked(image), settings, before_work, on_progress)
@@ -278,12 +283,12 @@ class Engine:
             if not np.isfinite(mask).all():
                 raise ParameterError("mask_input: expected finite numbers, got NaN or infinity")
 
-    @staticmethod
-    def _check_prompts(embedding: Embedding, prompts: Sequence[Prompt]) -> None:
+    def _check_prompts(self, embedding: Embedding, prompts: Sequence[Prompt]) -> None:
         height, width = embedding.original_size_hw
         for number, prompt in enumerate(prompts):
             field = "prompt" if len(prompts) == 1 else f"prompt {number}"
             prompt.check_inside(width, height, field)
+            self.checkpoint.family.check_prompt(prompt, field)
 
 
 def _checked(image: RgbImage) -> RgbImage:

@@ -136,8 +136,9 @@ def _masks_of_crop(
     part = image[top:bottom, left:right]
     height, width = part.shape[:2]
     features, frame = network.embed(np.ascontiguousarray(part))
+    cells = 4 * features.shape[-1]
     upsampling = Upsampling.of(
-        4 * features.shape[-1], frame.side, frame.input_size_hw, (height, width), features.device
+        cells, *frame.first_enlargement(cells), (height, width), features.device
     )
     shared = network.decoder.prepare(features)
     points = grid * np.array([[width, height]])

@@ -23,6 +23,7 @@ class CheckpointEntry:
         sha256: the file's digest, hex.
         url: where to fetch it; ``None`` if it lies in this package.
         architecture: the network it belongs to.
+        family: how it is fed and read, by its name in ``families.table``.
         automatic: thresholds that suit its scores.
         summary: one line for a listing.
     """
@@ -33,6 +34,7 @@ class CheckpointEntry:
     sha256: str
     url: str | None
     architecture: SamArchitecture
+    family: str = "sam"
     automatic: AutomaticSettings = dataclasses.field(default_factory=AutomaticSettings)
     summary: str
 
@@ -111,3 +113,8 @@ def find_entry(name: str) -> CheckpointEntry | None:
         if name in (entry.name, entry.file_name):
             return entry
     return None
+
+
+def find_digest(sha256: str) -> CheckpointEntry | None:
+    """Return the known checkpoint of a file with that digest, whatever its name, or ``None``."""
+    return next((entry for entry in CHECKPOINTS.values() if entry.sha256 == sha256), None)

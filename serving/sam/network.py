@@ -9,6 +9,7 @@ import torch
 
 from serving.sam.batched_decoder import BatchedDecoder
 from serving.sam.checkpoints import LoadedCheckpoint
+from serving.sam.families.family import MaskHead
 from serving.sam.image_embedder import ImageEmbedder
 from serving.sam.low_rank_decoder import LAYERS, LowRankDecoder
 from serving.sam.machine.devices import Precision, keep_digits
@@ -30,11 +31,13 @@ class Network:
         sam: the official network: sizes, prompt encoder, thresholds.
         decoder: its decoder in a faster order.
         embed: its image encoder in a faster order.
+        head: how its masks are read.
     """
 
     sam: Sam
     decoder: MaskDecoder[Any, Any]
     embed: ImageEmbedder
+    head: MaskHead
 
 
 def build_network(
@@ -53,8 +56,10 @@ def build_network(
     sam, shape, dtype = checkpoint.sam.to(device), checkpoint.architecture, DTYPES[precision]
     with torch.inference_mode():
         embedder = ImageEmbedder(sam, checkpoint.family, dtype)
+        head = checkpoint.family.head
         if device.type == "cpu" and shape.decoder_depth == LAYERS:
-            return Network(sam, LowRankDecoder(sam), embedder)
+            return Network(sam, LowRankDecoder(sam), embedder, head)
         small = shape.grid**2 * shape.embedding_channels < SMALL_EMBEDDING_VALUES
         exact = small or device.type == "cpu"
-        return Network(sam, BatchedDecoder(sam, torch.float32 if exact else dtype), embedder)
+        decoder = BatchedDecoder(sam, torch.float32 if exact else dtype)
+    return Network(sam, decoder, embedder, head)

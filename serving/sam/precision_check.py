@@ -23,10 +23,10 @@ SMALLEST_OVERLAP = 0.8
 
 
 def small_scene() -> tuple[RgbImage, Prompt]:
-    """A light square on grey, 256 pixels a side, and a point on it: what any network segments."""
+    """A light square on grey, 256 pixels a side, and a box around it: what any network segments."""
     image = np.full((256, 256, 3), 127, np.uint8)
     image[64:192, 64:192] = 220
-    return image, Prompt(points=((128.0, 128.0),), labels=(1,))
+    return image, Prompt(box_xyxy=(60.0, 60.0, 196.0, 196.0))
 
 
 def settle_precision(engine: Engine, image: RgbImage, prompt: Prompt) -> bool:

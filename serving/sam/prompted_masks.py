@@ -75,9 +75,10 @@ def segment_prompts(
         return [1 + int(scores[1:].argmax()) if is_ambiguous(prompts[number]) else 0]
 
     for decoded in _decoded(network, embedding, prompts, (), best, upsampling.extent):
-        (region,) = upsampling.regions(decoded.logits, threshold - 1)
+        values, offset = network.head.values(decoded.logits), network.head.distance(1)
+        (region,) = upsampling.regions(values, threshold - offset)
         canvas = np.zeros((width, height), np.uint8)
-        measurement = measure(upsampling, decoded.logits[0], region, threshold, 1, canvas)
+        measurement = measure(upsampling, values[0], region, threshold, offset, canvas)
         record = to_record(
             CandidateMask(
                 segmentation=encode_mask(canvas.T),
@@ -123,9 +124,10 @@ def predict_prompts(
         network, embedding, prompts, mask_inputs, lambda _number, _scores: selected, (side, side)
     ):
         canvas = np.zeros((len(selected), width, height), np.uint8)
-        regions = upsampling.regions(decoded.logits, threshold)
-        for logits, region, drawn in zip(decoded.logits, regions, canvas, strict=True):
-            draw(upsampling, logits, region, threshold, drawn)
+        values = network.head.values(decoded.logits)
+        regions = upsampling.regions(values, threshold)
+        for value, region, drawn in zip(values, regions, canvas, strict=True):
+            draw(upsampling, value, region, threshold, drawn)
         yield (
             decoded.number,
             Prediction(
@@ -137,13 +139,9 @@ def predict_prompts(
 
 
 def _upsampling(embedding: Embedding) -> Upsampling:
-    return Upsampling.of(
-        4 * embedding.features.shape[-1],
-        embedding.frame.side,
-        embedding.frame.input_size_hw,
-        embedding.frame.original_size_hw,
-        embedding.features.device,
-    )
+    cells, frame = 4 * embedding.features.shape[-1], embedding.frame
+    device = embedding.features.device
+    return Upsampling.of(cells, *frame.first_enlargement(cells), frame.original_size_hw, device)
 
 
 def _decoded(

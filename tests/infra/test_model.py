@@ -64,7 +64,7 @@ def test_settings_reach_the_release(tmp_path: Path) -> None:
             tmp_path, image=IMAGE, checkpoint=CHECKPOINT, serving_machine="g2-standard-8",
             serving_accelerator="NVIDIA_L4", max_replicas=3, serving_spot=True,
             serving_in_place=True, endpoint_type="shared", serving_precision="bf16",
-            serving_target=75,
+            serving_target=75, serving_family="medsam",
         ),
         SERVING,
     )  # fmt: skip
@@ -74,6 +74,7 @@ def test_settings_reach_the_release(tmp_path: Path) -> None:
     assert plan.spot is True
     assert plan.target_utilization == 75
     assert plan.serving["precision"] == "bf16"
+    assert plan.environment("own.pth")["SERVING_FAMILY"] == "medsam"
     assert plan.serving["timeout_seconds"] == "60"
     assert plan.serving["reply_limit_bytes"] == "1500000"
     command = release["provisioner"][0]["local-exec"]["command"]

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.sam.errors import ParameterError
+from serving.sam.families.smooth_resize import resize_smoothly
 from serving.sam.images import RgbImage
 
 if TYPE_CHECKING:
     import torch
+    from segment_anything.utils.transforms import ResizeLongestSide
 
 Triple = tuple[float, float, float]
 
@@ -26,17 +28,25 @@ class Frame:
         side: of the square, in its pixels.
         input_size_hw: of the image in the square, from the top left; what is left is padding.
         original_size_hw: of the image, in its own pixels.
+        masks_by_square: whether small masks are enlarged to the square first and from there to the
+            image, as SAM's are, or to the image at once.
     """
 
     side: int
     input_size_hw: tuple[int, int]
     original_size_hw: tuple[int, int]
+    masks_by_square: bool = True
 
     def place(self, coords_xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points (..., 2) of the image, XY, as points of the square."""
         (height, width), (kept_height, kept_width) = self.original_size_hw, self.input_size_hw
         scale = np.array([kept_width / width, kept_height / height])
         return np.asarray(coords_xy * scale)
+
+    def first_enlargement(self, cells: int) -> tuple[int, tuple[int, int]]:
+        """To how many pixels a side masks of ``cells`` a side are enlarged first, and what of them
+        is the image, (height, width)."""
+        return (self.side, self.input_size_hw) if self.masks_by_square else (cells, (cells, cells))
 
 
 class Preprocessing(Protocol):
@@ -76,10 +86,8 @@ class LongestSide:
         Raises:
             ParameterError: nothing would be left of the shorter side.
         """
-        from segment_anything.utils.transforms import ResizeLongestSide
-
         height, width = size_hw
-        kept = ResizeLongestSide.get_preprocess_shape(height, width, self.side)
+        kept = _transform(self.side).get_preprocess_shape(height, width, self.side)
         if not min(kept):
             raise ParameterError(
                 f"image: {width}x{height} pixels; brought to {self.side} pixels a side, nothing is "
@@ -91,13 +99,51 @@ class LongestSide:
         """The square (1, 3, S, S) float32 of an image (H, W, 3) uint8 RGB."""
         import torch
         import torch.nn.functional as F
-        from segment_anything.utils.transforms import ResizeLongestSide
 
-        scaled = torch.as_tensor(ResizeLongestSide(self.side).apply_image(image), device=device)
+        scaled = torch.as_tensor(_transform(self.side).apply_image(image), device=device)
         pixels = scaled.permute(2, 0, 1)[None].contiguous()
         mean, std = _statistics(self.mean, self.std, device)
         height, width = pixels.shape[2:]
         return F.pad((pixels - mean) / std, (0, self.side - width, 0, self.side - height))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Squash:
+    """As MedSAM: the whole square whatever the image's proportions, and the image's own range.
+
+    ``MedSAM_Inference.py`` of https://github.com/bowang-lab/MedSAM: bicubic with anti-aliasing, cut
+    to whole numbers, stretched from the darkest to the brightest sample to 0-1.
+
+    Attributes:
+        side: of the square, in pixels.
+    """
+
+    side: int
+
+    def frame(self, size_hw: tuple[int, int]) -> Frame:
+        """Where an image of that size will lie: everywhere."""
+        return Frame(self.side, (self.side, self.side), size_hw, masks_by_square=False)
+
+    def prepare(self, image: RgbImage, device: torch.device) -> torch.Tensor:
+        """The square (1, 3, S, S) float32 of an image (H, W, 3) uint8 RGB."""
+        import torch
+
+        # scikit-image's own rounding decides what becomes of 199.99999999999997; this is the 200.
+        samples = (resize_smoothly(image, self.side) + 1e-9).astype(np.uint8)
+        low, high = float(samples.min()), float(samples.max())
+        values = ((np.arange(256) - low) / max(high - low, 1e-8)).astype(np.float32)
+        return torch.as_tensor(values[samples], device=device).permute(2, 0, 1)[None].contiguous()
+
+
+@functools.cache
+def _transform(side: int) -> ResizeLongestSide:
+    """The official resizing, for squares of so many pixels a side."""
+    from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
+
+    ensure_torchvision_ops()
+    from segment_anything.utils.transforms import ResizeLongestSide
+
+    return ResizeLongestSide(side)
 
 
 @functools.cache

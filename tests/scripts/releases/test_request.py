@@ -26,6 +26,7 @@ def test_versions_differ_by_what_makes_masks_different() -> None:
     assert machine.alias("md5:1", "a.pth") == alias
     for changes in (
         {"serving": {"precision": "fp16"}},
+        {"serving": {**REQUEST.serving, "family": "medsam"}},
         {"image": REQUEST.image.replace("aaa", "bbb")},
     ):
         request = ReleaseRequest.from_json({**VALUES, **changes})
@@ -56,5 +57,6 @@ def test_terraforms_request_comes_before_the_outputs(
     text = {**VALUES, "min_replicas": "2", "spot": "true"}
     monkeypatch.setenv(RELEASE_VARIABLE, json.dumps(text))
     request = read_request(outputs, checkpoint="gs://b/other")
+    assert read_request(outputs, family="medsam").serving == {**REQUEST.serving, "family": "medsam"}
     expected = {"min_replicas": 2, "spot": True, "checkpoint": "gs://b/other"}
     assert request == dataclasses.replace(REQUEST, **expected)  # type: ignore[arg-type]
