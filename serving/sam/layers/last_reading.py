@@ -11,7 +11,7 @@ import torch
 from serving.sam.layers.cross_attention import fold
 from serving.sam.layers.low_rank_tokens import SecondTokens
 from serving.sam.layers.shared_projections import SharedProjections, Writes
-from serving.sam.machine.products import linear, linear_plus
+from serving.sam.machine.products import linear
 
 
 def questions(writes: Writes, queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -47,11 +47,11 @@ def read_second(
     of_second = linear(reading.flatten(0, 1), tokens.weights)
     reading.mul_(tokens.first_scale)
     of_first = linear(reading.flatten(0, 1), tokens.first_weights)
-    # For a single token MKL sums a whole image one after the other and loses a digit; so in rows.
-    side = int(len(tokens.scale) ** 0.5)
-    by_row = reading.unflatten(2, (side, side)).transpose(1, 2)
-    values = image.final_values.unflatten(2, (side, side)).permute(0, 2, 3, 1)
-    read = (by_row @ values).sum(1)
+    # For a single token MKL's product adds up a whole image one after the other and loses a digit.
+    read = torch.stack(
+        [(reading[:, each, None] * image.final_values).sum(-1) for each in range(queries.shape[1])],
+        dim=1,
+    )
     return read, torch.cat([of_first, of_second], 1)
 
 
@@ -103,4 +103,4 @@ def first_product(
     shared = image.upscaled.unflatten(0, (side, side))[: extent[0], : extent[1]].flatten(0, 1)
     constant = bias + writes.upscaling @ writes.second_bias
     small = writes.upscaling @ rows.T
-    return linear_plus(shared * both[:, None], weights, small, constant)[None]
+    return linear(weights, small, constant).addcmul_(shared, both[:, None])[None]
