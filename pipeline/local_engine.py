@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,7 +43,9 @@ class StepError(Exception):
         self.callers_fault = callers_fault
 
 
-def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[str, Any]:
+def run_locally(
+    parameters: RunParameters, echo: IO[str] | None = None, begun: Callable[[], object] = int
+) -> dict[str, Any]:
     """Run the pipeline here, wait for its end, and return the summary of ``write-report``.
 
     The output keeps the log: everything that Kubeflow and the steps print. An interruption ends
@@ -51,6 +54,7 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
     Args:
         parameters: the run.
         echo: receives the log too; ``None`` for nobody.
+        begun: called when the output is this run's, so that its progress is this run's too.
 
     Raises:
         RunError: another run is using the same output, or has taken it over.
@@ -64,6 +68,7 @@ def run_locally(parameters: RunParameters, echo: IO[str] | None = None) -> dict[
         output = guarded(parameters.output, run, PROCESS_SECONDS)
         refuse_awaited_batch(output)
         output.delete_folder(WORK)  # what a killed run left half-done
+        begun()
         root = Path(scratch)
         (root / RESERVE).write_bytes(bytes(1 << 16))
         with contextlib.closing(RunLog(output, root, echo)) as log:

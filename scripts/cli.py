@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import version
+from pathlib import PurePath
 from typing import Annotated
+
+from scripts.terminal.interruptions import end_at_once, interrupt_again
+
+_IS_PROGRAM = PurePath(sys.argv[0]).name == "sam-vertex"
+if _IS_PROGRAM:
+    end_at_once()  # the imports below take a second, in which there is nothing to clean up
 
 import typer
 
@@ -87,6 +94,8 @@ app.command("rehearse", epilog=rehearse.EXAMPLE)(rehearse.rehearse)
 
 def main() -> None:
     """Entry point of the console script."""
+    if _IS_PROGRAM:
+        interrupt_again()
     app()
 
 

@@ -15,9 +15,9 @@ import os
 import socket
 import sys
 
-from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
+from serving.sam.machine.waiting_threads import set_waiting
 
-let_waiting_threads_sleep(os.environ)  # the imports below load PyTorch
+set_waiting(os.environ)  # the imports below load PyTorch
 
 import orjson  # noqa: E402
 import uvicorn  # noqa: E402

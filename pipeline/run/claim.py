@@ -141,8 +141,8 @@ def acquire_claim(output: Folder, run: str, seconds: float) -> None:
         left = look.seconds_left(output)
         if left > 0:
             raise RunError(
-                f"{output.uri}: another run is writing here ({look.claim.run}); wait for it or "
-                f"choose another output. If it is dead, its claim ends in {left:.0f} s",
+                f"{output.uri}: another run is writing here ({look.claim.run}); "
+                f"if it is dead, its claim ends in {left:.0f} s",
                 hint=_WAIT,
             )
     if not output.create(LOCK, claim.to_json(), replacing=look.generation):
@@ -205,10 +205,7 @@ def _locked(output: Folder) -> Iterator[None]:
         Path(output.uri).mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise RunError(
-            f"{output.uri}: another run is writing here; wait for it or choose another output",
-            hint=_WAIT,
-        ) from error
+        raise RunError(f"{output.uri}: another run is writing here", hint=_WAIT) from error
     except OSError as error:
         raise local_error(output.uri, error) from error
     try:

@@ -16,7 +16,7 @@ from pipeline.run.output_layout import ERROR
 from pipeline.run.parameters import RunError, RunParameters
 from serving.sam.errors import SamError
 from serving.sam.machine.allocator import keep_freed_memory
-from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
+from serving.sam.machine.waiting_threads import set_waiting
 from serving.storage import FullDiskError, StorageError, local_error, open_folder
 
 # A local run sets these: the process that a step works for; a file of the run's own for the step's
@@ -108,7 +108,7 @@ def environment_of_a_step() -> dict[str, str]:
     """
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
     environment = {**os.environ, OWNER_VARIABLE: str(os.getpid()), "PYTHONPATH": path}
-    let_waiting_threads_sleep(environment)
+    set_waiting(environment)
     return environment
 
 

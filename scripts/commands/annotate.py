@@ -19,7 +19,7 @@ from scripts.cloud.deployment import DEFAULT_PATH
 from scripts.commands import options
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import report_line
-from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
+from serving.sam.machine.waiting_threads import set_waiting
 from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def annotate(
     in COCO form: OUTPUT/annotations.json. Where OUTPUT is a run's, the page shows its masks to
     accept, reject, name and correct. Ctrl-C ends the command.
     """
-    let_waiting_threads_sleep(os.environ)
+    set_waiting(os.environ)
     with reporting_errors(debug):
         if not inputs or not output:
             raise OperatorError(

@@ -18,7 +18,7 @@ from scripts.online_predictions.here import predict_here
 from scripts.online_predictions.requests import make_request, read_image
 from scripts.online_predictions.servers import ask_endpoint, ask_server
 from scripts.terminal.errors import OperatorError, reporting_errors
-from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
+from serving.sam.machine.waiting_threads import set_waiting
 from serving.sam.plain_text import count
 from serving.sam.prompts import Prompt
 
@@ -85,7 +85,7 @@ def predict(
             typer.echo(f"{save_request}: {save_request.stat().st_size} bytes")
             return
         if here:
-            let_waiting_threads_sleep(os.environ)
+            set_waiting(os.environ)
             reply = predict_here(
                 requested,
                 prompts,

@@ -73,7 +73,7 @@ def check_reply(status: int, text: str) -> dict[str, Any]:
     if isinstance(error, dict):
         message = str(error.get("message", message))
     raise OperatorError(
-        f"the server refuses ({status}): {message}",
+        f"the server answers {status}: {message}",
         hint=_HINTS.get(status)
         or ("the message says what to change" if status < 500 else "try again later"),
         exit_code=2 if 400 <= status < 500 and status != 429 else CLOUD,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from typing import TYPE_CHECKING
 
 from scripts.costs.throughput import THIS_MACHINE, remember
@@ -37,9 +38,14 @@ def run_here(parameters: RunParameters, *, show_log: bool = False) -> Summary:
     with tempfile.TemporaryFile("w+", prefix="sam-run-", encoding="utf-8") as log:
         try:
             with meter("segmenting", notes_time=True) as bar:
-                run_meter = RunMeter(output, bar)
-                with repeating(run_meter.show, output.progress_seconds):
-                    run_locally(parameters, log if show_log else None)
+                run_meter, begun = RunMeter(output, bar), threading.Event()
+
+                def show() -> None:
+                    if begun.is_set():  # before, what lies there is another run's
+                        run_meter.show()
+
+                with repeating(show, output.progress_seconds):
+                    run_locally(parameters, log if show_log else None, begun.set)
         except StepError as error:
             raise as_operator_error(error) from error
         finally:

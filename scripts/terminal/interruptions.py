@@ -42,6 +42,18 @@ class _Interruptions:
         os._exit(INTERRUPTED)
 
 
+def end_at_once() -> None:
+    """Let Ctrl-C end the process, which has nothing to clean up yet, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not behind nohup
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def interrupt_again() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again, as Python has it, after :func:`end_at_once`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt in the block at the first Ctrl-C or SIGTERM, and only then."""

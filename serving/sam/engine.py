@@ -6,6 +6,7 @@ so threads may share an engine and a caller may keep embeddings as long as it li
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -19,7 +20,9 @@ from serving.sam.embedding import Embedding
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.known_checkpoints import CheckpointEntry
+from serving.sam.machine import waiting_threads
 from serving.sam.machine.devices import Precision, choose_device, choose_precision
+from serving.sam.machine.free_cores import threads_on_free_cores
 from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, in_output_mode
 from serving.sam.prompts import Prompt
 
@@ -101,9 +104,7 @@ class Engine:
         Args:
             image: (H, W, 3) uint8 RGB.
         """
-        import torch
-
-        with torch.inference_mode():
+        with self._computing():
             features, frame = self._network.embed(_checked(image))
             shared = self._network.decoder.prepare(features)
         return Embedding(features, frame, shared)
@@ -158,8 +159,6 @@ class Engine:
             PromptError: a prompt lies outside the image, or is no box where one is needed.
             ParameterError: a mask has another shape.
         """
-        import torch
-
         from serving.sam.prompted_masks import predict_prompts
 
         self._check_prompts(embedding, prompts)
@@ -175,7 +174,7 @@ class Engine:
             )
             while True:
                 # Entered anew for each: a generator must not leave the mode on in its caller.
-                with torch.inference_mode():
+                with self._computing():
                     prediction = next(predictions, None)
                 if prediction is None:
                     return
@@ -192,13 +191,11 @@ class Engine:
         Raises:
             PromptError: a prompt lies outside the image, or is no box where one is needed.
         """
-        import torch
-
         from serving.sam.prompted_masks import segment_prompts
 
         prompts = list(prompts)
         self._check_prompts(embedding, prompts)
-        with torch.inference_mode():
+        with self._computing():
             return segment_prompts(self._network, embedding, prompts)
 
     @overload
@@ -250,8 +247,6 @@ class Engine:
             ParameterError: the output mode is unknown, the image is no RGB image, or the network
                 was trained with boxes alone.
         """
-        import torch
-
         from serving.sam.generator import generate
 
         if output_mode not in OUTPUT_MODES:
@@ -260,9 +255,30 @@ class Engine:
             )
         self.checkpoint.family.check_automatic("image")
         settings = settings or self.checkpoint.automatic
-        with torch.inference_mode():
-            records = generate(self._network, _checked(image), settings, before_work, on_progress)
+        with self._computing() as look_for_free_cores:
+
+            def before() -> None:
+                look_for_free_cores()
+                before_work()
+
+            records = generate(self._network, _checked(image), settings, before, on_progress)
         return in_output_mode(records, output_mode)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[Callable[[], None]]:
+        """Compute without gradients, on a CPU with as many threads as there are free cores.
+
+        Yields:
+            A function that looks for free cores again, for a block that goes on for long.
+        """
+        import torch
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            if self.device.type == "cpu" and waiting_threads.DEFAULT.on_free_cores:
+                yield stack.enter_context(threads_on_free_cores())
+            else:
+                yield lambda: None
 
     def _check_mask_inputs(
         self, prompts: Sequence[Prompt], mask_inputs: Sequence[NDArray[np.float32] | None]

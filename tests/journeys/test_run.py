@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pipeline.run.output_layout import PLANNED
 from tests import command_line
 from tests.conftest import draw_scene
 
@@ -161,12 +162,14 @@ def test_run_two_at_once_over_one_output_the_second_refuses(
     import fcntl
 
     output = tmp_path / "out"
-    output.mkdir()
+    (output / ".run").mkdir(parents=True)
+    (output / PLANNED).write_text('{"todo": 3}')
     with (output / ".run.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         done = sam_vertex(image_folder, "--output", output)
     assert done.returncode == 2
     assert "error: " in done.stderr and "another run is writing here" in done.stderr
+    assert "segmenting: 0/3" not in done.stderr, "the progress of the other run"
 
 
 @pytest.fixture

@@ -82,3 +82,20 @@ def test_second_interruption_leaves_at_once_and_says_so(
     error, hint = stderr.splitlines()
     assert error == "error: interrupted again: left before everything was cleaned up"
     assert hint == "hint: run the same command again: it goes on where it stopped"
+
+
+def test_interruption_while_the_program_is_imported_leaves_no_traceback() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "sys.argv[0] = '/somewhere/sam-vertex'\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'scripts.commands':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "import scripts.cli\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

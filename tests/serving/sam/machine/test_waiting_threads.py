@@ -1,4 +1,4 @@
-"""Waiting threads sleep in every process of ours that computes, unless its owner says otherwise."""
+"""Threads wait as the default policy has it in every process of ours that computes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from pipeline.run.step_process import environment_of_a_step
-from serving.sam.machine.waiting_threads import let_waiting_threads_sleep
+from serving.sam.machine import waiting_threads
+from serving.sam.machine.waiting_threads import set_waiting
 
 
 def wait_policy(program: str, environment: dict[str, str]) -> str:
@@ -31,16 +32,26 @@ def no_policy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_threads_of_a_shard_sleep_while_they_wait() -> None:
+def test_threads_of_a_shard_wait_as_the_default_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set before PyTorch is loaded: OpenMP itself says so."""
+    monkeypatch.setattr(waiting_threads, "DEFAULT", waiting_threads.SLEEP)
     assert wait_policy("import pipeline.shard.worker, torch", environment_of_a_step()) == "PASSIVE"
 
 
-def test_threads_of_the_model_server_sleep_while_they_wait() -> None:
-    assert wait_policy("import serving.server, torch", dict(os.environ)) == "PASSIVE"
+def test_threads_of_the_model_server_wait_as_the_default_has_it() -> None:
+    program = (
+        "from serving.sam.machine import waiting_threads\n"
+        "waiting_threads.DEFAULT = waiting_threads.SLEEP\n"
+        "import serving.server, torch"
+    )
+    assert wait_policy(program, dict(os.environ)) == "PASSIVE"
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
-def test_what_the_owner_of_a_machine_has_chosen_stays(name: str) -> None:
+def test_what_the_owner_of_a_machine_has_chosen_stays(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_threads, "DEFAULT", waiting_threads.SLEEP)
     environment = {name: "ACTIVE"}
-    let_waiting_threads_sleep(environment)
+    set_waiting(environment)
     assert environment == {name: "ACTIVE"}
