@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from serving.sam.layers.cross_attention import CrossAttention
 from serving.sam.layers.mask_upscaling import MaskUpscaler
 from serving.sam.layers.prompt_tokens import after_reading, among_tokens, with_special_tokens
+from serving.sam.machine.transfers import upload
 from serving.sam.mask_decoder import DecodedPrompts, MaskDecoder, PreparedImage
 
 if TYPE_CHECKING:
@@ -155,14 +156,18 @@ class BatchedDecoder(MaskDecoder[SharedTokens, BatchOfPrompts]):
     ) -> torch.Tensor:
         """Low-resolution logits of some masks of a batch, as ``MaskDecoder.upscale``."""
         prompts, owners = torch.unique_consecutive(selected[:, 0], return_inverse=True)
-        masks = selected[:, 1].unique()
+        # All masks from the first to the last that a prompt needs; then those that are wanted.
+        low, high = (int(n) for n in selected[:, 1].aminmax())
+        places = owners * (high + 1 - low) + selected[:, 1] - low
+        there = upload(torch.cat([prompts, places]), decoded.scores.device)
+        prompts, places = there[: len(prompts)], there[len(prompts) :]
         tokens, queries = (
-            decoded.mask_tokens[prompts][:, masks],
-            decoded.mask_queries[prompts][:, masks],
+            value[:, low : high + 1].index_select(0, prompts)
+            for value in (decoded.mask_tokens, decoded.mask_queries)
         )
-        images = decoded.images[prompts]
+        images = decoded.images.index_select(0, prompts)
         gathered = self._final.gather(self._final.token_queries(queries), images)
         norm = self._decoder.transformer.norm_final_attn
         tokens = norm(tokens + self._final.project(gathered))
-        logits = self._upscaler(tokens, masks.tolist(), images, extent)
-        return logits[owners, torch.searchsorted(masks, selected[:, 1].contiguous())]
+        logits = self._upscaler(tokens, list(range(low, high + 1)), images, extent)
+        return logits.flatten(0, 1).index_select(0, places)

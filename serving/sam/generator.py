@@ -18,29 +18,29 @@ from numpy.typing import NDArray
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.batches import in_batches, prompts_at_once
 from serving.sam.candidates.candidate_masks import (
-    Box,
     CandidateMask,
-    Measurement,
-    draw,
     is_near_crop_edge,
-    measure,
     to_record,
     without_duplicates,
     without_small_regions,
 )
-from serving.sam.candidates.upsampling import Region, Upsampling
+from serving.sam.candidates.full_size import full_size_masks
+from serving.sam.candidates.measurement import Box, Measurement
+from serving.sam.candidates.upsampling import Upsampling
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
+from serving.sam.layers.point_tokens import FOREGROUND, NO_POINT
 from serving.sam.machine.finite import check_finite
 from serving.sam.machine.torchvision_ops import ensure_torchvision_ops
+from serving.sam.machine.transfers import upload
 from serving.sam.mask_decoder import PreparedImage
-from serving.sam.masks import MaskRecord, Rle, encode_mask
+from serving.sam.masks import MaskRecord, Rle
 from serving.sam.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-# Of the stable masks of a crop; beyond, every mask becomes a bitmap as soon as it passes.
+# Of the stable masks of a crop; beyond, every mask is encoded as soon as it passes.
 LOGITS_BYTES = 256 << 20
 
 
@@ -111,14 +111,19 @@ def generate(
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _StableMask:
-    """A mask of a crop that passed the thresholds; it gets a bitmap only if it is no duplicate."""
+    """A mask of a crop that passed the thresholds; it is encoded only if it is no duplicate.
+
+    Attributes:
+        point: its prompt's number.
+        score: predicted IoU.
+        measurement: in the frame of the crop.
+        low: (h, w) logits, or the encoding where too many logits were held already.
+    """
 
     point: int
     score: float
-    logits: torch.Tensor
-    region: Region | None
     measurement: Measurement
-    segmentation: Rle | None = None
+    low: torch.Tensor | Rle
 
 
 def _masks_of_crop(
@@ -142,42 +147,52 @@ def _masks_of_crop(
     )
     shared = network.decoder.prepare(features)
     points = grid * np.array([[width, height]])
-    coords = torch.as_tensor(frame.place(points), device=features.device)  # float64, as official
+    # In float64, as the official code.
+    kinds = np.tile([FOREGROUND, NO_POINT], (len(points), 1))
+    placed = np.stack([frame.place(points), np.zeros_like(points)], axis=1)
+    tokens = network.tokens(placed, kinds)
 
-    def encoded(mask: _StableMask) -> Rle:
-        if mask.segmentation is not None:
-            return mask.segmentation
-        canvas = np.zeros((image.shape[1], image.shape[0]), np.uint8)
-        crop_canvas = canvas[left:right, top:bottom]
-        draw(upsampling, mask.logits, mask.region, sam.mask_threshold, crop_canvas)
-        return encode_mask(canvas.T)
-
+    masks = full_size_masks(upsampling, (left, top), (image.shape[0], image.shape[1]))
     stable: list[_StableMask] = []
     logits_bytes = 0
-    decoded = _decoded(network, shared, coords, upsampling.extent, settings, before_work, count)
+    decoded = _decoded(network, shared, tokens, upsampling.extent, settings, before_work, count)
     for start, scored in decoded:
-        for mask in _stable_masks(upsampling, start, scored, sam.mask_threshold, settings):
-            if is_near_crop_edge(mask.measurement.box_xyxy, crop, image.shape[:2]):
-                continue
-            logits_bytes += mask.logits.numel() * mask.logits.element_size()
-            if logits_bytes > LOGITS_BYTES:
-                segmentation = encoded(mask)
-                mask = dataclasses.replace(
-                    mask, segmentation=segmentation, logits=mask.logits.new_empty(0)
-                )
-            stable.append(mask)
+        measurements = masks.measure(
+            scored.logits, sam.mask_threshold, settings.stability_score_offset
+        )
+        passing = [
+            number
+            for number, measurement in enumerate(measurements)
+            if measurement.stability >= settings.stability_score_thresh
+            and not is_near_crop_edge(measurement.box_xyxy, crop, image.shape[:2])
+        ]
+        if not passing:
+            continue
+        # A copy of these alone, for the batch's other logits to be freed.
+        logits = scored.logits.index_select(0, upload(torch.tensor(passing), features.device))
+        logits_bytes += logits.numel() * logits.element_size()
+        low: Sequence[torch.Tensor | Rle] = logits.unbind()
+        if logits_bytes > LOGITS_BYTES:
+            low = masks.encode(logits.unbind(), sam.mask_threshold)
+        stable += [
+            _StableMask(start + scored.numbers[n], scored.scores[n], measurements[n], one)
+            for n, one in zip(passing, low, strict=True)
+        ]
     best = without_duplicates(
         [mask.measurement.box_xyxy for mask in stable],
         [mask.score for mask in stable],
         settings.box_nms_thresh,
     )
+    kept = [stable[number] for number in best]
+    waiting = [mask.low for mask in kept if isinstance(mask.low, torch.Tensor)]
+    encoded = iter(masks.encode(waiting, sam.mask_threshold))
     candidates = []
-    for mask in (stable[number] for number in best):
+    for mask in kept:
         x, y = points[mask.point]
         box = mask.measurement.box_xyxy
         candidates.append(
             CandidateMask(
-                segmentation=encoded(mask),
+                segmentation=next(encoded) if isinstance(mask.low, torch.Tensor) else mask.low,
                 box_xyxy=(box[0] + left, box[1] + top, box[2] + left, box[3] + top),
                 score=mask.score,
                 stability=mask.measurement.stability,
@@ -206,7 +221,7 @@ class _ScoredMasks:
 def _decoded(
     network: Network,
     shared: PreparedImage,
-    coords: torch.Tensor,
+    tokens: torch.Tensor,
     extent: tuple[int, int],
     settings: AutomaticSettings,
     before_work: Callable[[], None],
@@ -216,16 +231,15 @@ def _decoded(
 
     ``count`` is told how many points each batch had.
     """
-    labels = torch.ones(len(coords), 1, dtype=torch.int, device=coords.device)
 
     def decode(batch: slice) -> _ScoredMasks | None:
         before_work()
-        scored = _decode(network, shared, coords[batch], labels[batch], extent, settings)
-        count(len(coords[batch]))
+        scored = _decode(network, shared, tokens[batch], extent, settings)
+        count(len(tokens[batch]))
         return scored
 
     at_once = prompts_at_once(network.decoder, shared, settings.points_per_batch)
-    for start, scored in in_batches(len(coords), at_once, decode):
+    for start, scored in in_batches(len(tokens), at_once, decode):
         if scored is not None:
             yield start, scored
 
@@ -233,16 +247,14 @@ def _decoded(
 def _decode(
     network: Network,
     shared: PreparedImage,
-    coords: torch.Tensor,
-    labels: torch.Tensor,
+    tokens: torch.Tensor,
     extent: tuple[int, int],
     settings: AutomaticSettings,
 ) -> _ScoredMasks | None:
-    sparse, _ = network.sam.prompt_encoder(points=(coords[:, None], labels), boxes=None, masks=None)
-    decoded = network.decoder.decode(shared, sparse)
-    check_finite(decoded.scores, "scores")
-    scores = decoded.scores[:, 1:]
-    passing = scores > settings.pred_iou_thresh
+    decoded = network.decoder.decode(shared, tokens)
+    scores = decoded.scores.cpu()  # what a GPU makes next depends on them
+    check_finite(scores, "scores")
+    passing = scores[:, 1:] > settings.pred_iou_thresh
     if settings.pred_iou_thresh <= 0:
         passing = torch.ones_like(passing)
     selected = passing.nonzero()
@@ -250,27 +262,5 @@ def _decode(
         return None
     selected = selected + selected.new_tensor([0, 1])  # the first mask is the single one
     logits = network.decoder.upscale(decoded, selected, extent)
-    check_finite(logits, "masks")
-    values = decoded.scores[selected[:, 0], selected[:, 1]]
+    values = scores[selected[:, 0], selected[:, 1]]
     return _ScoredMasks(selected[:, 0].tolist(), values.tolist(), logits)
-
-
-def _stable_masks(
-    upsampling: Upsampling,
-    start: int,
-    scored: _ScoredMasks,
-    threshold: float,
-    settings: AutomaticSettings,
-) -> Iterator[_StableMask]:
-    """Masks of a batch that are stable enough, in the frame of their crop."""
-    offset = settings.stability_score_offset
-    for index, region in enumerate(upsampling.regions(scored.logits, threshold - offset)):
-        measurement = measure(upsampling, scored.logits[index], region, threshold, offset)
-        if measurement.stability >= settings.stability_score_thresh:
-            yield _StableMask(
-                point=start + scored.numbers[index],
-                score=scored.scores[index],
-                logits=scored.logits[index].clone(),
-                region=region,
-                measurement=measurement,
-            )

@@ -49,7 +49,9 @@ class ImageEmbedder:
         frame = self._preprocessing.frame((image.shape[0], image.shape[1]))
         square = self._preprocessing.prepare(image, self._sam.device)
         features = with_memory_freed(lambda: self._encoder(square))
-        if self._dtype != torch.float32 and not is_finite(features):
+        if is_finite(features):
+            return features, frame
+        if self._dtype != torch.float32:
             log.warning(
                 "an embedding in %s is not finite; this image is embedded in float32", self._dtype
             )

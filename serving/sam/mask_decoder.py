@@ -74,7 +74,8 @@ class MaskDecoder(abc.ABC, Generic[Image, Decoded]):
 
         Args:
             decoded: from ``decode``.
-            selected: (K, 2) int64, prompt and mask (0-3) of each, in the order of prompts.
+            selected: (K, 2) int64 on the CPU, whatever the device: prompt and mask (0-3) of each,
+                in the order of prompts.
             extent: rows and columns of embedding positions that are not padding.
 
         Returns:

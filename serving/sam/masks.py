@@ -67,6 +67,19 @@ def encode_mask(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Rle:
     return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
 
 
+def encode_runs(places: NDArray[np.int64], size_hw: tuple[int, int]) -> Rle:
+    """Compress a mask of which only the places are known where it begins and ends.
+
+    Args:
+        places: rising pixel numbers, column by column, at which the mask begins, ends, begins ...
+        size_hw: of the mask.
+    """
+    height, width = size_hw
+    counts = np.diff(places, prepend=0, append=height * width)
+    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
+
+
 def decode_mask(rle: Rle) -> NDArray[np.bool_]:
     """Return the (H, W) bool mask of an encoding."""
     return np.asarray(coco_mask.decode(rle), dtype=bool)

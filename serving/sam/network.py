@@ -11,6 +11,7 @@ from serving.sam.batched_decoder import BatchedDecoder
 from serving.sam.checkpoints import LoadedCheckpoint
 from serving.sam.families.family import MaskHead
 from serving.sam.image_embedder import ImageEmbedder
+from serving.sam.layers.point_tokens import PointTokens
 from serving.sam.low_rank_decoder import LAYERS, LowRankDecoder
 from serving.sam.machine.devices import Precision, keep_digits
 from serving.sam.mask_decoder import MaskDecoder
@@ -28,13 +29,15 @@ class Network:
     """What the generator and the prompted masks call.
 
     Attributes:
-        sam: the official network: sizes, prompt encoder, thresholds.
+        sam: the official network: sizes, encoder of mask prompts, thresholds.
+        tokens: its encoder of points and boxes without waits for a GPU.
         decoder: its decoder in a faster order.
         embed: its image encoder in a faster order.
         head: how its masks are read.
     """
 
     sam: Sam
+    tokens: PointTokens
     decoder: MaskDecoder[Any, Any]
     embed: ImageEmbedder
     head: MaskHead
@@ -56,10 +59,10 @@ def build_network(
     sam, shape, dtype = checkpoint.sam.to(device), checkpoint.architecture, DTYPES[precision]
     with torch.inference_mode():
         embedder = ImageEmbedder(sam, checkpoint.family, dtype)
-        head = checkpoint.family.head
+        tokens, head = PointTokens(sam.prompt_encoder), checkpoint.family.head
         if device.type == "cpu" and shape.decoder_depth == LAYERS:
-            return Network(sam, LowRankDecoder(sam), embedder, head)
+            return Network(sam, tokens, LowRankDecoder(sam), embedder, head)
         small = shape.grid**2 * shape.embedding_channels < SMALL_EMBEDDING_VALUES
         exact = small or device.type == "cpu"
         decoder = BatchedDecoder(sam, torch.float32 if exact else dtype)
-    return Network(sam, decoder, embedder, head)
+    return Network(sam, tokens, decoder, embedder, head)

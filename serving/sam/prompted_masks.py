@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from serving.sam.batches import in_batches, prompts_at_once
-from serving.sam.candidates.candidate_masks import CandidateMask, draw, measure, to_record
+from serving.sam.candidates.candidate_masks import CandidateMask, to_record
+from serving.sam.candidates.full_size import full_size_masks
 from serving.sam.candidates.upsampling import Upsampling
 from serving.sam.embedding import Embedding
 from serving.sam.machine.finite import check_finite
+from serving.sam.machine.transfers import upload
 from serving.sam.mask_decoder import PreparedImage
-from serving.sam.masks import MaskRecord, encode_mask
+from serving.sam.masks import MaskRecord
 from serving.sam.network import Network
 from serving.sam.prompts import Prompt
 
@@ -41,9 +43,15 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Decoded:
-    """Low-resolution masks of one prompt: its number, (K,) scores and (K, h, w) logits."""
+    """Low-resolution masks of prompts that were decoded together, as many of each prompt.
 
-    number: int
+    Attributes:
+        numbers: (B,) the prompts.
+        scores: (B, M) predicted IoU, on the CPU.
+        logits: (B, M, h, w) float32.
+    """
+
+    numbers: list[int]
     scores: torch.Tensor
     logits: torch.Tensor
 
@@ -71,30 +79,35 @@ def segment_prompts(
     upsampling = _upsampling(embedding)
     records: dict[int, MaskRecord] = {}
 
-    def best(number: int, scores: torch.Tensor) -> list[int]:
-        return [1 + int(scores[1:].argmax()) if is_ambiguous(prompts[number]) else 0]
+    def best(alike: list[int], scores: torch.Tensor) -> torch.Tensor:
+        if is_ambiguous(prompts[alike[0]]):
+            return 1 + scores[:, 1:].argmax(1, keepdim=True)
+        return torch.zeros(len(alike), 1, dtype=torch.int64)
 
+    masks = full_size_masks(upsampling)
     for decoded in _decoded(network, embedding, prompts, (), best, upsampling.extent):
-        values, offset = network.head.values(decoded.logits), network.head.distance(1)
-        (region,) = upsampling.regions(values, threshold - offset)
-        canvas = np.zeros((width, height), np.uint8)
-        measurement = measure(upsampling, values[0], region, threshold, offset, canvas)
-        record = to_record(
-            CandidateMask(
-                segmentation=encode_mask(canvas.T),
-                box_xyxy=measurement.box_xyxy,
-                score=float(decoded.scores[0]),
-                stability=measurement.stability,
-                point_xy=(0.0, 0.0),
-                crop_xyxy=(0, 0, width, height),
+        values, offset = network.head.values(decoded.logits[:, 0]), network.head.distance(1)
+        both = masks.measure_and_encode(values, threshold, offset)
+        scores = decoded.scores[:, 0].tolist()
+        for number, score, (measurement, segmentation) in zip(
+            decoded.numbers, scores, both, strict=True
+        ):
+            record = to_record(
+                CandidateMask(
+                    segmentation=segmentation,
+                    box_xyxy=measurement.box_xyxy,
+                    score=score,
+                    stability=measurement.stability,
+                    point_xy=(0.0, 0.0),
+                    crop_xyxy=(0, 0, width, height),
+                )
             )
-        )
-        prompt = prompts[decoded.number]
-        record["point_coords"] = [list(point) for point in prompt.points]
-        record["prompt"] = prompt.to_json()
-        if prompt.category:
-            record["category"] = prompt.category
-        records[decoded.number] = record
+            prompt = prompts[number]
+            record["point_coords"] = [list(point) for point in prompt.points]
+            record["prompt"] = prompt.to_json()
+            if prompt.category:
+                record["category"] = prompt.category
+            records[number] = record
     return [records[number] for number in range(len(prompts))]
 
 
@@ -116,26 +129,23 @@ def predict_prompts(
         multimask_output: three masks each, or one.
     """
     threshold = network.sam.mask_threshold
-    height, width = embedding.original_size_hw
     upsampling = _upsampling(embedding)
     side = embedding.features.shape[-1]
-    selected = [1, 2, 3] if multimask_output else [0]
-    for decoded in _decoded(
-        network, embedding, prompts, mask_inputs, lambda _number, _scores: selected, (side, side)
-    ):
-        canvas = np.zeros((len(selected), width, height), np.uint8)
-        values = network.head.values(decoded.logits)
-        regions = upsampling.regions(values, threshold)
-        for value, region, drawn in zip(values, regions, canvas, strict=True):
-            draw(upsampling, value, region, threshold, drawn)
-        yield (
-            decoded.number,
-            Prediction(
-                masks=canvas.view(np.bool_).transpose(0, 2, 1),
-                scores=decoded.scores.cpu().numpy(),
-                logits=decoded.logits.cpu().numpy(),
-            ),
-        )
+    wanted = torch.tensor([1, 2, 3] if multimask_output else [0])
+
+    def choose(alike: list[int], _: torch.Tensor) -> torch.Tensor:
+        return wanted.expand(len(alike), -1)
+
+    masks = full_size_masks(upsampling)
+    for decoded in _decoded(network, embedding, prompts, mask_inputs, choose, (side, side)):
+        logits = decoded.logits.cpu()
+        check_finite(logits, "masks")
+        scores = decoded.scores.numpy()
+        bitmaps = masks.draw(network.head.values(decoded.logits).unbind(), threshold)
+        for number, drawn, score, low in zip(
+            decoded.numbers, bitmaps, scores, logits.numpy(), strict=True
+        ):
+            yield number, Prediction(masks=drawn, scores=score, logits=low)
 
 
 def _upsampling(embedding: Embedding) -> Upsampling:
@@ -149,7 +159,7 @@ def _decoded(
     embedding: Embedding,
     prompts: Sequence[Prompt],
     mask_inputs: Sequence[MaskInput | None],
-    choose: Callable[[int, torch.Tensor], list[int]],
+    choose: Callable[[list[int], torch.Tensor], torch.Tensor],
     extent: tuple[int, int],
 ) -> Iterator[_Decoded]:
     """Decode prompts of a kind together, and those with a mask input one by one.
@@ -159,7 +169,7 @@ def _decoded(
         embedding: of the image.
         prompts: in pixels of the image.
         mask_inputs: a mask for each, or none; or empty.
-        choose: returns the masks to make, given a prompt's number and its (4,) scores.
+        choose: returns the masks to make (B, M), given prompts of a kind and their (B, 4) scores.
         extent: rows and columns of the embedding that its masks need.
     """
     shared = embedding.shared
@@ -168,18 +178,17 @@ def _decoded(
     most = prompts_at_once(network.decoder, shared, MOST_AT_ONCE)
     for kind in _alike(prompts, plain):
 
-        def decode(part: slice, kind: list[int] = kind) -> list[_Decoded]:
+        def decode(part: slice, kind: list[int] = kind) -> _Decoded:
             return _decode(network, embedding, shared, prompts, kind[part], choose, extent)
 
         for _, batch in in_batches(len(kind), most, decode):
-            yield from batch
+            yield batch
     for number, mask in with_masks.items():
-        mask_input = torch.as_tensor(mask, dtype=torch.float32, device=embedding.features.device)[
-            None
-        ]
+        on_host = torch.as_tensor(mask, dtype=torch.float32)[None]
+        mask_input = upload(on_host, embedding.features.device)
         dense = network.sam.prompt_encoder(points=None, boxes=None, masks=mask_input)[1]
         own_image = network.decoder.prepare(embedding.features, dense)
-        yield from _decode(network, embedding, own_image, prompts, [number], choose, extent)
+        yield _decode(network, embedding, own_image, prompts, [number], choose, extent)
 
 
 def _decode(
@@ -188,23 +197,18 @@ def _decode(
     prepared: PreparedImage,
     prompts: Sequence[Prompt],
     group: list[int],
-    choose: Callable[[int, torch.Tensor], list[int]],
+    choose: Callable[[list[int], torch.Tensor], torch.Tensor],
     extent: tuple[int, int],
-) -> list[_Decoded]:
+) -> _Decoded:
     sparse = _tokens(network, embedding, [prompts[number] for number in group])
     decoded = network.decoder.decode(prepared, sparse)
-    scores = decoded.scores.cpu()
+    scores = decoded.scores.cpu()  # what a GPU makes next depends on them
     check_finite(scores, "scores")
-    chosen = [choose(number, scores[index]) for index, number in enumerate(group)]
-    selected = [(index, mask) for index, masks in enumerate(chosen) for mask in masks]
-    pairs = torch.tensor(selected, device=decoded.scores.device)
-    logits = network.decoder.upscale(decoded, pairs, extent)
-    check_finite(logits, "masks")
-    of_each = logits.split([len(masks) for masks in chosen])
-    return [
-        _Decoded(number, scores[index, masks], of_each[index])
-        for index, (number, masks) in enumerate(zip(group, chosen, strict=True))
-    ]
+    chosen = choose(group, scores)
+    owners = torch.arange(len(group))[:, None].expand_as(chosen)
+    selected = torch.stack([owners, chosen], dim=-1).flatten(0, 1)
+    logits = network.decoder.upscale(decoded, selected, extent)
+    return _Decoded(group, scores.gather(1, chosen), logits.unflatten(0, chosen.shape))
 
 
 def _alike(prompts: Sequence[Prompt], numbers: list[int]) -> list[list[int]]:
@@ -217,20 +221,13 @@ def _alike(prompts: Sequence[Prompt], numbers: list[int]) -> list[list[int]]:
 
 
 def _tokens(network: Network, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
-    """Tokens (B, P, C) of prompts of one kind, from the official prompt encoder."""
-    frame, device = embedding.frame, embedding.features.device
-    points = boxes = None
+    """Tokens (B, P, C) of prompts of one kind, from places in float32, as the official code."""
+    frame = embedding.frame
+    points = labels = boxes = None
     if prompts[0].points:
-        coords = frame.place(np.array([prompt.points for prompt in prompts]))
-        labels = [prompt.labels for prompt in prompts]
-        points = (
-            torch.as_tensor(coords, dtype=torch.float32, device=device),
-            torch.tensor(labels, dtype=torch.int, device=device),
-        )
+        points = frame.place(np.array([prompt.points for prompt in prompts])).astype(np.float32)
+        labels = np.array([prompt.labels for prompt in prompts])
     if prompts[0].box_xyxy is not None:
         corners = np.array([prompt.box_xyxy for prompt in prompts]).reshape(-1, 2, 2)
-        boxes = torch.as_tensor(
-            frame.place(corners).reshape(-1, 4), dtype=torch.float32, device=device
-        )
-    sparse, _ = network.sam.prompt_encoder(points=points, boxes=boxes, masks=None)
-    return torch.as_tensor(sparse)
+        boxes = frame.place(corners).astype(np.float32)
+    return network.tokens.of_prompts(points, labels, boxes)

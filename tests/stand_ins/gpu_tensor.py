@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 aten = torch.ops.aten
 DEVICE = torch.device("cuda", 0)
+CURRENT: list[PretendGpu] = []  # the last one counts
 
 
 class OnGpu(torch.Tensor):
-    """A tensor of the pretended GPU ``gpu``; ``numbers`` is the one that computes."""
+    """A tensor of the pretended GPU; ``numbers`` is the one that computes."""
 
     numbers: torch.Tensor
-    gpu: PretendGpu
 
     @staticmethod
-    def __new__(cls, numbers: torch.Tensor, gpu: PretendGpu) -> OnGpu:
+    def __new__(cls, numbers: torch.Tensor) -> OnGpu:
         made: OnGpu = torch.Tensor._make_wrapper_subclass(
             cls,
             numbers.shape,
@@ -30,7 +30,7 @@ class OnGpu(torch.Tensor):
             dtype=numbers.dtype,
             device=DEVICE,
         )
-        made.numbers, made.gpu = numbers, gpu
+        made.numbers = numbers
         return made
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
@@ -47,10 +47,9 @@ class OnGpu(torch.Tensor):
     @staticmethod
     def _indexed(whole: torch.Tensor, index: Any, *value: Any) -> Any:
         parts = list(index) if isinstance(index, tuple) else [index]
-        found = next(x for x in (whole, *parts, *value) if isinstance(x, OnGpu))
         if not isinstance(whole, OnGpu):
             raise RuntimeError("indices should be on the CPU, as the indexed tensor is")
-        gpu, plain = found.gpu, []
+        gpu, plain = CURRENT[-1], []
         for part in parts:
             if isinstance(part, OnGpu):
                 if part.dtype in (torch.bool, torch.uint8) and not _is_single(value):
@@ -68,7 +67,7 @@ class OnGpu(torch.Tensor):
         part = whole.numbers[tuple(plain)]
         if any(isinstance(each, (torch.Tensor, list, np.ndarray)) for each in plain):
             gpu.launch("index", [part, part])
-        return OnGpu(part, gpu)
+        return OnGpu(part)
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]  # the base's is a function of C

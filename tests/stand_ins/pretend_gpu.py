@@ -15,7 +15,7 @@ import torch
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.stand_ins.gpu_tensor import OnGpu
+from tests.stand_ins.gpu_tensor import CURRENT, OnGpu
 
 FREE_BYTES = 70 << 30
 ALIGNED = 8  # values between a bias's rows, for the memory-efficient attention (PyTorch's sdp code)
@@ -99,7 +99,7 @@ class PretendGpu(TorchDispatchMode):
         if not to_gpu:
             return host[0] if name == "copy_" else out
         return pytree.tree_map_only(
-            torch.Tensor, lambda t: known[id(t)] if id(t) in known else OnGpu(t, self), out
+            torch.Tensor, lambda t: known[id(t)] if id(t) in known else OnGpu(t), out
         )
 
     @staticmethod
@@ -196,7 +196,7 @@ class PretendGpu(TorchDispatchMode):
         wide = pytree.tree_map_only(torch.Tensor, torch.Tensor.float, (args, kwargs))
         out = func(*wide[0], **wide[1]).to(values[0].dtype)
         self.launch("attention", [*values, out])
-        return OnGpu(out, self)
+        return OnGpu(out)
 
     def _pin(self, value: torch.Tensor) -> torch.Tensor:
         storage = value.untyped_storage()
@@ -226,7 +226,9 @@ def pretend(patch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # a module's ``to``
     try:
         with torch.inference_mode(), PretendGpu() as gpu:  # autograd's counters are not pretended
+            CURRENT.append(gpu)
             yield gpu
     finally:
+        CURRENT.clear()
         torch.__future__.set_overwrite_module_params_on_conversion(False)
         torch._C._set_only_lift_cpu_tensors(False)

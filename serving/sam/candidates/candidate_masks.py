@@ -1,4 +1,4 @@
-"""Candidate masks: measured, drawn, rid of duplicates, written as records.
+"""Candidate masks: rid of duplicates and small regions, written as records.
 
 The rules and their order are those of ``segment_anything.utils.amg`` 1.0.
 """
@@ -12,12 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from serving.sam.automatic_settings import AutomaticSettings
-from serving.sam.candidates.upsampling import Region, Upsampling
+from serving.sam.candidates.measurement import Box
 from serving.sam.masks import MaskRecord, Rle, decode_mask, encode_mask, mask_area
 
 NEAR_EDGE_PX = 20.0  # as the official ``is_box_near_crop_edge``
-Box = tuple[int, int, int, int]  # XYXY
-Canvas = NDArray[np.uint8]  # (W, H): transposed, as run lengths go down columns
 
 
 @dataclasses.dataclass(slots=True)
@@ -39,106 +37,6 @@ class CandidateMask:
     stability: float
     point_xy: tuple[float, float]
     crop_xyxy: Box
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Measurement:
-    """A mask at the image's size, without its bitmap, which ``draw`` makes again.
-
-    Attributes:
-        box_xyxy: of its pixels, the last inside; zeros for an empty mask, as the official code.
-        inner, outer: pixels above the threshold moved up and down.
-    """
-
-    box_xyxy: Box
-    inner: int
-    outer: int
-
-    @property
-    def stability(self) -> float:
-        """IoU of the mask under the two thresholds, 0-1; 0 where both are empty.
-
-        There the official code has NaN, which JSON cannot hold.
-        """
-        return self.inner / self.outer if self.outer else 0.0
-
-
-def measure(
-    upsampling: Upsampling,
-    logits: torch.Tensor,
-    region: Region | None,
-    threshold: float,
-    offset: float,
-    canvas: Canvas | None = None,
-) -> Measurement:
-    """Measure a mask without keeping its bitmap, in memory that the image's size does not change.
-
-    Args:
-        upsampling: to the image's size.
-        logits: (h, w) low resolution.
-        region: where it can be above ``threshold - offset``; ``None`` for nowhere.
-        threshold: of the mask.
-        offset: how far the stability score moves the threshold.
-        canvas: zeros, on which to draw the mask.
-    """
-    if region is None:
-        return Measurement((0, 0, 0, 0), 0, 0)
-    top = region[0]
-    inner = outer = 0
-    columns: list[NDArray[np.int64]] = []
-    rows = np.zeros(region[2] - top, bool)
-    for start, strip in upsampling.strips(logits, region):
-        values = strip.numpy() if strip.device.type == "cpu" else strip
-        inner += _count(values > threshold + offset)
-        outer += _count(values > threshold - offset)
-        bitmap = _above(strip, threshold)
-        filled = np.flatnonzero(bitmap.any(1))
-        if len(filled):
-            columns.append(filled[[0, -1]] + start)
-            rows |= bitmap.any(0)
-        if canvas is not None:
-            canvas[start : start + len(bitmap), top : region[2]] = bitmap
-    if not columns:
-        return Measurement((0, 0, 0, 0), inner, outer)
-    filled_rows = np.flatnonzero(rows) + top
-    box = int(columns[0][0]), int(filled_rows[0]), int(columns[-1][1]), int(filled_rows[-1])
-    return Measurement(box, inner, outer)
-
-
-def _above(strip: torch.Tensor, threshold: float) -> NDArray[np.bool_]:
-    """Which pixels are in the mask. On a CPU numpy compares several times faster than PyTorch.
-
-    A GPU compares before it sends: bits are a quarter of the logits.
-    """
-    if strip.device.type == "cpu":
-        return np.asarray(strip.numpy() > threshold)
-    return (strip > threshold).cpu().numpy()
-
-
-def _count(bitmap: NDArray[np.bool_] | torch.Tensor) -> int:
-    return int(bitmap.sum()) if isinstance(bitmap, torch.Tensor) else int(np.count_nonzero(bitmap))
-
-
-def draw(
-    upsampling: Upsampling,
-    logits: torch.Tensor,
-    region: Region | None,
-    threshold: float,
-    canvas: Canvas,
-) -> None:
-    """Draw a mask on an empty canvas.
-
-    Args:
-        upsampling: to the image's size.
-        logits: (h, w) low resolution.
-        region: where it can be above the threshold; ``None`` for nowhere.
-        threshold: of the mask.
-        canvas: zeros.
-    """
-    if region is None:
-        return
-    for start, strip in upsampling.strips(logits, region):
-        canvas[start : start + len(strip), region[0] : region[2]] = _above(strip, threshold)
 
 
 def is_near_crop_edge(box: Box, crop: Box, size_hw: tuple[int, int]) -> bool:

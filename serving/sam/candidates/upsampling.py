@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from serving.sam.machine.transfers import upload
+
 Region = tuple[int, int, int, int]  # top, left, bottom, right in pixels of the image; half open
 
 BLOCK_PX = 64
-CPU_STRIP_PX = 1 << 19  # pixels of a mask at once: 2 MB stay in the cache while they are counted
-GPU_STRIP_PX = 1 << 25
+STRIP_PX = 1 << 19  # pixels of a mask at once: 2 MB stay in the cache while they are counted
 
 
 def _taps(size: int, to: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -86,8 +87,8 @@ class Axis:
             first,
             last,
             # A block may read fewer cells than the widest; what lies beyond has no share.
-            torch.as_tensor(np.minimum(low[:, None] + np.arange(width), count - 1), device=device),
-            torch.as_tensor(matrices, dtype=torch.float32, device=device),
+            upload(np.minimum(low[:, None] + np.arange(width), count - 1), device),
+            upload(matrices.astype(np.float32), device),
         )
 
     def resize(self, values: torch.Tensor, start: int, stop: int) -> torch.Tensor:
@@ -132,6 +133,11 @@ class Upsampling:
             _axis(cells, network_side, input_size_hw[0], size_hw[0], device),
             _axis(cells, network_side, input_size_hw[1], size_hw[1], device),
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.rows.shares.device
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -182,8 +188,7 @@ class Upsampling:
         """
         top, left, bottom, right = region
         transposed = self.rows.resize(logits[:, : self.columns.cells], top, bottom).T.contiguous()
-        pixels = GPU_STRIP_PX if logits.device.type == "cuda" else CPU_STRIP_PX
-        at_once = max(1, pixels // (bottom - top) // BLOCK_PX) * BLOCK_PX
+        at_once = max(1, STRIP_PX // (bottom - top) // BLOCK_PX) * BLOCK_PX
         start = left
         while start < right:
             stop = min((start // BLOCK_PX) * BLOCK_PX + at_once, right)

@@ -97,10 +97,11 @@ class LongestSide:
 
     def prepare(self, image: RgbImage, device: torch.device) -> torch.Tensor:
         """The square (1, 3, S, S) float32 of an image (H, W, 3) uint8 RGB."""
-        import torch
         import torch.nn.functional as F
 
-        scaled = torch.as_tensor(_transform(self.side).apply_image(image), device=device)
+        from serving.sam.machine.transfers import upload
+
+        scaled = upload(_transform(self.side).apply_image(image), device)
         pixels = scaled.permute(2, 0, 1)[None].contiguous()
         mean, std = _statistics(self.mean, self.std, device)
         height, width = pixels.shape[2:]

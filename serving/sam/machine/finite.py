@@ -22,7 +22,12 @@ def check_finite(values: torch.Tensor, what: str) -> None:
     Raises:
         NotFiniteError: NaN or infinity among them.
     """
-    if not is_finite(values):
+    refuse_not_finite(is_finite(values), what)
+
+
+def refuse_not_finite(finite: bool, what: str) -> None:
+    """Refuse values of which somebody else has found out; see ``check_finite``."""
+    if not finite:
         raise NotFiniteError(
             f"the network's {what} are not finite (NaN or infinity): the checkpoint's weights are "
             "damaged, or too large for this precision"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -33,6 +33,10 @@ from tests.widened import SETTINGS, widened
 SHAPE = SamArchitecture(
     image_size=512, encoder_width=128, encoder_depth=6, encoder_heads=4, global_blocks=(2, 5)
 )
+BLOCKS_OF_VIT_B = dataclasses.replace(SHAPE, encoder_depth=12, global_blocks=(2, 5, 8, 11))
+# Before masks were made together it was 10,500 launches and 1,700 waits for 1024 points.
+KERNELS_OF_AN_IMAGE, WAITS_OF_AN_IMAGE = 1500, 20
+KERNELS_OF_A_BATCH = 260
 AUTOMATIC = dataclasses.replace(SETTINGS, points_per_side=4)
 # Of the masks, least IoU that pairs and share of them that pairs; of scores, the most.
 LEAST: dict[Precision, tuple[float, float, float]] = {
@@ -50,10 +54,9 @@ PROMPTS = [
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
-    # Else a decoder of this size would compute in float32 in every precision.
+def half_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a decoder of this size would compute in float32 in every precision."""
     monkeypatch.setattr("serving.sam.network.SMALL_EMBEDDING_VALUES", 0)
-    yield from pretend(monkeypatch)
 
 
 def images() -> dict[str, RgbImage]:
@@ -61,8 +64,8 @@ def images() -> dict[str, RgbImage]:
 
 
 @functools.cache
-def network() -> LoadedCheckpoint:
-    return widened(SHAPE)
+def network(shape: SamArchitecture = SHAPE) -> LoadedCheckpoint:
+    return widened(shape)
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +95,13 @@ def official_predictions() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     return [*predictions, with_mask]
 
 
-def on_gpu(precision: Precision) -> Engine:
-    own = dataclasses.replace(network(), sam=copy.deepcopy(network().sam))
+def on_gpu(precision: Precision, shape: SamArchitecture = SHAPE) -> Engine:
+    own = dataclasses.replace(network(shape), sam=copy.deepcopy(network(shape).sam))
     return Engine(own, device="cuda:0", precision=precision)
 
 
 @pytest.mark.parametrize("precision", LEAST)
+@pytest.mark.usefixtures("half_decoder")
 def test_masks_of_a_gpu_are_the_official_ones(
     official_masks: dict[str, list[Record]], gpu: PretendGpu, precision: Precision
 ) -> None:
@@ -131,7 +135,7 @@ def test_masks_of_a_gpu_in_the_shape_of_vit_b_are_the_official_ones(
 
 
 @pytest.mark.parametrize("precision", LEAST)
-@pytest.mark.usefixtures("gpu")
+@pytest.mark.usefixtures("half_decoder", "gpu")
 def test_predictions_of_a_gpu_are_the_official_ones(
     official_predictions: list[tuple[np.ndarray, np.ndarray, np.ndarray]], precision: Precision
 ) -> None:
@@ -151,6 +155,51 @@ def test_predictions_of_a_gpu_are_the_official_ones(
         assert actual.logits.shape == logits.shape
         for mask, wanted in zip(actual.masks, masks, strict=True):
             assert (mask & wanted).sum() >= iou * (mask | wanted).sum()
+
+
+@pytest.mark.usefixtures("half_decoder")
+def test_an_automatic_image_keeps_its_budget_of_launches_and_waits(
+    monkeypatch: pytest.MonkeyPatch, gpu: PretendGpu
+) -> None:
+    """Four batches, as 1024 points make: launches and waits depend on batches, not on points."""
+    monkeypatch.setattr("serving.sam.batches.GPU_BATCH", 16)
+    engine = on_gpu("fp16", BLOCKS_OF_VIT_B)
+    settings = dataclasses.replace(SETTINGS, points_per_side=8)
+    image = draw_scene()
+    engine.generate(image, settings)  # what is kept for images of this size
+    gpu.reset()
+    assert len(engine.generate(image, settings)) >= 3
+    batches, kernels, waits = 4, gpu.kernels.total(), gpu.waits.total()
+    assert kernels <= KERNELS_OF_AN_IMAGE, gpu.kernels.most_common()
+    assert waits <= WAITS_OF_AN_IMAGE, gpu.waits
+    assert gpu.up_bytes <= 3 * 512 * 512 + 64 * 2 * 24 + 10_000  # pixels, places and kinds, numbers
+    assert gpu.down_bytes <= 100_000  # scores, measurements, runs; no bitmaps and no logits
+    monkeypatch.setattr("serving.sam.batches.GPU_BATCH", 64)
+    gpu.reset()
+    engine.generate(image, settings)
+    assert waits - gpu.waits.total() == (batches - 1) * 2  # the scores and the measurements
+    assert kernels - gpu.kernels.total() <= (batches - 1) * KERNELS_OF_A_BATCH
+
+
+@pytest.mark.usefixtures("half_decoder")
+def test_prompts_keep_their_budget_of_launches_and_waits(gpu: PretendGpu) -> None:
+    engine = on_gpu("fp16")
+    image = draw_scene()
+    embedding = engine.embed(image)
+    points = [Prompt(points=((20.0 * n + 10, 80.0),), labels=(1,)) for n in range(12)]
+    counts = []
+    for few in (points[:1], points):
+        engine.segment(embedding, few)
+        gpu.reset()
+        engine.segment(embedding, few)
+        assert gpu.kernels.total() <= KERNELS_OF_A_BATCH + 20
+        assert gpu.waits.total() <= 4
+        counts.append(gpu.waits.total())
+        gpu.reset()
+        list(engine.predictions(embedding, few, multimask_output=True))
+        assert gpu.kernels.total() <= KERNELS_OF_A_BATCH
+        assert gpu.waits.total() <= 3  # scores, logits, bitmaps
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.usefixtures("gpu")
