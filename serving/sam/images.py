@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
 MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 # Pillow keeps 4 bytes a pixel of RGB and copies them twice on the way to an array, so colours are
 # converted strip by strip.
-STRIP_PIXELS = 1 << 20
+STRIP_PIXELS = 1 << 18
+_HIGHEST_SAMPLE = 65535
 _SUPPORTED = "supported are JPEG, PNG, WebP, TIFF, BMP and AVIF"
 # The limit is MAX_PIXELS, here, by name. Once for the process: several threads read images, and
 # ``warnings.catch_warnings`` restores what another thread has set.
@@ -175,15 +177,9 @@ def _to_rgb(image: Image.Image, name: str, window: SampleWindow) -> RgbImage:
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // max(width, 1))
     if image.mode.startswith("I"):  # 16 bits a channel, or 32 that hold 16
-        samples = np.asarray(image)
-        if samples.size and (samples.min() < 0 or samples.max() > 65535):
-            raise ImageError(
-                f"{name}: 32-bit integer samples from {samples.min()} to {samples.max()}; expected "
-                "at most 16 bits, 0 to 65535; convert it to 8 or 16 bits a channel"
-            )
-        table = window.table(samples, name)
-        for top in range(0, height, rows):
-            rgb[top : top + rows] = table[samples[top : top + rows]][:, :, None]
+        table = window.table(_count_samples(image, rows, name), name)
+        for top, samples in _sample_strips(image, rows):
+            rgb[top : top + rows] = table[samples][:, :, None]
         return rgb
     if image.mode == "F":
         raise ImageError(
@@ -199,6 +195,27 @@ def _to_rgb(image: Image.Image, name: str, window: SampleWindow) -> RgbImage:
             f"{name}: colour mode {image.mode} cannot be converted to RGB; {_SUPPORTED}"
         ) from error
     return rgb
+
+
+def _sample_strips(image: Image.Image, rows: int) -> Iterator[tuple[int, NDArray[np.integer]]]:
+    """The samples of a greyscale image, some rows at a time, with the number of the first."""
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        yield top, np.asarray(image.crop((0, top, image.width, bottom)))
+
+
+def _count_samples(image: Image.Image, rows: int, name: str) -> NDArray[np.int64]:
+    """How many samples have each value from 0 to 65535; ImageError where one is beyond."""
+    counts = np.zeros(_HIGHEST_SAMPLE + 1, np.int64)
+    for _, samples in _sample_strips(image, rows):
+        if samples.min() < 0 or samples.max() > _HIGHEST_SAMPLE:
+            low, high = image.getextrema()
+            raise ImageError(
+                f"{name}: 32-bit integer samples from {low} to {high}; expected at most "
+                f"16 bits, 0 to {_HIGHEST_SAMPLE}; convert it to 8 or 16 bits a channel"
+            )
+        counts += np.bincount(samples.ravel(), minlength=_HIGHEST_SAMPLE + 1)
+    return counts
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -45,11 +45,11 @@ class SampleWindow:
             )
         return low, high
 
-    def table(self, samples: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
+    def table(self, counts: NDArray[np.int64], name: str) -> NDArray[np.uint8]:
         """What each sample from 0 to 65535 becomes.
 
         Args:
-            samples: the image's, none outside that range.
+            counts: (65536,), how many of the image's samples have each value.
             name: of the image, for messages.
 
         Returns:
@@ -59,7 +59,7 @@ class SampleWindow:
             ImageError: the image would come out nearly black.
         """
         if self.text == FULL:
-            brightest = int(samples.max(initial=0))
+            brightest = int(counts.nonzero()[0].max(initial=0))
             if 0 < brightest < _NEARLY_BLACK:
                 raise ImageError(
                     f"{name}: its samples of 16 bits reach only {brightest} of {_HIGHEST}, so that "
@@ -67,13 +67,13 @@ class SampleWindow:
                     f"0-{(1 << brightest.bit_length()) - 1} or --window auto, or stretch them"
                 )
             return (np.arange(_HIGHEST + 1) // 257).astype(np.uint8)
-        low, high = self._limits() if self.text != AUTO else _held(samples)
+        low, high = self._limits() if self.text != AUTO else _held(counts)
         shares = (np.arange(_HIGHEST + 1) - low) / max(high - low, 1)
         return (shares.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _held(samples: NDArray[np.integer]) -> tuple[int, int]:
+def _held(counts: NDArray[np.int64]) -> tuple[int, int]:
     """The samples between which nearly all of an image's lie."""
-    counts = np.bincount(samples.ravel().astype(np.uint16), minlength=_HIGHEST + 1).cumsum()
-    low, high = np.searchsorted(counts, [share * counts[-1] for share in _AUTO_SHARES])
+    sums = counts.cumsum()
+    low, high = np.searchsorted(sums, [share * sums[-1] for share in _AUTO_SHARES])
     return int(low), int(high)

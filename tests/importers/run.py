@@ -3,9 +3,10 @@
     python -m tests.importers.run            # every importer; makes their environments first
     python -m tests.importers.run coco geo   # some of them
 
-Each importer has an environment of its own in ``.importers/``, with what ``READERS`` names; the
-network is needed once. The run's images are drawn, its masks come from the embedded checkpoint, and
-one image has masks that are hard to hold: with a hole, of two pieces, of one pixel.
+Each importer has an environment of its own in ``.importers/``, with what ``READERS`` names, made
+while the run goes on; the network is needed once. The run's images are drawn, its masks come from
+the embedded checkpoint, and one image has masks that are hard to hold: with a hole, of two pieces,
+of one pixel.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ PAGE = ROOT / "docs" / "interop.md"
 BEGIN, END = "<!-- importers: begin -->\n", "<!-- importers: end -->\n"
 HERE = Path(__file__).parent / "readers"
 POLYGONS = 0.99  # mean IoU
+INSTALLATIONS = 2  # at once
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ def truth(output: Path) -> list[Found]:
 
 def read(reader: Reader, exported: Path, images: Path, work: Path) -> list[Found]:
     """What an importer finds in an export."""
-    python = environment(reader)
+    python = environment(reader.packages)
     script = [python, HERE / reader.script, exported, images, work, reader.argument]
     found: list[Found] = []
     for line in _call(script).splitlines():
@@ -160,17 +164,24 @@ def read(reader: Reader, exported: Path, images: Path, work: Path) -> list[Found
     return found
 
 
-def environment(reader: Reader) -> Path:
-    """The Python of an importer's environment, which is made where it is missing."""
-    name = "-".join(item.partition("==")[0] for item in reader.packages)
+def environment(packages: tuple[str, ...]) -> Path:
+    """The Python of an environment with these packages, which is made where it is missing.
+
+    Our own pip fills it, with wheels only and without compiling what is imported once.
+    """
+    name = "-".join(item.partition("==")[0] for item in packages)
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     marker = folder / "complete.json"
-    if not marker.exists() or json.loads(marker.read_text()) != list(reader.packages):
-        print(f"installing {', '.join(reader.packages)}", file=sys.stderr)
-        _call([sys.executable, "-m", "venv", folder])
-        _call([python, "-m", "pip", "install", "--quiet", *reader.packages])
-        marker.write_text(json.dumps(reader.packages))
+    if not marker.exists() or json.loads(marker.read_text()) != list(packages):
+        started = time.monotonic()
+        _call([sys.executable, "-m", "venv", "--clear", "--without-pip", folder])
+        _call([sys.executable, "-m", "pip", "--python", python, "install", "--quiet",
+               "--disable-pip-version-check", "--only-binary", ":all:", "--no-compile",
+               *packages])  # fmt: skip
+        marker.write_text(json.dumps(packages))
+        spent = time.monotonic() - started
+        print(f"installed {', '.join(packages)} in {spent:.0f} s", file=sys.stderr)
     return python
 
 
@@ -226,18 +237,25 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="IMPORTER", help=", ".join(READERS))
     names = parser.parse_args().names or list(READERS)
     results: dict[str, Result] = {}
-    with tempfile.TemporaryDirectory(prefix="importers-") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="importers-") as temporary,
+        ThreadPoolExecutor(INSTALLATIONS) as pool,
+    ):
         folder = Path(temporary)
+        needed = dict.fromkeys(READERS[name].packages for name in names)
+        environments = {packages: pool.submit(environment, packages) for packages in needed}
         images, output = make_run(folder)
         for name in names:
             reader = READERS[name]
             exported, work = folder / reader.format, folder / f"work-{name}"
             work.mkdir()
+            environments[reader.packages].result()
+            started = time.monotonic()
             _call([sys.executable, "-m", "scripts.cli", "export", output, "--to", reader.format,
                    "--output", exported])  # fmt: skip
             found = read(reader, exported, images, work)
             results[name] = compare(truth(output), found, reader)
-            print(f"{name}: {results[name]}", file=sys.stderr)
+            print(f"{name}: {results[name]}, {time.monotonic() - started:.0f} s", file=sys.stderr)
     print(table(results), end="")
     if len(results) == len(READERS):
         before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
