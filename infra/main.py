@@ -17,20 +17,26 @@ from infra.rehearsal import check_rehearsal
 from infra.settings import STACKS, Settings, SettingsError, state_file, state_prefix
 
 PROJECT_FILE = Path("cdktf.json")
-
-
+REHEARSED_FILE = "settings.json"  # scripts.cloud.saved_settings writes it beside the world
 RELEASED = ("image", "checkpoint")
 
 
 def read_context() -> dict[str, Any]:
     """Return the context that the cdktf command line passes, else that of ``cdktf.json``.
 
-    In a rehearsal without what the real platform serves, which the local cloud does not hold.
+    In a rehearsal without what the real platform serves, which the local cloud does not hold, and
+    with what was saved in the rehearsal.
     """
     context = _whole_context()
-    if "SAM_REHEARSAL_WORLD" in os.environ:
-        return {name: value for name, value in context.items() if name not in RELEASED}
-    return context
+    world = os.environ.get("SAM_REHEARSAL_WORLD")
+    if world is None:
+        return context
+    kept = {name: value for name, value in context.items() if name not in RELEASED}
+    saved = Path(world).parent / REHEARSED_FILE
+    if not saved.exists():
+        return kept
+    project_id = os.environ.get("SAM_PROJECT_ID") or kept.get("project_id", "")
+    return {**kept, **json.loads(saved.read_text("utf-8")).get(project_id, {})}
 
 
 def _whole_context() -> dict[str, Any]:

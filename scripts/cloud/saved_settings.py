@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from scripts.cloud.vertex_sdk import in_rehearsal
 from scripts.local_files import write_whole
 
 PROJECT_FILE = "cdktf.json"
+WORLD_VARIABLE = "SAM_REHEARSAL_WORLD"  # names a file in the folder of a local cloud
+SAVED_SETTINGS = "settings.json"  # in that folder: what a rehearsal saves, by project
 
 
 def saved_settings(folder: Path) -> dict[str, Any]:
@@ -23,8 +26,8 @@ def saved_settings(folder: Path) -> dict[str, Any]:
 def save_setting(outputs: Path, project_id: str, name: str, value: str) -> str:
     """Write a setting into the ``context`` of the ``cdktf.json`` beside the deployment's outputs.
 
-    Nothing is written in a rehearsal, whose images are not the real platform's, nor where the
-    file is that of another project.
+    A rehearsal, whose images are not the real platform's, saves it in its own folder, where
+    ``infra.main`` finds it. Nothing is written where the file is that of another project.
 
     Args:
         outputs: outputs of ``cdktf deploy``.
@@ -37,7 +40,9 @@ def save_setting(outputs: Path, project_id: str, name: str, value: str) -> str:
     """
     path = outputs.parent / PROJECT_FILE
     export = f"use it:  export SAM_{name.upper()}={value}"
-    if in_rehearsal() or not path.is_file():
+    if in_rehearsal():
+        return _save_in_rehearsal(project_id, name, value) or export
+    if not path.is_file():
         return export
     document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     context: dict[str, Any] = document.setdefault("context", {})
@@ -47,3 +52,15 @@ def save_setting(outputs: Path, project_id: str, name: str, value: str) -> str:
     context[name] = value
     write_whole(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
     return f"saved as {name!r} in {path}; 'cdktf deploy' releases it"
+
+
+def _save_in_rehearsal(project_id: str, name: str, value: str) -> str:
+    """A line for the operator; empty where this shell knows of no folder of a local cloud."""
+    world = os.environ.get(WORLD_VARIABLE)
+    if not world:
+        return ""
+    path = Path(world).parent / SAVED_SETTINGS
+    saved: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    saved.setdefault(project_id, {})[name] = value
+    write_whole(path, (json.dumps(saved, indent=2) + "\n").encode())
+    return f"saved as {name!r} of this rehearsal; 'cdktf deploy' in it releases it"

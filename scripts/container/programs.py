@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from scripts.checkout import ROOT
 from scripts.terminal.errors import CLOUD, OperatorError
@@ -39,8 +41,12 @@ def output_of(*command: str, stdin: bytes | None = None) -> bytes:
     return process.stdout
 
 
-def run_aloud(*command: str) -> None:
+def run_aloud(*command: str, variables: Mapping[str, str] | None = None) -> None:
     """Run a program in the checkout and print its lines on standard error as they come.
+
+    Args:
+        command: the program and its arguments.
+        variables: of its environment, beside ours.
 
     Raises:
         OperatorError: it failed.
@@ -49,6 +55,7 @@ def run_aloud(*command: str) -> None:
     with subprocess.Popen(  # noqa: S603
         command,
         cwd=ROOT,
+        env={**os.environ, **(variables or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,6 +14,10 @@ from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import report_line
 
 DOCKERFILE = "serving/Dockerfile"
+# By default BuildKit pushes an index: the image beside a statement of how it was built. Whether
+# Vertex AI takes one in is UNVERIFIED, so an image's digest is that of the image itself (Docker's
+# page "Build variables"; builders before BuildKit ignore it).
+PLAIN_IMAGE = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 PLATFORM = "linux/amd64"  # of every machine that Vertex AI has a T4 or an L4 for
 Builder = Literal["docker", "cloud-build"]
 BuilderChoice = Literal["auto", "docker", "cloud-build"]
@@ -78,7 +82,7 @@ def push_with_docker(images: Sequence[Wanted], *, token: str = "") -> None:
         OperatorError: Docker failed.
     """
     for image in images:
-        run_aloud("docker", *image.build_arguments())
+        run_aloud("docker", *image.build_arguments(), variables=PLAIN_IMAGE)
     if token:  # after the builds, because it is valid for an hour; by standard input, where no
         # list of processes shows it. Artifact Registry's "Configure authentication to Artifact
         # Registry for Docker", access token.
@@ -139,8 +143,9 @@ def push_with_cloud_build(
 
 
 def _submit(images: Sequence[Wanted], options: tuple[str, ...], *, large: bool) -> None:
+    plain = [f"{name}={value}" for name, value in PLAIN_IMAGE.items()]
     steps = [
-        {"name": "gcr.io/cloud-builders/docker", "args": image.build_arguments()}
+        {"name": "gcr.io/cloud-builders/docker", "args": image.build_arguments(), "env": plain}
         for image in images
     ]
     # An account of one's own must log there, and only gcloud's beta follows such a log (support_gcl

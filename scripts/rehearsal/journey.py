@@ -23,7 +23,7 @@ from scripts.rehearsal.scenes import IMAGES, PROMPTS, write_scenes
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.step_list import StepList
 
-FLAGS = ("--auto-approve", "--skip-provider-lock")  # locking asks the network
+FLAGS = ("--auto-approve",)
 STEPS = (
     "start the local cloud",
     "deploy both stacks",

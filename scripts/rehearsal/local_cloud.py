@@ -15,6 +15,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from scripts.cloud.saved_settings import SAVED_SETTINGS
 from scripts.rehearsal import stand_ins
 from scripts.rehearsal.google_provider.protocol.mirror import write_mirror
 from scripts.rehearsal.google_provider.world import World
@@ -39,6 +40,8 @@ FILES = (
         "vertex.pem",
         "vertex.key",
         "terraform.rc",
+        ".curlrc",
+        SAVED_SETTINGS,
     ),
     *("world.json", "world.lock"),
 )
@@ -78,6 +81,8 @@ class Cloud:
             # The names of dedicated endpoints answer by https, with a certificate made here.
             "REQUESTS_CA_BUNDLE": str(self.home / "vertex.pem"),
             "CURL_CA_BUNDLE": str(self.home / "vertex.pem"),
+            "CURL_HOME": str(self.home),
+            "CDKTF_SKIP_PROVIDER_LOCK": "true",  # locking asks the network
             "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             # Never the state of something real: to the stand-in it would all be gone.
             "SAM_STATE_FOLDER": str(self.home / STATE_FOLDER),
@@ -138,7 +143,7 @@ def start(home: Path, *, new_project: bool = False, gpus: bool = True) -> Cloud:
     if new_project:
         make_new(world, gpus=gpus)
     write_mirror(home)
-    stand_ins.write_docker(home)
+    stand_ins.write_programs(home)
     storage_url, backend_url, vertex_url = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
     processes: list[subprocess.Popen[bytes]] = []
     try:

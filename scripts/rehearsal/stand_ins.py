@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from scripts.checkout import ROOT
+from scripts.rehearsal.iam.callers import OPERATOR
 from scripts.rehearsal.processes import free_port, launch_with_log
 from scripts.terminal.errors import OperatorError
 
@@ -61,23 +62,41 @@ def launch_front(home: Path, url: str, backend: str) -> subprocess.Popen[bytes]:
 
 
 def launch_vertex(home: Path, url: str, storage_url: str) -> subprocess.Popen[bytes]:
-    """Start the Vertex AI stand-in at an address, and the storage that it uses."""
+    """Start the Vertex AI stand-in at an address, and the storage that it uses.
+
+    ``home/.curlrc`` leads curl to it from every name of a dedicated endpoint: whatever a shell in
+    the rehearsal asks by https goes there, and no token anywhere else.
+    """
+    tls_port = free_port()
+    (home / ".curlrc").write_text(f'connect-to = ":443:127.0.0.1:{tls_port}"\n', "utf-8")
     command = [
         *(sys.executable, "-m", VERTEX_MODULE, "--home", str(home)),
-        *("--port", url.rpartition(":")[2], "--tls-port", str(free_port())),
+        *("--port", url.rpartition(":")[2], "--tls-port", str(tls_port)),
     ]
     environment = {**os.environ, "STORAGE_EMULATOR_HOST": storage_url}
     return launch_with_log(command, ROOT, environment, home / VERTEX_LOG, new_session=True)
 
 
-def write_docker(home: Path) -> None:
-    """Put the stand-in of the docker command into ``home/bin``, where the PATH begins."""
-    program = home / "bin" / "docker"
-    program.parent.mkdir(parents=True, exist_ok=True)
+# Of gcloud only what the pages hand to curl: a token, which in a rehearsal is an e-mail.
+_GCLOUD = f"""#!/bin/sh
+if [ "$*" = "auth print-access-token" ]; then
+    echo "${{SAM_REHEARSAL_ACCOUNT:-{OPERATOR}}}"
+else
+    echo "gcloud is not rehearsed, but for 'gcloud auth print-access-token'" >&2
+    exit 1
+fi
+"""
+
+
+def write_programs(home: Path) -> None:
+    """Put the stand-ins of docker and gcloud into ``home/bin``, where the PATH begins."""
     # From another folder than the project's, as a build of another context would be.
-    line = f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m {DOCKER_MODULE} "$@"'
-    program.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
-    program.chmod(0o755)
+    docker = f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m {DOCKER_MODULE} "$@"'
+    (home / "bin").mkdir(parents=True, exist_ok=True)
+    for name, script in (("docker", f"#!/bin/sh\n{docker}\n"), ("gcloud", _GCLOUD)):
+        program = home / "bin" / name
+        program.write_text(script, "utf-8")
+        program.chmod(0o755)
 
 
 def answers(url: str) -> bool:

@@ -13,10 +13,10 @@ from scripts.checkout import ROOT
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ROOMS = ("infra", "serving", "pipeline", "scripts", "tests", "docs")
 _BLOCK = re.compile(
-    r"(?:<!-- (?P<kind>test|no-run): [^>]+ -->\n)?^```\w*\n(?P<code>.*?)^```",
+    r"(?:<!-- (?P<kind>test|rehearsed|no-run): [^>]+ -->\n)?^```\w*\n(?P<code>.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
-_NOTE = re.compile(r"<!-- (?:test|no-run): ([^>]+) -->")
+_NOTE = re.compile(r"<!-- (?:test|rehearsed|no-run): ([^>]+) -->")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -27,8 +27,8 @@ class Block:
     """A fenced block of a page.
 
     Attributes:
-        kind: ``test`` where a test runs it, ``no-run`` where it says why not, empty where it says
-            neither.
+        kind: ``test`` where a test runs it, ``rehearsed`` where one does in a local cloud,
+            ``no-run`` where it says why not, empty where it says none of these.
         code: its text.
     """
 

@@ -64,6 +64,7 @@ READS_THE_ENVIRONMENT = {
     "scripts/development/notebooks.py": "points the kernels at a rehearsal",
     "scripts/notebooks/session.py": "puts the kernel's own commands on PATH",
     "scripts/cloud/project_services.py": "a rehearsal's address of the project's services",
+    "scripts/cloud/saved_settings.py": "the folder of the rehearsal that a shell is in",
     "scripts/cloud/vertex_sdk.py": "a rehearsal's address, for whatever starts the SDK",
     "scripts/costs/prices.py": "an operator's own price list",
     "scripts/releases/request.py": "Terraform's request, whichever command Terraform starts",

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import requests
 from PIL import Image
 from pycocotools import mask as coco
 
-from scripts.checkout import STACKS
+from scripts.checkout import ROOT, STACKS
 from scripts.rehearsal import journey_tools
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.local_cloud import Cloud
@@ -31,9 +30,10 @@ from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
 from serving.sam.prompts import Prompt
 from tests.conftest import draw_scene
+from tests.contracts import pages
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
-FLAGS = ("--auto-approve", "--skip-provider-lock")
+FLAGS = ("--auto-approve",)
 BUCKET = "rehearsed-project-sam"
 
 
@@ -187,14 +187,12 @@ def check_predictions(operator: Operator, engine: Engine, scene: RgbImage, folde
     assert [mask["segmentation"] for mask in automatic["masks"]] == [
         mask["segmentation"] for mask in everything
     ]
-    # What curl does: one POST to the endpoint's own name.
-    reply = requests.post(
-        f"https://{endpoint.dedicated_endpoint_dns}/v1/{endpoint.resource_name}:predict",
-        json={"instances": [instance]},
-        verify=str(operator.home / "vertex.pem"), timeout=60,
-    )  # fmt: skip
-    assert reply.status_code == 200
-    assert reply.json()["predictions"][0]["masks"] == prediction["masks"]
+    asked = ask_as_the_page_does(operator, scene)
+    click = Prompt(points=((300, 200),), labels=(1,))
+    large = np.asarray(Image.open(operator.home / "photo.jpg"))
+    best_of_three = engine.predict(engine.embed(large), click, multimask_output=True)
+    for mask, rle in zip(best_of_three.masks, asked["predictions"][0]["masks"], strict=True):
+        assert np.array_equal(coco.decode(rle).astype(bool), mask)
     operator.run("predict", str(path), "--point", "80,95", "--endpoint", "--output", str(folder))
     saved = json.loads((folder / "scene.png.masks.json").read_text())
     # For one point the command asks for three candidates and keeps the best.
@@ -204,6 +202,23 @@ def check_predictions(operator: Operator, engine: Engine, scene: RgbImage, folde
     assert (folder / "scene.png.overlay.png").stat().st_size > 1000
     refused = operator.run("predict", str(path), "--point", "999,5", "--endpoint", expect=2)
     assert "lies outside" in refused
+
+
+def ask_as_the_page_does(operator: Operator, scene: RgbImage) -> Any:
+    """What docs/deploying.md types to ask by curl, as it stands; the reply."""
+    page = (ROOT / "docs" / "deploying.md").read_text("utf-8")
+    (code,) = [block.code for block in pages.blocks(page) if "curl --proto" in block.code]
+    photo = Image.fromarray(scene).resize((400, 300))
+    photo.save(operator.home / "photo.jpg", quality=95)
+    environment = {**os.environ, **operator.cloud.environment()}
+    programs = (operator.home / "bin", Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code], cwd=operator.home, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout[done.stdout.index('{"') :])
 
 
 def check_batch(operator: Operator, engine: Engine, folder: Path) -> None:

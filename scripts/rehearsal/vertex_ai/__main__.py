@@ -16,7 +16,7 @@ import uvicorn
 
 from scripts.rehearsal.google_provider.world import World
 from scripts.rehearsal.vertex_ai.http.app import make_app
-from scripts.rehearsal.vertex_ai.http.certificate import write_certificate
+from scripts.rehearsal.vertex_ai.http.certificate import Certificates
 from scripts.rehearsal.vertex_ai.service import Service
 from scripts.rehearsal.vertex_ai.state import State
 from scripts.rehearsal.vertex_ai.storage_clients import StorageClients
@@ -48,24 +48,24 @@ def main() -> None:
     parser.add_argument("--tls-port", type=int, required=True)
     arguments = parser.parse_args()
     clients = StorageClients(os.environ["STORAGE_EMULATOR_HOST"])
-    certificate, key = write_certificate(arguments.home)
+    certificates = Certificates(arguments.home)
     state = State(World(arguments.home / "world.json"), f"https://127.0.0.1:{arguments.tls_port}")
     service = Service(state, clients, arguments.home)
     service.resume()
     # A TLS connection that its client left half closed would hold the end up for 30 s.
     plain = {"host": "127.0.0.1", "log_level": "warning", "timeout_graceful_shutdown": 2}
-    servers: list[uvicorn.Server] = [
-        _Server(uvicorn.Config(make_app(service, dedicated=False), port=arguments.port, **plain)),
-        _Server(
-            uvicorn.Config(
-                make_app(service, dedicated=True),
-                port=arguments.tls_port,
-                ssl_certfile=str(certificate),
-                ssl_keyfile=str(key),
-                **plain,
-            )
-        ),
-    ]
+    regional = uvicorn.Config(make_app(service, dedicated=False), port=arguments.port, **plain)
+    dedicated = uvicorn.Config(
+        make_app(service, dedicated=True),
+        port=arguments.tls_port,
+        ssl_certfile=str(certificates.certificate),
+        ssl_keyfile=str(certificates.key),
+        **plain,
+    )
+    dedicated.load()
+    assert dedicated.ssl is not None  # noqa: S101  (it has a certificate)
+    certificates.answer_to_names(dedicated.ssl)
+    servers: list[uvicorn.Server] = [_Server(regional), _Server(dedicated)]
     try:
         asyncio.run(_serve(servers))
     finally:

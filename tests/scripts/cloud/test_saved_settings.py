@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.configuration import load
+from infra.main import read_context
 from scripts.checkout import ROOT
 from scripts.cloud.saved_settings import save_setting
 
@@ -42,7 +43,26 @@ def test_a_shell_that_knows_nothing_synthesizes_what_was_saved(project_file: Pat
     assert document == before
 
 
-def test_another_projects_file_and_a_rehearsal_save_nothing(
+def test_rehearsal_saves_for_itself_alone(
+    project_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next deployment finds it, by project; the real platform's file stays as it is."""
+    (tmp_path / "rehearsal").mkdir()
+    monkeypatch.setenv("SAM_REHEARSAL_VERTEX", "http://127.0.0.1:1")
+    monkeypatch.setenv("SAM_REHEARSAL_WORLD", str(tmp_path / "rehearsal" / "world.json"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAM_PROJECT_ID", "my-project")
+    before = project_file.read_bytes()
+    assert read_context() == {"region": "us-west1"}
+    assert "of this rehearsal" in save(project_file, "image", IMAGE)
+    save(project_file, "checkpoint", CHECKPOINT)
+    assert project_file.read_bytes() == before
+    assert read_context() == {"region": "us-west1", "image": IMAGE, "checkpoint": CHECKPOINT}
+    monkeypatch.setenv("SAM_PROJECT_ID", "another")
+    assert read_context() == {"region": "us-west1"}
+
+
+def test_another_projects_file_and_a_rehearsal_without_a_folder_save_nothing(
     project_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(project_file, "image", IMAGE)

@@ -53,7 +53,11 @@ def test_docker_builds_logs_in_and_pushes(
     tmp_path: Path, install: Install, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log, secret = tmp_path / "log", tmp_path / "secret"
-    install("docker", f'echo "$*" >> {log}; [ "$1" = login ] && cat > {secret}; echo "$1"')
+    script = f"""echo "$*" >> {log}
+echo "$BUILDX_NO_DEFAULT_ATTESTATIONS" >> {log}.plain
+[ "$1" = login ] && cat > {secret}; echo "$1"
+"""
+    install("docker", script)
     push_with_docker(IMAGES, token="ya29.token")
     assert secret.read_text() == "ya29.token"  # and no argument shows it
     assert log.read_text().splitlines() == [
@@ -65,6 +69,7 @@ def test_docker_builds_logs_in_and_pushes(
         f"push {URI}",
         f"push {STEPS_URI}",
     ]
+    assert (tmp_path / "log.plain").read_text().split() == ["1", "1"]  # both builds
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "build\nbuild\npush\npush\n")
 
@@ -102,6 +107,7 @@ def test_cloud_build_needs_nobody_and_nothing_here(tmp_path: Path, install: Inst
     assert content["options"] == {"logging": "CLOUD_LOGGING_ONLY"}
     for step, uri in zip(content["steps"], (URI, STEPS_URI), strict=True):
         assert step["args"][:3] == ["build", "--platform", "linux/amd64"]
+        assert step["env"] == ["BUILDX_NO_DEFAULT_ATTESTATIONS=1"]
         assert step["args"][-3:] == ["--tag", uri, "."]
 
 
