@@ -12,12 +12,14 @@ setup: .venv/.complete node_modules/.complete ## make the environment, everythin
 
 .venv/.complete: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
+	@echo "installing what requirements.lock pins: 2.3 GB, some minutes without another line"
 	$(BIN)/pip install --quiet --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
 # Only the commands that deploy need it; where there is no Node, the rest works without.
 node_modules/.complete: package.json package-lock.json
+	@echo "installing cdktf: 0.4 GB, a minute or two without another line"
 	@if npm ci --silent; then touch $@; \
 	else echo "warning: no cdktf, which deploys the stacks (npm ci failed); the rest works"; fi
 

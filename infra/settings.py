@@ -43,7 +43,7 @@ class Settings(BaseModel):
     state_folder: str = Field("", description="folder of a local state; empty: the project's")
 
     force_destroy: bool = Field(
-        False, description="at destroy: take the user's data along, and a key of its own"
+        False, description="destroy deletes your data too, and a key made here"
     )
     run_retention_days: int = Field(0, ge=0, description="age at which run outputs go; 0: never")
     noncurrent_days: int = Field(30, ge=1, description="age at which overwritten objects go")
@@ -61,14 +61,14 @@ class Settings(BaseModel):
     workbench: bool = Field(True, description="a notebook machine with an accelerator; false: none")
     workbench_ssh: bool = Field(False, description="let IAP's SSH into the network made here")
     workbench_machine: str = Field("n1-standard-2", description="machine of the Workbench")
-    workbench_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; one")
+    workbench_accelerator: str = Field("NVIDIA_TESLA_T4", description="GPU of the Workbench")
     workbench_image: str = Field("debian-11", description="debian-11 (to March 2027), debian-12")
     workbench_disk_gb: int = Field(150, ge=150, le=64_000, description="boot disk, GB")
     workbench_owner: str = Field("", description="e-mail of its one user; empty: service account")
-    workbench_users: str = Field("", description="e-mails allowed in service-account mode, commas")
+    workbench_users: str = Field("", description="without an owner: e-mails that may open it")
     workbench_idle_minutes: int = Field(60, ge=10, le=1440, description="idle time to shutdown")
     workbench_public_ip: bool = Field(False, description="give the Workbench a public address")
-    network: str = Field("", description="existing VPC, projects/P/global/networks/N; empty: make")
+    network: str = Field("", description="existing VPC, projects/P/global/networks/N; empty: new")
     subnet: str = Field("", description="its subnet, projects/P/regions/R/subnetworks/S")
     nat: Literal["", "create", "existing"] = Field(
         "", description="with an existing network: create a Cloud NAT, or one is there"
@@ -83,7 +83,7 @@ class Settings(BaseModel):
     kms_key_ring: str = Field("", description="name of the new ring; default {prefix}-keyring")
 
     monitoring: bool = Field(False, description="dashboard and alerts")
-    alert_email: str = Field("", description="where alerts go, commas between several")
+    alert_email: str = Field("", description="e-mails that alerts go to, with commas")
     workbench_max_hours: int = Field(12, ge=1, description="alert after this running time")
     budget: int = Field(0, ge=0, description="monthly budget in whole units of currency; 0: none")
     budget_currency: str = Field("USD", pattern="^[A-Z]{3}$", description="the account's currency")
@@ -102,7 +102,7 @@ class Settings(BaseModel):
     image: str = Field("", description="serving image by digest; empty: an endpoint without model")
     checkpoint: str = Field("", description="gs:// checkpoint file, or folder with one")
     serving_machine: str = Field("n1-standard-4", description="machine of a replica")
-    serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="its accelerator; empty: none")
+    serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="of each replica; empty: none")
     serving_family: Literal["", "sam", "medsam"] = Field(
         "", description="family of the checkpoint's network; empty: what its weights say"
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.ordered_map import ordered_map
+from pipeline.run.broken_links import count_broken_links
 from pipeline.run.image_names import ImageNames
 from pipeline.run.manifest import as_text
 from pipeline.run.own_output import OwnOutput
@@ -107,8 +108,10 @@ def find_files(parameters: RunParameters, tell: Tell = lambda _line: None) -> li
             )
     for uri, number in sorted(own_output.skipped.items()):
         tell(f"left out {count(number, 'picture')} that an earlier run wrote to {uri}")
+    if broken := sum(map(count_broken_links, dict.fromkeys(parameters.inputs))):
+        tell(f"left out {count(broken, 'link')} to a file that is not there")
     if kinds := _kinds(no_images, own_output):
-        tell(f"left out what is no image by its name: {kinds}")
+        tell(f"left out files that are not images by their names: {kinds}")
     images.sort(key=lambda image: image.name)
     return images
 
@@ -130,7 +133,9 @@ def _images_of(
             parent, name = open_parent(uri)
             own_output.check_file(parent, name)
             if PurePosixPath(name).suffix.lower() not in SUFFIXES and not is_image_file(folder.uri):
-                raise RunError(f"{uri}: no image, by its name or its content", hint=ImageError.hint)
+                raise RunError(
+                    f"{uri}: not an image, by its name or its content", hint=ImageError.hint
+                )
             return [(parent, StoredFile(name, status.st_size))]
         if status is None or not stat.S_ISDIR(status.st_mode):
             raise RunError(f"{uri}: no such file or folder", hint=_nearest_file(Path(uri)))

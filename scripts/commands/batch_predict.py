@@ -29,9 +29,9 @@ def batch_predict(
         int, typer.Option(help="Instances in a request; the service's own default is 64.", min=1)
     ] = 2,
     replicas: Annotated[int, typer.Option(help="Machines that work on it.", min=1)] = 1,
-    machine: Annotated[str, typer.Option(help="Machine; default: as the endpoint's.")] = "",
+    machine: Annotated[str, typer.Option(help="Machine type; default: as the endpoint's.")] = "",
     accelerator: Annotated[
-        str, typer.Option(help="Its accelerator, or none; default: as the endpoint's.")
+        str, typer.Option(help="GPU of that machine, or none; default: as the endpoint's.")
     ] = "",
     max_masks: options.MaxMasks = 10,
     pictures: options.PicturesName = None,

@@ -41,7 +41,7 @@ def main() -> int:
     command = ["run", str(images), "--prompts", str(prompts), "--output", str(output)]
     command += ["--checkpoint", "vit_tiny"]
     print(
-        "A demonstration with vit_tiny, the small network that lies in this repository, on\n"
+        "A demonstration with vit_tiny, the small network of this repository, on\n"
         "photographs that suit it. What Meta's networks find, it does not."
     )
     print("sam-vertex " + " ".join(command), flush=True)

@@ -48,7 +48,7 @@ class ImageError(InputError):
 class PromptError(InputError):
     """A prompt has a wrong shape or label, or lies outside its image."""
 
-    hint = "prompts are XY pixels from the image's top left; docs/running.md shows the file"
+    hint = "prompts are pixels x, y from the image's top left; docs/running.md shows the file"
 
 
 class ParameterError(InputError):

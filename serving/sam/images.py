@@ -60,9 +60,13 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
                 "pillow-heif (pip install 'sam-vertex[heic]'), or export it as JPEG"
             ) from error
         start = data[:16].lstrip().lower()
-        kind = "an HTML page" if start.startswith((b"<!doctype", b"<html")) else "no image"
+        kind = (
+            "an HTML page"
+            if start.startswith((b"<!doctype", b"<html"))
+            else "not an image that can be read"
+        )
         raise ImageError(
-            f"{name}: the content is {kind} that can be read, whatever its name says; {_SUPPORTED}"
+            f"{name}: the content is {kind}, whatever the file's name says; {_SUPPORTED}"
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: more than {max_pixels} pixels; scale it down first") from error

@@ -39,7 +39,7 @@ def test_find_images_a_named_file_is_taken_whatever_its_suffix(image_folder: Pat
 def test_a_named_file_that_is_no_image_is_refused_before_a_run_begins(image_folder: Path) -> None:
     text = image_folder / "notes.txt"
     text.write_text("no image")
-    with pytest.raises(RunError, match=r"notes\.txt: no image, by its name or its") as refusal:
+    with pytest.raises(RunError, match=r"notes\.txt: not an image, by its name or its") as refusal:
         names(parameters(image_folder, text))
     assert "JPEG" in refusal.value.hint
 
@@ -49,7 +49,12 @@ def test_find_images_counts_what_it_leaves_out_by_kind(image_folder: Path) -> No
         (image_folder / name).write_bytes(b"")
     lines: list[str] = []
     find_images(parameters(image_folder), lines.append)
-    assert lines == ["left out what is no image by its name: 2 .arw, 1 without an ending, 1 .mov"]
+    assert lines == [
+        "left out files that are not images by their names: 2 .arw, 1 without an ending, 1 .mov"
+    ]
+    (image_folder / "d.jpg").symlink_to("nowhere.jpg")
+    find_images(parameters(image_folder), lines.append)
+    assert lines[1] == "left out 1 link to a file that is not there"
     (image_folder / "texts").mkdir()
     (image_folder / "texts" / "a.txt").write_text("")
     with pytest.raises(RunError, match=r"no images found; .*, found 1 \.txt"):

@@ -53,7 +53,7 @@ def test_mistake_is_answered_with_a_hint(
             "no such image among the 1 inputs",
             "did you mean 'apple.jpeg'?",
         ),
-        (["run", "photos", "-o", "out", "--max-failed", "-1"], "or a count (25), got -1", "--help"),
+        (["run", "photos", "-o", "out", "--max-failed", "-1"], "or a count (25), got -1", "10%"),
         (["model", "list"], "no file outputs.json", "name the file with --outputs"),
     ],
 )

@@ -112,9 +112,9 @@ def test_decode_image_animation_gives_the_first_frame() -> None:
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"hello, this is text" * 20, "no image"),
+        (b"hello, this is text" * 20, "not an image that can be read"),
         (b"<!DOCTYPE html><html>404</html>", "an HTML page"),
-        (encoded(COLOURS, "GIF"), "no image that can be read"),
+        (encoded(COLOURS, "GIF"), "not an image that can be read"),
         (encoded(Image.effect_noise((64, 64), 40).convert("RGB"), "JPEG")[:900], "cut off"),
         (encoded(Image.effect_noise((64, 64), 40), "PNG")[:900], "cut off"),
         (encoded(COLOURS, "BMP")[:20], "x"),
