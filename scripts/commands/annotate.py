@@ -160,9 +160,9 @@ def _here(source: str, precision: Precision, family: str) -> tuple[Segmenter, di
 def _elsewhere(url: str, outputs: Path) -> tuple[Segmenter, dict[str, Any]]:
     """A model server, or the endpoint where there is no address, and what masks files say of it."""
     from scripts.annotate.remote import ServerSegmenter
-    from scripts.online_predictions.servers import ask_endpoint, ask_server
+    from scripts.online_predictions.servers import DeployedEndpoint, ask_server
 
     name = url or "the endpoint"
-    ask = functools.partial(ask_server, url) if url else functools.partial(ask_endpoint, outputs)
+    ask = functools.partial(ask_server, url) if url else DeployedEndpoint(outputs).ask
     about = {"checkpoint": {"name": name, "sha256": ""}, "precision": "", "device": ""}
     return ServerSegmenter(name, ask), about

@@ -16,7 +16,7 @@ from scripts.commands import options
 from scripts.online_predictions.files import write_json, write_prediction
 from scripts.online_predictions.here import predict_here
 from scripts.online_predictions.requests import make_request, read_image
-from scripts.online_predictions.servers import ask_endpoint, ask_server
+from scripts.online_predictions.servers import DeployedEndpoint, ask_server
 from scripts.terminal.errors import OperatorError, reporting_errors
 from serving.sam.machine.waiting_threads import set_waiting
 from serving.sam.plain_text import count
@@ -95,7 +95,7 @@ def predict(
                 points_per_side=points_per_side,
             )
         else:
-            reply = ask_endpoint(outputs, body) if endpoint else ask_server(url, body)
+            reply = DeployedEndpoint(outputs).ask(body) if endpoint else ask_server(url, body)
         if as_json:
             typer.echo(json.dumps(reply))
             return

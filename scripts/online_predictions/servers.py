@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from scripts.online_predictions.replies import check_reply, innermost_message
 from scripts.terminal.errors import CALLER, CLOUD, OperatorError
 
 TIMEOUT_SECONDS = 600.0  # a dedicated endpoint waits no longer, unless it was made otherwise
+# For more than this the SDK makes a new connection a call (google-cloud-aiplatform 2.7.0,
+# models.py, Endpoint.predict: a longer timeout than google.auth's default mounts a new adapter).
+PROMPT_SECONDS = 120.0
 
 
 def ask_server(url: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -46,59 +50,83 @@ def predict_address(url: str) -> str:
     return urlunsplit(parts._replace(path=parts.path if parts.path.strip("/") else "/predict"))
 
 
-def ask_endpoint(outputs: Path, body: dict[str, Any]) -> dict[str, Any]:
-    """Send a request to the deployed endpoint by the SDK and return the reply.
+class DeployedEndpoint:
+    """The endpoint of a deployment, asked by the SDK; what it costs to find it is paid once.
 
     Args:
         outputs: outputs of ``cdktf deploy``, which name the endpoint.
-        body: the request.
 
     Raises:
-        OperatorError: there is no endpoint, the request is too large for it, or it refuses.
+        OperatorError: there is no endpoint.
     """
-    import requests
-    from google.api_core.exceptions import GoogleAPICallError
 
-    deployment = Deployment.from_outputs(outputs)
-    if not deployment.endpoint_resource_name:
-        raise OperatorError(f"{outputs} holds no endpoint", hint="npx cdktf deploy sam-serving")
-    size, limit = len(json.dumps(body)), deployment.reply_limit_bytes
-    if limit and size > limit:
-        raise OperatorError(
-            f"the request has {size} bytes, this endpoint takes {limit}",
-            hint="upload the image to the bucket and give its gs:// URI, or scale it down",
-        )
-    sdk = connect(deployment.project_id, deployment.region)
-    try:
-        endpoint = patiently(lambda: sdk.Endpoint(deployment.endpoint_resource_name))
-        reply = patiently(
-            lambda: endpoint.predict(
-                instances=body["instances"],
-                parameters=body["parameters"],
-                timeout=TIMEOUT_SECONDS,  # without one the SDK waits for ever
-            ),
-            is_overload,
-        )
-    except requests.exceptions.Timeout as error:
-        raise OperatorError(
-            f"the endpoint has not answered for {TIMEOUT_SECONDS:g} s",
-            hint="'sam-vertex model list' shows what is deployed; a smaller image takes less time",
-            exit_code=CLOUD,
-        ) from error
-    except (GoogleAPICallError, ValueError) as error:
-        explained = explain_google_error(error)
-        if explained is not None:
-            raise explained from error
-        callers_fault = is_callers_fault(error)
-        raise OperatorError(
-            f"the endpoint refuses: {innermost_message(str(error))}",
-            hint="the message says what to change"
-            if callers_fault
-            else "'sam-vertex model list' shows what is deployed",
-            exit_code=CALLER if callers_fault else CLOUD,
-        ) from error
-    answer = {"predictions": reply.predictions, "deployed_model_id": reply.deployed_model_id}
-    # What the server says of itself: checkpoint, device, precision. A batch's or a foreign
-    # container's reply may have none.
-    told = getattr(reply, "metadata", None)
-    return {**answer, "metadata": dict(told)} if told else answer
+    def __init__(self, outputs: Path) -> None:
+        self._deployment = Deployment.from_outputs(outputs)
+        if not self._deployment.endpoint_resource_name:
+            raise OperatorError(f"{outputs} holds no endpoint", hint="npx cdktf deploy sam-serving")
+
+    def ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and return the reply.
+
+        Raises:
+            OperatorError: the request is too large for the endpoint, or it refuses.
+        """
+        import requests
+        from google.api_core.exceptions import GoogleAPICallError
+
+        size, limit = len(json.dumps(body)), self._deployment.reply_limit_bytes
+        if limit and size > limit:
+            raise OperatorError(
+                f"the request has {size} bytes, this endpoint takes {limit}",
+                hint="upload the image to the bucket and give its gs:// URI, or scale it down",
+            )
+        seconds = _patience(body)
+        try:
+            endpoint = self._endpoint
+            reply = patiently(
+                lambda: endpoint.predict(
+                    instances=body["instances"],
+                    parameters=body["parameters"],
+                    timeout=seconds,  # without one the SDK waits for ever
+                ),
+                is_overload,
+            )
+        except requests.exceptions.Timeout as error:
+            raise OperatorError(
+                f"the endpoint has not answered for {seconds:g} s",
+                hint="'sam-vertex model list' shows what is deployed; a smaller image takes less "
+                "time",
+                exit_code=CLOUD,
+            ) from error
+        except (GoogleAPICallError, ValueError) as error:
+            raise _refusal(error) from error
+        answer = {"predictions": reply.predictions, "deployed_model_id": reply.deployed_model_id}
+        # What the server says of itself: checkpoint, device, precision. A batch's or a foreign
+        # container's reply may have none.
+        told = getattr(reply, "metadata", None)
+        return {**answer, "metadata": dict(told)} if told else answer
+
+    @functools.cached_property
+    def _endpoint(self) -> Any:
+        sdk = connect(self._deployment.project_id, self._deployment.region)
+        return patiently(lambda: sdk.Endpoint(self._deployment.endpoint_resource_name))
+
+
+def _patience(body: dict[str, Any]) -> float:
+    """Seconds to wait for a reply: a grid of prompts takes minutes where there is no GPU."""
+    prompted = all("input_point" in one or "input_box" in one for one in body["instances"])
+    return min(PROMPT_SECONDS if prompted else TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+
+
+def _refusal(error: Exception) -> OperatorError:
+    explained = explain_google_error(error)
+    if explained is not None:
+        return explained
+    callers_fault = is_callers_fault(error)
+    return OperatorError(
+        f"the endpoint refuses: {innermost_message(str(error))}",
+        hint="the message says what to change"
+        if callers_fault
+        else "'sam-vertex model list' shows what is deployed",
+        exit_code=CALLER if callers_fault else CLOUD,
+    )

@@ -14,91 +14,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import requests
 from PIL import Image
 from pycocotools import mask as coco
 
 from scripts.checkout import ROOT, STACKS
-from scripts.rehearsal import journey_tools
 from scripts.rehearsal.google_provider.objects import Objects
-from scripts.rehearsal.local_cloud import Cloud
 from serving.sam.engine import Engine
 from serving.sam.images import RgbImage
 from serving.sam.prompts import Prompt
 from tests.conftest import draw_scene
 from tests.contracts import pages
+from tests.journeys.rehearsed_operator import Operator
 
-PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
-FLAGS = ("--auto-approve",)
 BUCKET = "rehearsed-project-sam"
-
-
-class Operator:
-    """Someone at a shell that is pointed at the rehearsal.
-
-    Args:
-        cloud: the stand-ins.
-        settings: of the stacks, as variables.
-        account: e-mail of the service account that the shell acts as; empty for the operator.
-    """
-
-    def __init__(self, cloud: Cloud, settings: Mapping[str, str], account: str = "") -> None:
-        self.cloud, self.home = cloud, cloud.home
-        self._settings, self._account = settings, account
-
-    def deploy(self, **settings: str) -> None:
-        """Deploy both stacks with some settings changed."""
-        outputs = str(self.home / "outputs.json")
-        arguments = ("deploy", *STACKS, *FLAGS, "--outputs-file", outputs)
-        journey_tools.cdktf(self.cloud, *arguments, settings={**self._settings, **settings})
-
-    def plan(self) -> str:
-        """What Terraform would change in what serves."""
-        return self.terraform("plan")
-
-    def terraform(self, *arguments: str) -> str:
-        """Terraform itself, on what cdktf has synthesized for what serves."""
-        done = subprocess.run(
-            ["terraform", *arguments, "-no-color"],
-            cwd=self.home / "cdktf.out" / "stacks" / "sam-serving",
-            env={
-                **os.environ, **self.cloud.environment(),
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            },
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def json(self, *arguments: str) -> Any:
-        """What a command prints with ``--json``."""
-        return json.loads(self._finished(*arguments, "--json").stdout)
-
-    def run(self, *arguments: str, expect: int = 0) -> str:
-        """What a command says, on either stream."""
-        done = self._finished(*arguments, expect=expect)
-        return done.stdout + done.stderr
-
-    def _finished(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.cloud.environment(self._account)}
-        done = subprocess.run(
-            [PROGRAM, *arguments], cwd=self.home, env=environment, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done
-
-    def versions(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.json("model", "list")
-        return rows
-
-    def live(self) -> str:
-        (version,) = [row["version"] for row in self.versions() if row["traffic_percent"] == 100]
-        return str(version)
 
 
 class Load:
@@ -221,6 +154,27 @@ def ask_as_the_page_does(operator: Operator, scene: RgbImage) -> Any:
     return json.loads(done.stdout[done.stdout.index('{"') :])
 
 
+def check_annotating(operator: Operator, engine: Engine, scene: RgbImage, folder: Path) -> None:
+    """The masks of the page are the endpoint's, in its preview and in what is kept."""
+    prompt = Prompt(points=((80, 95),), labels=(1,))
+    expected = engine.predict(engine.embed(scene), prompt, multimask_output=True)
+    click = {"points": [[80, 95]], "labels": [1]}
+    with operator.annotating(folder / "scene.png", folder / "annotated") as page:
+        image, headers = f"{page}/api/images/0", {"Origin": page}
+        for body in ({"prompt": click}, {"prompt": click, "the image": "is at the endpoint now"}):
+            reply = requests.post(f"{image}/candidates", json=body, headers=headers, timeout=60)
+            assert reply.status_code == 200, reply.text
+            found = [coco.decode(one["segmentation"]) for one in reply.json()["candidates"]]
+            assert np.array_equal(np.array(found, bool), expected.masks)
+        kept = {"prompt": click, "candidate": 2, "category": "apple"}
+        reply = requests.put(f"{image}/objects/a", json=kept, headers=headers, timeout=60)
+        assert reply.status_code == 200, reply.text
+    (saved,) = json.loads((folder / "annotated/masks/scene.png.json").read_text())["masks"]
+    assert np.array_equal(coco.decode(saved["segmentation"]).astype(bool), expected.masks[2])
+    names = json.loads((folder / "annotated/annotations.json").read_text())["categories"]
+    assert [row["name"] for row in names] == ["apple"]
+
+
 def check_batch(operator: Operator, engine: Engine, folder: Path) -> None:
     """Local images, one cut short, one with two objects; the output is a run's, and is resumed."""
     images = folder / "images"
@@ -273,6 +227,7 @@ def live_through_everything(operator: Operator, engine: Engine, folder: Path) ->
     check_provider_is_our_own(operator)
     assert len(containers(operator.home)) == 1 or not Path("/proc").is_dir()
     check_predictions(operator, engine, scene, folder)
+    check_annotating(operator, engine, scene, folder)
     check_repair(operator)
     check_releases(operator, folder)
     check_batch(operator, engine, folder)

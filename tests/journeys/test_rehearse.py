@@ -22,7 +22,8 @@ from scripts.terminal.errors import OperatorError
 from scripts.terminal.step_list import StepList
 from serving.sam.engine import Engine
 from tests.command_line import sam_vertex
-from tests.journeys.model_life import Operator, live_through_everything
+from tests.journeys.model_life import live_through_everything
+from tests.journeys.rehearsed_operator import Operator
 
 PROGRAM = str(Path(sys.executable).with_name("sam-vertex"))
 needs_cdktf = pytest.mark.skipif(

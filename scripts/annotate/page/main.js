@@ -57,16 +57,7 @@ const annotator = new Annotator({
 /** @type {Panel} */
 const panel = new Panel(annotator);
 /** @type {Stage} */
-const stage = new Stage(byId("stage", HTMLElement), () => ({
-  objects: annotator.objects.drawn(annotator.draft.id),
-  preview: annotator.preview,
-  mask: annotator.mask,
-  draft: annotator.draft,
-  stroke: pointing.stroke,
-  box: pointing.box,
-  crosshair: pointing.crosshair,
-  brush: pointing.brushShown,
-}));
+const stage = new Stage(byId("stage", HTMLElement), () => pointing.scene());
 /** @type {Pointing} */
 const pointing = new Pointing(annotator, stage);
 

@@ -88,16 +88,7 @@ function render({ model, el }) {
     say,
   });
   /** @type {Stage} */
-  const stage = new Stage(host, () => ({
-    objects: annotator.objects.drawn(annotator.draft.id),
-    preview: annotator.preview,
-    mask: annotator.mask,
-    draft: annotator.draft,
-    stroke: pointing.stroke,
-    box: pointing.box,
-    crosshair: pointing.crosshair,
-    brush: pointing.brushShown,
-  }));
+  const stage = new Stage(host, () => pointing.scene());
   /** @type {Pointing} */
   const pointing = new Pointing(annotator, stage);
   annotator.open(model.get("objects"));

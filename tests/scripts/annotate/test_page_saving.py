@@ -171,3 +171,17 @@ def test_mask_of_a_run_is_corrected(judge: tuple[Person, Served]) -> None:
     person.press("z")
     wait_for(lambda: len(served.rows()) == 0)
     wait_for(lambda: served.read("masks/a.png.json")["masks"][0]["area"] == before["area"])
+
+
+def test_click_on_a_mask_of_a_run_asks_about_its_box(judge: tuple[Person, Served]) -> None:
+    person, served = judge
+    left, top, width, height = served.read("masks/a.png.json")["masks"][0]["bbox"]
+    person.press("n", "Enter")
+    person.hears("Correct it")
+    person.click((150, 110), button="right")
+    person.hears("Enter accepts")
+    person.press("Enter")
+    wait_for(lambda: len(served.rows()) == 1)
+    prompt = served.read("masks/a.png.json")["masks"][0]["prompt"]
+    assert prompt["box"] == [left, top, left + width + 1, top + height + 1]
+    assert prompt["labels"] == [0]

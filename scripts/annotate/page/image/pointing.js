@@ -4,7 +4,7 @@
 /** @import { Annotator } from "../objects/annotator.js" */
 /** @import { Box, Point, Stroke } from "../server/types.js" */
 /** @import { Tool } from "../tools.js" */
-/** @import { Stage } from "./stage.js" */
+/** @import { Scene, Stage } from "./stage.js" */
 
 import { EMPTY, withBox, withPoint, withStroke } from "../objects/draft.js";
 import { counted } from "../elements.js";
@@ -58,6 +58,25 @@ export class Pointing {
     this.stage.redraw();
   }
 
+  /**
+   * What the stage shows now.
+   *
+   * @returns {Scene}
+   */
+  scene() {
+    const { draft, mask, objects, preview } = this.annotator;
+    return {
+      objects: objects.drawn(draft.id),
+      preview,
+      mask,
+      draft,
+      stroke: this.stroke,
+      box: this.box,
+      crosshair: this.crosshair,
+      brush: this.brushShown(),
+    };
+  }
+
   get paints() {
     return this.tool === "brush" || this.tool === "erase";
   }
@@ -67,7 +86,7 @@ export class Pointing {
   }
 
   /** The brush as the stage draws it. */
-  get brushShown() {
+  brushShown() {
     if (!this.paints || !this.pointer) return null;
     return { at: this.pointer, radius: this.brushRadius };
   }

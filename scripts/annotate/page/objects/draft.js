@@ -32,6 +32,8 @@ export const isPrompted = (draft) => draft.points.length > 0 || draft.box !== nu
 export const isEmpty = (draft) => !isPrompted(draft) && !draft.base && !draft.strokes.length;
 
 /**
+ * A click on a mask without a prompt is a prompt about the mask's box: what else could it mean?
+ *
  * @param {Draft} draft
  * @param {Point} point
  * @param {number} label
@@ -39,6 +41,7 @@ export const isEmpty = (draft) => !isPrompted(draft) && !draft.base && !draft.st
  */
 export const withPoint = (draft, point, label) => ({
   ...draft,
+  box: draft.box ?? (draft.points.length ? null : boxOf(draft.base)),
   points: [...draft.points, point],
   labels: [...draft.labels, label],
   candidate: null,
@@ -62,6 +65,16 @@ export const withBox = (draft, [x0, y0], [x1, y1]) => ({
  * @returns {Draft}
  */
 export const withStroke = (draft, stroke) => ({ ...draft, strokes: [...draft.strokes, stroke] });
+
+/**
+ * @param {Annotation | null} object
+ * @returns {Box | null} around all pixels of its mask.
+ */
+function boxOf(object) {
+  if (!object?.bbox) return null; // the server has not confirmed it yet
+  const [x, y, width, height] = object.bbox; // a distance between the outermost pixels
+  return [x, y, x + width + 1, y + height + 1];
+}
 
 /**
  * What the network is asked for a draft; null where it need not be, or not yet.

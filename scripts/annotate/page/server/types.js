@@ -41,6 +41,7 @@
  * @property {string} id
  * @property {Segmentation} segmentation
  * @property {number} area in pixels.
+ * @property {[x: number, y: number, width: number, height: number]} [bbox] as COCO has it.
  * @property {number} predicted_iou
  * @property {number} stability_score
  * @property {string} category empty where nobody named it.
