@@ -5,9 +5,9 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3 (ipykernel)
+#     display_name: Segment Anything
 #     language: python
-#     name: python3
+#     name: sam
 # ---
 
 # %% [markdown]
@@ -23,8 +23,8 @@
 # %% tags=["parameters"]
 checkpoint = "vit_tiny"  # or vit_b, vit_l, vit_h, or the path of a file
 photo = ""  # your own photograph; empty for two of scikit-image's
-point = (290, 160)  # XY pixels from the top left
-box = (74, 20, 480, 392)  # X0, Y0, X1, Y1
+point = (320, 240)  # XY pixels from the top left
+box = (290, 118, 350, 408)  # X0, Y0, X1, Y1
 points_per_side = 16  # of the grid that finds everything; 32 is SAM's own
 
 # %%
@@ -47,7 +47,7 @@ from scripts.notebooks import show_image
 from serving.sam import Engine, Prompt, load_image
 
 write_images(Path("work/photos"))
-image = load_image(photo or "work/photos/coffee.jpg")  # (H, W, 3) uint8 RGB
+image = load_image(photo or "work/photos/rocket.jpg")  # (H, W, 3) uint8 RGB
 engine = Engine.load(resolve_checkpoint(checkpoint))
 embedding = engine.embed(image)
 print(
@@ -89,7 +89,7 @@ show_masks(image, records)
 # %%
 from scripts.notebooks.widget import ClickWidget
 
-clicks = ClickWidget(engine, photo or "work/photos/coffee.jpg")
+clicks = ClickWidget(engine, photo or "work/photos/rocket.jpg")
 clicks
 
 # %%
@@ -129,14 +129,14 @@ show_table(compare_with_official(resolve_checkpoint(checkpoint), crowd, click, s
 # %%
 import json
 
-Path("work/prompts.json").write_text(json.dumps({"coffee.jpg": [p.to_json() for p in prompts]}))
+Path("work/prompts.json").write_text(json.dumps({"rocket.jpg": [p.to_json() for p in prompts]}))
 shell(
-    f"sam-vertex run work/photos/coffee.jpg --prompts work/prompts.json "
+    f"sam-vertex run work/photos/rocket.jpg --prompts work/prompts.json "
     f"--checkpoint {checkpoint} --output work/demo"
 )
 
 # %%
-written = json.loads(Path("work/demo/masks/coffee.jpg.json").read_text())["masks"]
+written = json.loads(Path("work/demo/masks/rocket.jpg.json").read_text())["masks"]
 if not photo:
     expected = engine.segment(embedding, prompts)
     assert [m["segmentation"] for m in written] == [m["segmentation"] for m in expected]

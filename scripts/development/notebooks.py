@@ -65,6 +65,7 @@ def execute(path: Path, folder: Path, parameters: Mapping[str, Any] | None = Non
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
         notebook,
+        kernel_name="python3",  # of this environment; the notebooks name the Workbench's own
         timeout=CELL_SECONDS,
         resources=resources,
         coalesce_streams=True,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scripts.checkout import ROOT
 from scripts.development import notebooks
 
 SOURCES = notebooks.sources()
@@ -40,6 +41,13 @@ def code_of(notebook: Any) -> list[str]:
 
 def test_there_are_seven() -> None:
     assert [path.name[:2] for path in SOURCES] == [f"{number:02}" for number in range(1, 8)]
+
+
+def test_it_opens_on_the_kernel_that_the_workbench_registers(source: Path) -> None:
+    spec = notebooks.read_source(source).metadata["kernelspec"]
+    script = (ROOT / "infra" / "startup" / "post-startup.sh").read_text("utf-8")
+    named = f'--name {spec["name"]} --display-name "{spec["display_name"]}"'
+    assert f"ipykernel install --user {named}" in script
 
 
 def test_it_begins_with_doctor_and_ends_with_the_bill(source: Path) -> None:
@@ -75,6 +83,7 @@ def test_executed_copy_has_the_sources_cells_and_what_they_showed(source: Path) 
     """``make notebooks`` writes it anew."""
     executed = json.loads(source.with_suffix(".ipynb").read_text("utf-8"))
     ours = notebooks.read_source(source)
+    assert executed["metadata"]["kernelspec"] == ours["metadata"]["kernelspec"]
     assert ["".join(cell["source"]) for cell in executed["cells"]] == [
         cell["source"] for cell in ours.cells
     ]
