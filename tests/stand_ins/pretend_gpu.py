@@ -7,6 +7,7 @@ cannot show is in ``tests/stand_ins/README.md``.
 from __future__ import annotations
 
 import collections
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.stand_ins.gpu_tensor import CURRENT, OnGpu
 
-FREE_BYTES = 70 << 30
+MEMORY_BYTES = 70 << 30
 ALIGNED = 8  # values between a bias's rows, for the memory-efficient attention (PyTorch's sdp code)
 # Of these the host has to know how many values there are, or what they are.
 _WAITING = {
@@ -214,7 +215,8 @@ def pretend(patch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
         "is_available": True,
         "device_count": 1,
         "is_bf16_supported": True,
-        "mem_get_info": (FREE_BYTES, FREE_BYTES),
+        "mem_get_info": (MEMORY_BYTES, MEMORY_BYTES),
+        "get_device_properties": types.SimpleNamespace(total_memory=MEMORY_BYTES),
         "memory_reserved": 0,
         "memory_allocated": 0,
         "empty_cache": None,

@@ -16,7 +16,13 @@ import torch.nn.functional as F
 
 from serving.sam.machine.products import linear, linear_plus
 
-BIAS_BYTES = 48 << 20  # of the bias at once, for the fused attention
+# Of the bias at once, for the fused attention: this much, or on a GPU this part of its memory, so
+# that from 24 GB on vit_b's 4096 positions are one launch in 16 bits (400 MB). UNVERIFIED on a GPU.
+BIAS_BYTES = 48 << 20
+BIAS_PART = 48
+# PyTorch copies a bias whose rows do not begin at multiples of so many numbers, every time
+# (aten/src/ATen/native/transformers/attention.cpp, ``mem_eff_alignment`` and ``pad_bias``).
+BIAS_ALIGNMENT = 8
 ROWS_AT_ONCE = 8  # of a grid of positions, on a CPU: their products with all others are 8 MB
 MANY_POSITIONS = 1024  # from here on one head at a time, below it many windows at a time
 WINDOWS_BYTES = 4 << 20  # of products at once
@@ -57,16 +63,34 @@ def _bias(along_y: torch.Tensor, along_x: torch.Tensor) -> torch.Tensor:
     return (along_y[..., :, None] + along_x[..., None, :]).flatten(-2).flatten(-3, -2)
 
 
+def _aligned_bias(along_y: torch.Tensor, along_x: torch.Tensor) -> torch.Tensor:
+    """The same, with rows that begin where PyTorch's attention wants them."""
+    *outer, rows, side, _ = along_y.shape
+    count = side * side
+    padded = -(-count // BIAS_ALIGNMENT) * BIAS_ALIGNMENT
+    bias = along_y.new_empty(*outer, rows * side, padded)[..., :count]
+    parts = bias.unflatten(-1, (side, side)).unflatten(-3, (rows, side))
+    torch.add(along_y[..., :, None], along_x[..., None, :], out=parts)
+    return bias
+
+
+def _bias_bytes(device: torch.device) -> int:
+    """How much of the bias a device makes at once."""
+    if device.type != "cuda":
+        return BIAS_BYTES
+    return max(BIAS_BYTES, torch.cuda.get_device_properties(device).total_memory // BIAS_PART)
+
+
 def _fused(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, along_y: torch.Tensor, along_x: torch.Tensor
 ) -> torch.Tensor:
     batch, heads, count, _ = q.shape
     side = along_y.shape[2]
-    at_once = max(1, BIAS_BYTES // (batch * heads * side * count * q.element_size()))
+    at_once = max(1, _bias_bytes(q.device) // (batch * heads * side * count * q.element_size()))
     parts = []
     for top in range(0, side, at_once):
         part = slice(top, top + at_once)
-        bias = _bias(along_y[:, :, part], along_x[:, :, part])
+        bias = _aligned_bias(along_y[:, :, part], along_x[:, :, part])
         queries = q[:, :, top * side : (top + at_once) * side]
         parts.append(F.scaled_dot_product_attention(queries, k, v, attn_mask=bias))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from serving.sam.layers import image_attention
+from tests.stand_ins.pretend_gpu import PretendGpu
 
 TOLERANCE = 2e-5  # sums of a few thousand float32 products, taken in another order
 
@@ -30,3 +33,24 @@ def test_each_way_of_attention_is_the_plain_one(
     with torch.inference_mode():
         actual = getattr(image_attention, way)(q, scaled, v, along_y, along_x)
     torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("rows", "launches"), [(7, 1), (4, 2)])
+def test_a_gpu_makes_as_much_of_the_bias_at_once_as_its_memory_has_room_for(
+    gpu: PretendGpu, monkeypatch: pytest.MonkeyPatch, rows: int, launches: int
+) -> None:
+    """And of rows that begin where its attention wants them: nothing is copied."""
+    monkeypatch.setattr(image_attention, "BIAS_BYTES", 1)
+    a_row = 2 * 4 * 7 * 49 * 4  # of the grid: windows, heads, its positions, all positions, float32
+    properties = SimpleNamespace(total_memory=rows * a_row * image_attention.BIAS_PART)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    side, width = 7, 8  # 49 positions: rows of 49 numbers would have to be copied
+    torch.manual_seed(0)
+    on_host = [*torch.randn(3, 2, 4, side * side, width), *torch.randn(2, side, side, width)]
+    expected = image_attention.attend(*on_host)
+    values = [value.to("cuda:0") for value in on_host]
+    gpu.reset()
+    actual = image_attention.attend(*values)
+    assert gpu.kernels["attention"] == launches
+    assert not gpu.kernels["attention's padded bias"]
+    torch.testing.assert_close(actual.cpu(), expected, atol=TOLERANCE, rtol=TOLERANCE)
