@@ -64,11 +64,6 @@ def export(
 
         folder = open_folder(run_output)
         target = exporting.open_target(folder, to, output)
-        if target.uri == folder.uri:
-            raise OperatorError(
-                f"{output}: the export would lie among the run's own files",
-                hint="choose another --output",
-            )
         with meter("exporting") as bar:
             made = exporting.export(
                 folder, to, target, reviewed=reviewed, image_prefix=image_prefix, bar=bar

@@ -10,10 +10,13 @@ import collections
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.ordered_map import ordered_map
+from pipeline.run.output_layout import IMAGE_FOLDERS, TABLES
 from scripts.export.formats import FORMATS, Format
 from scripts.export.part import Numbering, Part
 from scripts.export.source import ExportedImage, RunMasks
@@ -23,7 +26,7 @@ from serving.storage import WORK, Folder, StoredFile, open_folder
 
 MOST_BYTES = 200_000_000  # of a file
 MOST_IMAGES = 20_000  # of a part
-STATE = f"{WORK}/parts.json"
+STATE = f"{WORK}/parts"  # a small file for each part, or a large export would write its names often
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ def export(
     parts = list(_parts(run.files, chosen))
     options = {"format": name, "reviewed": reviewed, "image_prefix": image_prefix}
     before = _state(target)
-    state: list[dict[str, Any]] = []
+    current: set[str] = set()
     numbering = Numbering(run.categories)
     folders = frozenset(str(PurePosixPath(name).parent).split("/")[0] for name in run.names())
     left_out: list[str] = []
@@ -95,22 +98,21 @@ def export(
             key = "" if part.left_out else key
         done += len(files)
         bar.update(done, len(run.files))
-        state.append(
-            {
-                "key": key,
-                "files": written,
-                "categories": numbering.categories,
-                "images": numbering.images,
-                "masks": numbering.masks,
-            }
-        )
-        later = before[number + 1 :] if number + 1 < len(parts) else []
-        if before[: number + 1] != state or not later:
-            target.write_bytes(STATE, json.dumps([*state, *later]).encode(), "application/json")
-    current = {file for part_state in state for file in part_state["files"]}
+        current.update(written)
+        state = {
+            "key": key,
+            "files": written,
+            "categories": numbering.categories,
+            "images": numbering.images,
+            "masks": numbering.masks,
+        }
+        if number >= len(before) or before[number] != state:
+            target.write_bytes(_state_name(number), json.dumps(state).encode(), "application/json")
     for file in [file for part_state in before for file in part_state["files"]]:
         if file not in current:  # of an export that had more parts
             target.delete(file)
+    for number in range(len(parts), len(before)):
+        target.delete(_state_name(number))
     if reviewed and not numbering.masks and not left_out:
         raise OperatorError(
             f"{output.uri}: nobody has accepted a mask of this run",
@@ -167,11 +169,16 @@ def _key(
     return digest.hexdigest()
 
 
+def _state_name(number: int) -> str:
+    return f"{STATE}/{number:06d}.json"
+
+
 def _state(target: Folder) -> list[dict[str, Any]]:
-    if not target.exists(STATE):
-        return []
-    state: list[dict[str, Any]] = json.loads(target.read_bytes(STATE))
-    return state
+    """What earlier exports noted of their parts, in order."""
+    names = sorted(file.name for file in target.files(f"{STATE}/"))
+    return list(
+        ordered_map(lambda name: json.loads(target.read_bytes(name)), names, target.readers)
+    )
 
 
 def _numbering(state: dict[str, Any]) -> Numbering:
@@ -192,5 +199,17 @@ def _check_stems(names: Sequence[str]) -> None:
 
 
 def open_target(output: Folder, name: str, target: str) -> Folder:
-    """The folder of an export: what the caller named, or ``exports/FORMAT`` of the run."""
-    return open_folder(target or f"{output.uri}/exports/{name}")
+    """The folder of an export: what the caller named, or ``exports/FORMAT`` of the run.
+
+    Raises:
+        OperatorError: the run keeps its own files there.
+    """
+    folder = open_folder(target or f"{output.uri}/exports/{name}")
+    uri, run = (os.path.realpath(f.uri) if f.is_local else f.uri for f in (folder, output))
+    own = {f"{run}/{part}" for part in (*IMAGE_FOLDERS, TABLES)}
+    if uri == run or any(f"{uri}/".startswith(f"{part}/") for part in own):
+        raise OperatorError(
+            f"{target}: the export would lie among the run's own files",
+            hint="choose another --output",
+        )
+    return folder

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 from scripts.terminal.errors import OperatorError
@@ -105,9 +103,6 @@ class Part:
             name: with ``{}`` where the part's label belongs.
             content_type: for a bucket.
         """
-        with tempfile.TemporaryDirectory(prefix="sam-export-") as folder:
-            path = Path(folder, "file")
-            with path.open("wb") as file:
-                yield file
-            self.files.append(name.format(self.label))
-            self.target.write_from(self.files[-1], path, content_type)
+        with self.target.writing(name.format(self.label), content_type) as file:
+            yield file
+        self.files.append(name.format(self.label))

@@ -70,17 +70,24 @@ class RunMasks:
         return ordered_map(self._read, files, self.output.readers)
 
     def _read(self, file: StoredFile) -> ExportedImage:
-        content = json.loads(self.output.read_bytes(file.name))
-        masks = [
-            {**record, "category": category_of(record), "number": number}
-            for number, record in enumerate(content["masks"])
-            if (is_accepted(record) if self.reviewed else not is_rejected(record))
-        ]
-        return ExportedImage(
-            name=content["image"],
-            uri=content["source"],
-            width=content["width"],
-            height=content["height"],
-            masks=masks,
-            content=content,
-        )
+        try:
+            content = json.loads(self.output.read_bytes(file.name))
+            masks = [
+                {**record, "category": category_of(record), "number": number}
+                for number, record in enumerate(content["masks"])
+                if (is_accepted(record) if self.reviewed else not is_rejected(record))
+            ]
+            return ExportedImage(
+                name=content["image"],
+                uri=content["source"],
+                width=content["width"],
+                height=content["height"],
+                masks=masks,
+                content=content,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OperatorError(
+                f"{self.output.uri_of(file.name)}: no masks file of a run ({error!r})",
+                hint="run again with the options of the earlier run, which makes it anew; or "
+                "remove what is none",
+            ) from error

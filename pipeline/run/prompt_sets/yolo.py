@@ -1,6 +1,7 @@
 """A YOLO data set of boxes, as prompts: ``data.yaml`` and a text file of labels for each image.
 
-Each line is ``class x y width height``, the box's centre and size in shares of the image
+Each line is ``class x y width height``, the box's centre and size in shares of the image, and after
+them the confidence where a detector wrote it
 (https://docs.ultralytics.com/datasets/detect/, "Ultralytics YOLO format"). Labels lie in folders
 called ``labels``, where the images lie in folders called ``images``.
 """
@@ -53,7 +54,7 @@ def read_yolo(folder: Folder, name: str) -> PromptSet:
         )
 
     def read(file: str) -> ImagePrompts | None:
-        text = folder.read_bytes(file).decode("utf-8", "replace")
+        text = folder.read_bytes(file).decode("utf-8-sig", "replace")
         return _image(folder, file, text, names)
 
     found = [image for image in ordered_map(read, files, folder.readers) if image is not None]
@@ -105,7 +106,7 @@ def _image(folder: Folder, file: str, text: str, names: list[str]) -> ImagePromp
 
 
 def _object(values: list[str], names: list[str], place: str) -> ObjectPrompt:
-    if len(values) != 5:
+    if len(values) not in (5, 6):  # a detector adds its confidence, which says nothing of the box
         raise PromptError(
             f"{place}: expected 'class x y width height', got {len(values)} values"
             + ("; polygons need no masks any more" if len(values) > 6 else "")
@@ -115,12 +116,12 @@ def _object(values: list[str], names: list[str], place: str) -> ObjectPrompt:
             f"{place}: expected a class from 0 to {len(names) - 1}, the ones that {DATA} names, "
             f"got {values[0][:20]!r}"
         )
-    x, y, width, height = (finite(value, place) for value in values[1:])
+    x, y, width, height = (finite(value, place) for value in values[1:5])
     if not all(-_SLACK <= value <= 1 + _SLACK for value in (x, y)) or not all(
         0 < value <= 1 + _SLACK for value in (width, height)
     ):
         raise PromptError(
-            f"{place}: expected shares of the image, 0 to 1, got {' '.join(values[1:])[:60]!r}; "
+            f"{place}: expected shares of the image, 0 to 1, got {' '.join(values[1:5])[:60]!r}; "
             "divide pixels by the image's width and height"
         )
     return ObjectPrompt(

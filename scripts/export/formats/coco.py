@@ -59,13 +59,16 @@ def _write(
             }
             rows += (b",\n" if rows else b"") + orjson.dumps(row)
             for record in image.masks:
+                shape = segmentation(record)
+                if not shape:  # of an empty mask; pycocotools raises IndexError at no polygons
+                    continue
                 annotation = {
                     "id": part.numbering.next_mask(),
                     "image_id": number,
                     "category_id": part.numbering.category_id(record["category"]),
                     "iscrowd": 0,
                     "score": record["predicted_iou"],
-                    "segmentation": segmentation(record),
+                    "segmentation": shape,
                 } | {key: record[key] for key in _KEPT if key in record}
                 file.write((b"\n" if first else b",\n") + orjson.dumps(annotation))
                 first = False

@@ -110,6 +110,16 @@ def test_yolo_folder(tmp_path: Path) -> None:
     assert len(lines) == 1 and "1 file not among the inputs" in lines[0]
 
 
+def test_yolo_detections_come_with_confidences_and_from_windows(tmp_path: Path) -> None:
+    data = yolo(tmp_path / "yolo")
+    path = tmp_path / "yolo" / "labels" / "val" / "x.txt"
+    path.write_bytes("\ufeff1 0.5 0.5 0.2 0.4 0.875\r\n".encode())
+    one = found(data.parent / "images" / "val", data)
+    assert {name: _rounded(p) for name, p in one.items()} == {
+        "x.png": (box(20, 15, 30, 35, "apple"),)
+    }
+
+
 def _rounded(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
     rounded = []
     for prompt in prompts:

@@ -276,3 +276,57 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"a.jpg and a.png have one name without their suffix"):
         exported(tmp_path / "out", "yolo", tmp_path / "to")
     assert exported(tmp_path / "out", "coco-rle", tmp_path / "to").images == 2
+
+
+def test_damaged_masks_file_is_named(tmp_path: Path) -> None:
+    write_image(tmp_path / "out", "a.png", [])
+    for content in ("", "[]", '{"masks": [1]}', '{"masks": []}'):
+        (tmp_path / "out" / "masks" / "b.json").write_text(content)
+        with pytest.raises(OperatorError, match=r"masks/b.json: no masks file of a run"):
+            exported(tmp_path / "out", "coco-rle", tmp_path / "to")
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_empty_mask_ends_no_export(tmp_path: Path, name: str) -> None:
+    """A prompt may find nothing; where a format has no form of that, the mask is not in it."""
+    write_photo(tmp_path / "photo.png")
+    empty = record(np.zeros((120, 160), bool), bbox=[0.0, 0.0, 0.0, 0.0])
+    about = {"source": str(tmp_path / "photo.png"), "digest": ""}
+    write_image(tmp_path / "out", "a.png", [empty, record(hard_masks()["ring"])], **about)
+    exported(tmp_path / "out", name, tmp_path / "to")
+    if name == "coco-polygons":
+        data = COCO(str(tmp_path / "to" / "annotations.json"))
+        assert [data.annToMask(item).sum() for item in data.anns.values()] == [
+            hard_masks()["ring"].sum()
+        ]
+
+
+@pytest.mark.parametrize("place", ["", "masks", "overlays/x", "annotations", "../out/segments"])
+def test_export_lies_beside_the_runs_own_files(tmp_path: Path, place: str) -> None:
+    output = open_folder(str(tmp_path / "out"))
+    with pytest.raises(OperatorError, match="among the run's own files"):
+        exporting.open_target(output, "parquet", str(tmp_path / "out" / place))
+    assert exporting.open_target(output, "yolo", str(tmp_path / "out2")).uri.endswith("out2")
+    assert exporting.open_target(output, "yolo", "").uri.endswith("out/exports/yolo")
+
+
+def test_what_an_export_notes_grows_with_its_parts_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One note a part; all in one file, 100,000 images wrote 66 GB of names."""
+    monkeypatch.setattr(exporting, "MOST_IMAGES", 1)
+    written: list[int] = []
+    to = open_folder(str(tmp_path / "to"))
+    write_bytes = to.write_bytes
+
+    def counted(name: str, content: bytes, content_type: str) -> None:
+        if ".run/" in name:
+            written.append(len(content))
+        write_bytes(name, content, content_type)
+
+    monkeypatch.setattr(to, "write_bytes", counted)
+    for number in range(12):
+        write_image(tmp_path / "out", f"{number:02d}.png", [record(hard_masks()["dot"])])
+    output = open_folder(str(tmp_path / "out"))
+    export(output, "sa1b", to, reviewed=False, image_prefix="", bar=Bar())
+    assert len(written) == 12 and max(written) - min(written) < 10
