@@ -80,6 +80,45 @@ def encode_runs(places: NDArray[np.int64], size_hw: tuple[int, int]) -> Rle:
     return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
 
 
+def runs_of_part(bitmap: NDArray[np.bool_], left: int, top: int, height: int) -> NDArray[np.int64]:
+    """Where a mask begins and ends in a part of an image, for ``encode_runs``.
+
+    Runs of neighbouring columns that touch are two here: an end that is the next beginning.
+
+    Args:
+        bitmap: (columns, rows) of the part: transposed, as runs go down columns.
+        left, top: of the part.
+        height: of the image.
+
+    Returns:
+        Rising pixel numbers of the image, column by column: begins, ends, begins ...
+    """
+    columns, rows = bitmap.shape
+    closed = np.zeros((columns, rows + 1), np.bool_)  # so that no run goes on in the next column
+    closed[:, :rows] = bitmap
+    flat = closed.ravel()
+    places = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if flat.size and flat[0]:
+        places = np.insert(places, 0, 0)
+    column, row = np.divmod(places, rows + 1)
+    return (column + left) * height + row + top
+
+
+def encode_parts(parts: Sequence[NDArray[np.int64]], size_hw: tuple[int, int]) -> Rle:
+    """Compress a mask from its ``runs_of_part``, from left to right; it is empty elsewhere.
+
+    Args:
+        parts: of parts side by side.
+        size_hw: of the whole mask.
+    """
+    places = np.concatenate([np.zeros(0, np.int64), *parts])
+    touching = np.flatnonzero(places[1:] == places[:-1])
+    places = np.delete(places, np.concatenate([touching, touching + 1]))
+    if len(places) and places[-1] == size_hw[0] * size_hw[1]:
+        places = places[:-1]  # a mask that goes on to the last pixel has no run behind it
+    return encode_runs(places, size_hw)
+
+
 def decode_mask(rle: Rle) -> NDArray[np.bool_]:
     """Return the (H, W) bool mask of an encoding."""
     return np.asarray(coco_mask.decode(rle), dtype=bool)

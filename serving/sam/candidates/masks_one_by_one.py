@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from serving.sam.candidates.measurement import Measurement
 from serving.sam.candidates.upsampling import Region, Upsampling
 from serving.sam.machine.finite import check_finite
-from serving.sam.masks import Rle, encode_mask
+from serving.sam.masks import Rle, encode_parts, runs_of_part
 
 Canvas = NDArray[np.uint8]  # (W, H): transposed, as run lengths go down columns
 
@@ -64,9 +64,9 @@ class MasksOneByOne:
         both = []
         regions = self._upsampling.regions(logits, threshold - offset)
         for mask, region in zip(logits, regions, strict=True):
-            whole, own = self._canvas()
-            measurement = self._measured(mask, region, threshold, offset, own)
-            both.append((measurement, encode_mask(whole.T)))
+            runs: list[NDArray[np.int64]] = []
+            measurement = self._measured(mask, region, threshold, offset, runs)
+            both.append((measurement, encode_parts(runs, self._image_size)))
         return both
 
     def draw(self, logits: Sequence[torch.Tensor], threshold: float) -> Iterator[NDArray[np.bool_]]:
@@ -76,23 +76,10 @@ class MasksOneByOne:
             canvas = np.zeros((len(each), width, height), np.uint8)
             regions = self._upsampling.regions(each, threshold)
             for mask, region, drawn in zip(each, regions, canvas, strict=True):
-                self._drawn(mask, region, threshold, drawn)
+                self._draw(mask, region, threshold, drawn)
             yield canvas.view(np.bool_).transpose(0, 2, 1)
 
-    def _canvas(self) -> tuple[Canvas, Canvas]:
-        """An empty canvas of the image, and the part of it that the masks lie in."""
-        (left, top), (height, width) = self._origin, self._image_size
-        own_height, own_width = self._upsampling.size_hw
-        whole = np.zeros((width, height), np.uint8)
-        return whole, whole[left : left + own_width, top : top + own_height]
-
-    def _encoded(self, logits: torch.Tensor, threshold: float) -> Rle:
-        whole, own = self._canvas()
-        (region,) = self._upsampling.regions(logits[None], threshold)
-        self._drawn(logits, region, threshold, own)
-        return encode_mask(whole.T)
-
-    def _drawn(
+    def _draw(
         self, logits: torch.Tensor, region: Region | None, threshold: float, canvas: Canvas
     ) -> None:
         if region is None:
@@ -102,15 +89,32 @@ class MasksOneByOne:
             bitmap = strip.numpy() > threshold
             canvas[start : start + len(bitmap), region[0] : region[2]] = bitmap
 
+    def _encoded(self, logits: torch.Tensor, threshold: float) -> Rle:
+        (region,) = self._upsampling.regions(logits[None], threshold)
+        if region is None:
+            return encode_parts([], self._image_size)
+        return encode_parts(
+            [
+                self._runs(strip.numpy() > threshold, start, region[0])
+                for start, strip in self._upsampling.strips(logits, region)
+            ],
+            self._image_size,
+        )
+
+    def _runs(self, bitmap: NDArray[np.bool_], left: int, top: int) -> NDArray[np.int64]:
+        """Runs of a part (columns, rows) of a mask in the image."""
+        x, y = self._origin
+        return runs_of_part(bitmap, x + left, y + top, self._image_size[0])
+
     def _measured(
         self,
         logits: torch.Tensor,
         region: Region | None,
         threshold: float,
         offset: float,
-        canvas: Canvas | None,
+        runs: list[NDArray[np.int64]] | None,
     ) -> Measurement:
-        """Measure a mask and draw it on an empty canvas, if there is one."""
+        """Measure a mask; its runs are added to a list, if there is one."""
         if region is None:
             return Measurement((0, 0, 0, 0), 0, 0)
         top = region[0]
@@ -126,8 +130,8 @@ class MasksOneByOne:
             if len(filled):
                 columns.append(filled[[0, -1]] + start)
                 rows |= bitmap.any(0)
-            if canvas is not None:
-                canvas[start : start + len(bitmap), top : region[2]] = bitmap
+            if runs is not None:
+                runs.append(self._runs(bitmap, start, top))
         if not columns:
             return Measurement((0, 0, 0, 0), inner, outer)
         filled_rows = np.flatnonzero(rows) + top
