@@ -113,7 +113,7 @@ class Gallery:
         kind = _KINDS[content["mode"] if content is not None else "failed"]
         columns = [row.image, kind, row.masks, round(row.seconds, 2)]  # as Row in data.js
         self._rows += b",\n" if self._rows else b""
-        self._rows += orjson.dumps([*columns, row.reason] if row.reason else columns)
+        self._rows += orjson.dumps([*columns, row.plain_reason] if row.reason else columns)
         self._details.append(None if content is None else self._detail(content, pictures))
         if not self._inline and len(self._details) == CHUNK:
             self._write_chunk()

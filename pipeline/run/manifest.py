@@ -77,6 +77,11 @@ class ManifestRow:
     shard: str = ""
     digest: str = ""
 
+    @property
+    def plain_reason(self) -> str:
+        """The reason without the image's name, for where that stands beside it."""
+        return self.reason.removeprefix(f"{self.image}: ")
+
     def to_line(self) -> str:
         """The row as one line of JSON, with its newline."""
         return json.dumps(_as_json(self)) + "\n"

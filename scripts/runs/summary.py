@@ -54,7 +54,7 @@ def _first_failures(output: Folder) -> list[dict[str, str]]:
     from pipeline.run.output_layout import FAILED
 
     rows = itertools.islice(read_rows(output, FAILED), _SHOWN_FAILURES)
-    return [{"image": row.image, "reason": row.reason} for row in rows]
+    return [{"image": row.image, "reason": row.plain_reason} for row in rows]
 
 
 def describe(summary: Summary) -> str:
@@ -75,10 +75,10 @@ def describe(summary: Summary) -> str:
         lines.append(f"cost: ${cost['actual']:.2f}, estimated ${cost['estimated']:.2f}")
     if summary["failed"]:
         output = summary["report"].removesuffix("report.html")
-        for failure in summary["first_failures"]:
-            # The reason often begins with the image's name.
-            reason = failure["reason"].removeprefix(f"{failure['image']}: ")
-            lines.append(f"  {one_line(failure['image'])}: {one_line(reason)}")
+        lines += [
+            f"  {one_line(failure['image'])}: {one_line(failure['reason'])}"
+            for failure in summary["first_failures"]
+        ]
         more = summary["failed"] - len(summary["first_failures"])
         lines.append(
             (f"  and {more} more; " if more > 0 else "  ")

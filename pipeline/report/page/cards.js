@@ -219,7 +219,8 @@ function cropTo(figure, detail, box) {
 function sheetCard(index, open) {
   const { name, kind, masks, reason } = IMAGES[index];
   const card = make("article", { "data-index": String(index), "data-kind": kind, tabindex: "-1" });
-  const caption = make("p", { title: name }, name);
+  // Where there is little room, the end of the path tells images apart.
+  const caption = make("p", { title: name }, name.slice(name.lastIndexOf("/") + 1));
   if (kind === "failed") {
     card.append(caption, make("p", {}, reason || "failed"));
     return card;

@@ -209,4 +209,5 @@ for (const [value, text] of [
   const option = showChoice.querySelector(`[value=${value}]`);
   if (option) option.textContent = text;
 }
+if (!few) showChoice.querySelector("[value=few]")?.remove(); // the same as "no mask"
 showAddress();

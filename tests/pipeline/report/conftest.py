@@ -90,7 +90,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(MANY):
         name = f"batch/{number:05d}.jpg"
         content: dict[str, Any] | None = None
-        row = ManifestRow(image=name, status="failed", reason="no image")
+        row = ManifestRow(image=name, status="failed", reason=f"{name}: no image")
         if number % 100 != 99:
             masks = number % 40
             content = synthetic_content(masks, "prompted" if number % 5 == 0 else "automatic")

@@ -83,5 +83,5 @@ def test_markdown_of_the_demo_network_warns_and_one_for_real_work_does_not() -> 
     text = report([(dataclasses.replace(row, masks=0), content), done("b.png")])
     assert "demo network" not in text  # the last image's network: the others were computed with it
     text = report([done("b.png"), (dataclasses.replace(row, masks=0), content)])
-    assert "**vit\\_tiny is a demo network; 1 of 2 images have no mask.**" in text
+    assert "**vit\\_tiny is a demo network; 1 of 2 images has no mask.**" in text
     assert "\n    sam-vertex checkpoint fetch vit_b\n" in text

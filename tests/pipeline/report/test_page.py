@@ -231,6 +231,9 @@ def test_contact_sheet_shows_many_small_pictures_and_is_kept_in_the_address(
     assert page.url.endswith("#layout=sheet")
     boxes = page.locator("article").evaluate_all("cards => cards.map(c => c.offsetWidth)")
     assert max(boxes) < 200
+    first, failed = page.locator("article").first, page.locator("article[data-kind=failed]").first
+    assert first.inner_text() == "00000.jpg", "of the path what tells images apart"
+    assert failed.inner_text().split() == ["00099.jpg", "no", "image"]
     page.locator("article button.open").first.click()
     page.locator("#viewer[open]").wait_for()
 

@@ -29,7 +29,7 @@ def test_summary_of_a_clean_run_is_two_lines() -> None:
 
 def test_summary_names_earlier_images_failures_and_cost() -> None:
     cost = {"actual": 0.5, "estimated": 0.25}
-    first = [{"image": "a\nb.jpg", "reason": "a\nb.jpg: no image"}]
+    first = [{"image": "a\nb.jpg", "reason": "no\nimage"}]
     text = describe(
         summary(
             failed=1, computed=3, cost_usd=cost, report="gs://b/run/report.html", engine="vertex",
