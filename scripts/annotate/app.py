@@ -62,6 +62,7 @@ class AnnotationServer:
         self._embedding, self._decoding = Worker("embedding"), Worker("decoding")
         self._under_way: dict[int, asyncio.Future[float]] = {}
         self._last_seconds = 0.0
+        store.draw_what_is_left(shelf)
 
     def app(self, access: Access) -> FastAPI:
         """The server's routes behind a guard."""

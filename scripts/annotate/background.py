@@ -32,7 +32,8 @@ class BackgroundWriter:
     Args:
         output: the folder.
         lock: whoever holds it changes masks files, and says so with :meth:`changed`.
-        up_to_date: called under the lock when the data sets hold all that is in the masks files.
+        up_to_date: called under the lock when data sets and pictures show all that is in the masks
+            files.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class BackgroundWriter:
     ) -> None:
         self._output, self._lock, self._up_to_date = output, lock, up_to_date
         self._stale = False  # whether the data sets are older than a masks file
-        self._undrawn: dict[str, OpenImage] = {}
+        self._undrawn: dict[str, Callable[[], OpenImage]] = {}
         self._in_hand = ""
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -51,9 +52,19 @@ class BackgroundWriter:
         """A masks file has changed: this image's, or one whose pixels are not at hand."""
         self._stale = True
         if image is not None:
-            self._undrawn[image.name] = image
+            self._undrawn[image.name] = lambda: image
             self._in_hand = image.name
         self._wake.set()
+
+    def redraw(self, name: str, open_image: Callable[[], OpenImage]) -> None:
+        """Draw the pictures of an image whose masks an earlier process has changed."""
+        self._undrawn.setdefault(name, open_image)
+        self._wake.set()
+
+    @property
+    def undrawn(self) -> set[str]:
+        """The names of the images whose pictures are older than their masks."""
+        return set(self._undrawn)
 
     def close(self) -> None:
         """Write what is still to be written.
@@ -86,14 +97,14 @@ class BackgroundWriter:
 
     def _draw(self, names: list[str]) -> None:
         for name in names:
-            image = self._undrawn.pop(name)
-            try:
-                content = read_masks(self._output, name)
-                if content is not None:
-                    write_pictures(self._output, image, without_rejected(content)["masks"])
-            except BaseException:
-                self._undrawn.setdefault(name, image)
-                raise
+            open_image = self._undrawn[name]
+            content = read_masks(self._output, name)
+            if content is not None:
+                write_pictures(self._output, open_image(), without_rejected(content)["masks"])
+            with self._lock:
+                if self._undrawn[name] is open_image:  # nobody has changed its masks meanwhile
+                    del self._undrawn[name]
+        self._tell()
 
     def _write_data_sets(self) -> None:
         if not self._stale:
@@ -104,12 +115,15 @@ class BackgroundWriter:
                 for content in self._contents():
                     data_sets.add(content)
                 data_sets.close()
-            with self._lock:
-                if not self._stale:
-                    self._up_to_date()
         except BaseException:
             self._stale = True
             raise
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            if not self._stale and not self._undrawn:
+                self._up_to_date()
 
     def _contents(self) -> Iterator[dict[str, Any]]:
         """The masks of all images that are not rejected, image by image."""

@@ -1,13 +1,14 @@
 """What annotating leaves in OUT: masks files as a run's, prompts, verdicts, and COCO.
 
 ``masks/<image>.json`` is the truth and is written first; ``prompts.json`` and ``reviewed.jsonl``
-follow from it at every save, data sets and pictures shortly after (see background.py). Until the
-data sets are written a note names the last image, so that the next start makes up for a process
-that was killed before.
+follow from it at every save, data sets and pictures shortly after (see background.py). Until all
+that is done a note names the last image and those without their pictures, so that the next start
+makes up for a process that was killed before.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import uuid
@@ -22,7 +23,7 @@ from scripts.annotate.background import BackgroundWriter
 from scripts.annotate.errors import AnnotateError, DamagedOutputError
 from scripts.annotate.masks_files import read_masks, write_masks
 from scripts.annotate.objects import Record, prompt_form
-from scripts.annotate.shelf import OpenImage
+from scripts.annotate.shelf import ImageShelf, OpenImage
 from serving.storage import WORK, Folder
 
 PROMPTS = "prompts.json"
@@ -46,6 +47,7 @@ class AnnotationStore:
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._underived = False  # whether the prompts are older than the masks of the note's image
         self._load()
+        self._left_undrawn: set[str] = set()  # by a process that was killed
         self._background = BackgroundWriter(output, self._lock, self._forget_note)
         if output.exists(_NOTE):
             self._make_up_for_a_kill()
@@ -69,11 +71,20 @@ class AnnotationStore:
             ) from error
 
     def _make_up_for_a_kill(self) -> None:
-        name = read_json(self.output, _NOTE)["image"]
+        note = read_json(self.output, _NOTE)
+        name = note["image"]
+        self._left_undrawn = set(note.get("undrawn", [name]))
         content = read_masks(self.output, name)
         if content is not None:
             self._derive(name, content)
         self._background.changed()
+
+    def draw_what_is_left(self, shelf: ImageShelf) -> None:
+        """Draw the pictures that a process owed which was killed, where their images are here."""
+        for number, image in enumerate(shelf.images):
+            if image.name in self._left_undrawn:
+                self._background.redraw(image.name, functools.partial(shelf.get, number))
+                self._left_undrawn.discard(image.name)
 
     def accepted(self, image: str) -> int:
         """How many objects of an image are accepted."""
@@ -159,8 +170,12 @@ class AnnotationStore:
             )
         return content
 
+    def _write_note(self, image: str) -> None:
+        undrawn = self._background.undrawn | self._left_undrawn | {image}
+        write_json(self.output, _NOTE, {"image": image, "undrawn": sorted(undrawn)})
+
     def _forget_note(self) -> None:
-        if not self._underived:
+        if not self._underived and not self._left_undrawn:
             self.output.delete(_NOTE)
 
     def _new_content(self, image: OpenImage) -> dict[str, Any]:
@@ -187,7 +202,7 @@ class AnnotationStore:
         content["pictures"] = "all"  # as _draw does, whatever a run drew of it
         content["outlines"] = {"width": width, "height": height, "paths": paths}
         self._underived = True
-        write_json(self.output, _NOTE, {"image": image.name})
+        self._write_note(image.name)
         write_masks(self.output, content)
         self._derive(image.name, content)
         self._underived = False

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.run.input_images import find_images
 from pipeline.run.parameters import RunParameters
+from scripts.annotate.app import AnnotationServer
 from scripts.annotate.background import BackgroundWriter
 from scripts.annotate.errors import AnnotateError
 from scripts.annotate.objects import make_record, parse_object
@@ -29,16 +30,21 @@ def output(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def image(photos: Path, output: Path) -> OpenImage:
-    return ImageShelf(find_images(RunParameters(inputs=(str(photos),), output=str(output)))).get(0)
+def shelf(photos: Path, output: Path) -> ImageShelf:
+    return ImageShelf(find_images(RunParameters(inputs=(str(photos),), output=str(output))))
+
+
+@pytest.fixture
+def image(shelf: ImageShelf) -> OpenImage:
+    return shelf.get(0)
 
 
 def opened(output: Path) -> AnnotationStore:
     return AnnotationStore(open_folder(str(output)), ABOUT)
 
 
-def painted(name: str, image: OpenImage, segmenter: Segmenter) -> dict[str, object]:
-    body = {"strokes": [{"mode": "add", "radius": 6, "points": [[40, 40]]}], "category": "blot"}
+def painted(name: str, image: OpenImage, segmenter: Segmenter, x: float = 40) -> dict[str, object]:
+    body = {"strokes": [{"mode": "add", "radius": 6, "points": [[x, 40]]}], "category": "blot"}
     return make_record(parse_object(name, body, image), image, segmenter)
 
 
@@ -92,8 +98,12 @@ def test_data_sets_that_cannot_be_written_are_said_and_tried_again(
     assert objects_in_coco(output) == 2
 
 
-def test_kill_before_the_data_sets_are_written_is_made_up_for(
-    output: Path, image: OpenImage, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+def test_kill_before_data_sets_and_pictures_are_written_is_made_up_for(
+    output: Path,
+    shelf: ImageShelf,
+    image: OpenImage,
+    segmenter: Segmenter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = opened(output)
     store.put(image, painted("x", image, segmenter))
@@ -101,10 +111,15 @@ def test_kill_before_the_data_sets_are_written_is_made_up_for(
     assert objects_in_coco(output) == 1
     with monkeypatch.context() as killed:
         killed.setattr(BackgroundWriter, "_keep_writing", lambda _: None)
-        opened(output).put(image, painted("y", image, segmenter))
+        opened(output).put(image, painted("y", image, segmenter, x=80))
     assert objects_in_coco(output) == 1
-    opened(output).close()
+    overlay = output / "overlays" / "a.png.png"
+    drawn = overlay.read_bytes()
+    store = opened(output)
+    AnnotationServer(shelf, store, segmenter)
+    store.close()
     assert objects_in_coco(output) == 2
+    assert overlay.read_bytes() != drawn
     assert not (output / ".run" / "annotating.json").exists()
 
 
