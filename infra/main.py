@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from infra.backend_cache import forget_other_platforms
 from infra.configuration import example, is_setting, load
 from infra.rehearsal import check_rehearsal
 from infra.settings import STACKS, Settings, SettingsError, state_file, state_prefix
@@ -106,6 +107,7 @@ def main() -> int:
     from infra.stacks import build
 
     app = App()
+    forget_other_platforms(Path(app.outdir), settings)
     build(app, settings)
     app.synth()
     return 0

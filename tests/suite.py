@@ -61,7 +61,7 @@ SECONDS = {
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[interop.md]": 12,
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[running.md]": 12,
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand[serving.md]": 25,
-    "tests/infra/test_lifecycle.py": 50,
+    "tests/infra/test_lifecycle.py": 65,
     "tests/infra/test_model.py": 15,
     "tests/infra/test_plan.py": 25,
     "tests/journeys/test_chaos.py": 25,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
@@ -15,8 +18,10 @@ import tftest
 
 from infra.stacks import PLATFORM, SERVING
 from pipeline.run.output_layout import table_name
+from scripts.checkout import ROOT
 from scripts.rehearsal.google_provider.objects import Objects
 from scripts.rehearsal.google_provider.schema.snapshot import resource_block
+from scripts.rehearsal.local_cloud import Cloud
 from tests.infra.deployment import STACKS, Deployment, document
 
 Deploy = Callable[..., Deployment]
@@ -345,3 +350,37 @@ def test_synthesized_documents_name_no_machine(deployment: Deploy, tmp_path: Pat
         test.apply()
         assert test.output()
     assert (tmp_path / "else" / f"terraform.{made.project}.sam.{SERVING}.tfstate").exists()
+
+
+def test_second_platform_of_a_checkout_leaves_the_state_of_the_first_alone(
+    tmp_path: Path, cloud: Cloud
+) -> None:
+    """As cdktf does it: the app, then 'terraform init', in one folder for all platforms."""
+    stack = tmp_path / "cdktf.out" / "stacks" / PLATFORM
+
+    def run(*command: str, **settings: str) -> str:
+        shell = {"SAM_PROJECT_ID": "my-project", "PYTHONPATH": str(ROOT), **settings}
+        environment = {**os.environ, **cloud.environment(), "SAM_STATE_FOLDER": "", **shell}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def synthesize(**settings: str) -> None:
+        run(sys.executable, "-m", "infra.main", **settings)
+        run("terraform", f"-chdir={stack}", "init", "-input=false", **settings)
+
+    def resources() -> list[str]:
+        state = run("terraform", f"-chdir={stack}", "state", "pull")
+        return [item["name"] for item in json.loads(state or "{}").get("resources", [])]
+
+    synthesize()
+    kinds = document(tmp_path / "cdktf.out" / "stacks", PLATFORM)["resource"]
+    (report,) = [name for name in kinds["terraform_data"] if "destroy-report" in name]
+    target = f"-target=terraform_data.{report}"
+    run("terraform", f"-chdir={stack}", "apply", "-auto-approve", target)
+    synthesize(SAM_PREFIX="two")
+    assert resources() == []
+    synthesize()
+    assert resources() == [report]
