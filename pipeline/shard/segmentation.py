@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ from pipeline.shard.pictures import decode_once
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import InputError
+from serving.sam.images import RgbImage
 from serving.sam.machine.accelerator import describe_device, is_lost_device
 from serving.sam.masks import MaskRecord
 from serving.sam.precision_check import settle_precision, small_scene
@@ -159,7 +160,7 @@ class _ShardSegmentation:
         begun = time.perf_counter()
         writing: Future[ManifestRow] | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
-            for loaded in self._loaded(images):
+            for loaded in self._loaded(images, engine.shrink):
                 self.in_hand.begin(loaded.image.name)
                 records = self._compute(engine, loaded)
                 if writing is not None:
@@ -199,21 +200,22 @@ class _ShardSegmentation:
         self.figures.machine = {**description, "precision": engine.precision}
         return engine
 
-    def _loaded(self, images: Sequence[PlannedImage]) -> Iterator[LoadedImage]:
-        """The images decoded, the next ones while the caller computes."""
+    def _loaded(
+        self, images: Sequence[PlannedImage], shrink: Callable[[RgbImage], RgbImage]
+    ) -> Iterator[LoadedImage]:
+        """The images decoded and shrunk, the next ones while the caller computes."""
+
+        def load(image: PlannedImage) -> LoadedImage:
+            skip_reason = self.policy.skip.get(image.name, "")
+            return load_planned_image(image, skip_reason, self.parameters.window, shrink)
+
         left = collections.deque(images)
         while left and self.in_hand.alone:  # asked anew, since a failed image does not count
-            yield self._load_in_hand(left.popleft())
+            image = left.popleft()
+            self.in_hand.begin(image.name)
+            yield load(image)
         readers = 1 if self.output.readers == 1 else _BUCKET_READERS
-        yield from ordered_map(self._load, left, readers, readers)
-
-    def _load_in_hand(self, image: PlannedImage) -> LoadedImage:
-        self.in_hand.begin(image.name)
-        return self._load(image)
-
-    def _load(self, image: PlannedImage) -> LoadedImage:
-        parameters = self.parameters
-        return load_planned_image(image, self.policy.skip.get(image.name, ""), parameters.window)
+        yield from ordered_map(load, left, readers, readers)
 
     def _compute(self, engine: Engine, loaded: LoadedImage) -> list[MaskRecord] | None:
         """The masks of an image; ``None``, with the reason in ``loaded``, where it fails."""
@@ -228,12 +230,13 @@ class _ShardSegmentation:
             try:
                 if image.prompts:
                     prompts = [parse_prompt(form, image.name) for form in image.prompts]
-                    records = engine.segment(engine.embed(pixels), prompts)
+                    records = engine.segment(engine.embed(pixels, shrunk=loaded.shrunk), prompts)
                 else:
                     records = engine.generate(
                         pixels,
                         self._automatic_settings(engine),
                         on_progress=self.progress.within,
+                        shrunk=loaded.shrunk,
                     )
                 break
             except ClaimLostError:  # as every write may raise it, of the progress too

@@ -98,14 +98,32 @@ class Engine:
         self._network = network or build_network(self.checkpoint, self.device, self.precision)
         return earlier
 
-    def embed(self, image: RgbImage) -> Embedding:
+    def shrink(self, image: RgbImage) -> RgbImage:
+        """What the network sees of an image, for ``embed`` and ``generate``, which else make it.
+
+        It is the part of their work that the CPU does whatever the device, so the thread that reads
+        images can do it while a GPU computes: 20 ms of 2 megapixels, 110 ms of 12.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (h, w, 3) uint8 RGB.
+
+        Raises:
+            ParameterError: one side is too short for the network, or the image is no RGB image.
+        """
+        return self._network.embed.shrink(_checked(image))
+
+    def embed(self, image: RgbImage, *, shrunk: RgbImage | None = None) -> Embedding:
         """Run the image encoder.
 
         Args:
             image: (H, W, 3) uint8 RGB.
+            shrunk: what ``shrink`` returned of it.
         """
         with self._computing():
-            features, frame = self._network.embed(_checked(image))
+            features, frame = self._network.embed(_checked(image), shrunk)
             shared = self._network.decoder.prepare(features)
         return Embedding(features, frame, shared)
 
@@ -207,6 +225,7 @@ class Engine:
         output_mode: Literal["coco_rle"] = "coco_rle",
         before_work: Callable[[], None] = ...,
         on_progress: Callable[[float], None] = ...,
+        shrunk: RgbImage | None = ...,
     ) -> list[MaskRecord]: ...
 
     @overload
@@ -218,6 +237,7 @@ class Engine:
         output_mode: OutputMode,
         before_work: Callable[[], None] = ...,
         on_progress: Callable[[float], None] = ...,
+        shrunk: RgbImage | None = ...,
     ) -> list[Any]: ...
 
     def generate(
@@ -228,6 +248,7 @@ class Engine:
         output_mode: OutputMode = "coco_rle",
         before_work: Callable[[], None] = lambda: None,
         on_progress: Callable[[float], None] = lambda _: None,
+        shrunk: RgbImage | None = None,
     ) -> list[Any]:
         """Return the masks of everything in the image, best first.
 
@@ -242,6 +263,7 @@ class Engine:
             before_work: called before every crop and every batch of points; what it raises ends
                 the work, as a deadline does.
             on_progress: called after every batch of points with the share that is done, 0-1.
+            shrunk: what ``shrink`` returned of the image.
 
         Raises:
             ParameterError: the output mode is unknown, the image is no RGB image, or the network
@@ -261,7 +283,9 @@ class Engine:
                 look_for_free_cores()
                 before_work()
 
-            records = generate(self._network, _checked(image), settings, before, on_progress)
+            records = generate(
+                self._network, _checked(image), settings, before, on_progress, shrunk
+            )
         return in_output_mode(records, output_mode)
 
     @contextlib.contextmanager

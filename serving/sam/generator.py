@@ -50,6 +50,7 @@ def generate(
     settings: AutomaticSettings,
     before_work: Callable[[], None] = lambda: None,
     on_progress: Callable[[float], None] = lambda _: None,
+    shrunk: RgbImage | None = None,
 ) -> list[MaskRecord]:
     """Masks of everything in an image, best first.
 
@@ -60,6 +61,7 @@ def generate(
         before_work: called before every crop and every batch of points; what it raises ends the
             work.
         on_progress: called after every batch of points with the share that is done, 0-1.
+        shrunk: what the network sees of the whole image, where somebody has made it already.
     """
     ensure_torchvision_ops()
     from segment_anything.utils.amg import build_all_layer_point_grids, generate_crop_boxes
@@ -90,7 +92,14 @@ def generate(
     for box, layer in zip(boxes, layers, strict=True):
         crop = (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
         candidates += _masks_of_crop(
-            network, image, crop, grids[layer], settings, before_work, count
+            network,
+            image,
+            crop,
+            grids[layer],
+            settings,
+            before_work,
+            count,
+            shrunk if layer == 0 else None,  # which is the whole image
         )
     if len(boxes) > 1:
         # Prefer the masks of smaller crops, as the official code does.
@@ -134,13 +143,14 @@ def _masks_of_crop(
     settings: AutomaticSettings,
     before_work: Callable[[], None],
     count: Callable[[int], None],
+    shrunk: RgbImage | None,
 ) -> list[CandidateMask]:
     before_work()
     sam = network.sam
     left, top, right, bottom = crop
     part = image[top:bottom, left:right]
     height, width = part.shape[:2]
-    features, frame = network.embed(np.ascontiguousarray(part))
+    features, frame = network.embed(np.ascontiguousarray(part), shrunk)
     cells = 4 * features.shape[-1]
     upsampling = Upsampling.of(
         cells, *frame.first_enlargement(cells), (height, width), features.device

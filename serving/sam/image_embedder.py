@@ -34,20 +34,34 @@ class ImageEmbedder:
         self._encoder = family.encoder(sam, dtype)
         self._exact = self._encoder if dtype == torch.float32 else None
 
-    def __call__(self, image: RgbImage) -> tuple[torch.Tensor, Frame]:
+    def shrink(self, image: RgbImage) -> RgbImage:
+        """What the encoder sees of an image (H, W, 3): (h, w, 3) uint8 RGB.
+
+        Raises:
+            ParameterError: one side is too short for the network.
+        """
+        self._preprocessing.frame((image.shape[0], image.shape[1]))  # refuses it
+        return self._preprocessing.shrink(image)
+
+    def __call__(
+        self, image: RgbImage, shrunk: RgbImage | None = None
+    ) -> tuple[torch.Tensor, Frame]:
         """Return an image's embedding (1, C, G, G) float32 and where the image lies in its square.
 
         Numbers of 16 bits may overflow where those of 32 do not; such an image is embedded again.
 
         Args:
             image: (H, W, 3) uint8 RGB.
+            shrunk: what ``shrink`` returns of it, where somebody has made it already.
 
         Raises:
             ParameterError: one side is too short for the network.
             NotFiniteError: the embedding is not finite in float32 either.
         """
         frame = self._preprocessing.frame((image.shape[0], image.shape[1]))
-        square = self._preprocessing.prepare(image, self._sam.device)
+        if shrunk is None:
+            shrunk = self._preprocessing.shrink(image)
+        square = self._preprocessing.square(shrunk, self._sam.device)
         features = with_memory_freed(lambda: self._encoder(square))
         if is_finite(features):
             return features, frame

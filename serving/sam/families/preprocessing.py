@@ -60,8 +60,12 @@ class Preprocessing(Protocol):
         """
         ...
 
-    def prepare(self, image: RgbImage, device: torch.device) -> torch.Tensor:
-        """The square (1, 3, S, S) float32 of an image (H, W, 3) uint8 RGB."""
+    def shrink(self, image: RgbImage) -> RgbImage:
+        """What the square shows of an image (H, W, 3): (h, w, 3) uint8 RGB, in any thread."""
+        ...
+
+    def square(self, shrunk: RgbImage, device: torch.device) -> torch.Tensor:
+        """The square (1, 3, S, S) float32 of what ``shrink`` returned."""
         ...
 
 
@@ -95,14 +99,18 @@ class LongestSide:
             )
         return Frame(self.side, (kept[0], kept[1]), size_hw)
 
-    def prepare(self, image: RgbImage, device: torch.device) -> torch.Tensor:
-        """The square (1, 3, S, S) float32 of an image (H, W, 3) uint8 RGB."""
+    def shrink(self, image: RgbImage) -> RgbImage:
+        """The image with its longer side as long as the square."""
+        shrunk: RgbImage = _transform(self.side).apply_image(image)
+        return shrunk
+
+    def square(self, shrunk: RgbImage, device: torch.device) -> torch.Tensor:
+        """The square (1, 3, S, S) float32 of what ``shrink`` returned."""
         import torch.nn.functional as F
 
         from serving.sam.machine.transfers import upload
 
-        scaled = upload(_transform(self.side).apply_image(image), device)
-        pixels = scaled.permute(2, 0, 1)[None].contiguous()
+        pixels = upload(shrunk, device).permute(2, 0, 1)[None].contiguous()
         mean, std = _statistics(self.mean, self.std, device)
         height, width = pixels.shape[2:]
         return F.pad((pixels - mean) / std, (0, self.side - width, 0, self.side - height))
@@ -125,15 +133,18 @@ class Squash:
         """Where an image of that size will lie: everywhere."""
         return Frame(self.side, (self.side, self.side), size_hw, masks_by_square=False)
 
-    def prepare(self, image: RgbImage, device: torch.device) -> torch.Tensor:
-        """The square (1, 3, S, S) float32 of an image (H, W, 3) uint8 RGB."""
-        import torch
-
+    def shrink(self, image: RgbImage) -> RgbImage:
+        """The image as the whole square, whatever its proportions."""
         # scikit-image's own rounding decides what becomes of 199.99999999999997; this is the 200.
-        samples = (resize_smoothly(image, self.side) + 1e-9).astype(np.uint8)
-        low, high = float(samples.min()), float(samples.max())
+        return (resize_smoothly(image, self.side) + 1e-9).astype(np.uint8)
+
+    def square(self, shrunk: RgbImage, device: torch.device) -> torch.Tensor:
+        """The square (1, 3, S, S) float32 of what ``shrink`` returned."""
+        from serving.sam.machine.transfers import upload
+
+        low, high = float(shrunk.min()), float(shrunk.max())
         values = ((np.arange(256) - low) / max(high - low, 1e-8)).astype(np.float32)
-        return torch.as_tensor(values[samples], device=device).permute(2, 0, 1)[None].contiguous()
+        return upload(values[shrunk], device).permute(2, 0, 1)[None].contiguous()
 
 
 @functools.cache

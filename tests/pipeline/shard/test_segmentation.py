@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from pipeline.steps.plan_shards import plan_shards
 from pipeline.steps.write_report import write_report
 from serving.sam.checkpoints import load_checkpoint
 from serving.sam.engine import Engine
+from serving.sam.families.preprocessing import LongestSide
+from serving.sam.images import RgbImage
 from serving.sam.masks import MaskRecord
 from serving.storage import StorageError, open_folder
 from tests.conftest import draw_scene
@@ -306,3 +309,25 @@ def test_half_precision_that_is_no_good_is_not_used(
     run_steps(run)
     masks = json.loads((Path(run.output) / "masks" / "b.jpg.json").read_text())
     assert masks["precision"] == "fp32"
+
+
+def test_images_are_shrunk_by_the_threads_that_read_them(
+    local_run: RunParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a GPU does not wait for them; one that is too narrow is a failed row as before."""
+    narrow = Path(local_run.inputs[0]) / "narrow.png"
+    Image.new("RGB", (600, 1)).save(narrow)
+    threads: list[str] = []
+    shrink = LongestSide.shrink
+
+    def noted(own: LongestSide, image: RgbImage) -> RgbImage:
+        threads.append(threading.current_thread().name)
+        return shrink(own, image)
+
+    monkeypatch.setattr(LongestSide, "shrink", noted)
+    summary = run_steps(local_run)
+    assert (summary.images, summary.failed) == (4, 1)
+    (row,) = Path(local_run.output, "failed.jsonl").read_text().splitlines()
+    assert "600x1 pixels" in json.loads(row)["reason"]
+    assert len(threads) == 3
+    assert threading.main_thread().name not in threads

@@ -1,5 +1,6 @@
 """The engine gives what the official predictor gives, and keeps no state."""
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from serving.sam.automatic_settings import AutomaticSettings
 from serving.sam.engine import Engine
 from serving.sam.errors import ParameterError, PromptError
+from serving.sam.families.preprocessing import LongestSide
 from serving.sam.images import RgbImage
 from serving.sam.masks import decode_mask, mask_box_xywh
 from serving.sam.prompted_masks import Prediction
@@ -237,3 +239,30 @@ def test_predict_mask_input_of_another_shape_is_refused(engine: Engine, scene: R
 def test_engine_wrong_array_is_refused(engine: Engine, image: Any) -> None:
     with pytest.raises(ParameterError, match=r"expected \(H, W, 3\) uint8 RGB"):
         engine.embed(image)
+
+
+@pytest.mark.parametrize("crops", [0, 1])
+def test_an_image_shrunk_ahead_gives_the_same_masks(
+    engine: Engine, scene: RgbImage, monkeypatch: pytest.MonkeyPatch, crops: int
+) -> None:
+    values = dataclasses.replace(
+        engine.checkpoint.automatic, points_per_side=4, crop_n_layers=crops
+    )
+    expected, embedding = engine.generate(scene, values), engine.embed(scene)
+    shrunk = engine.shrink(scene)
+    assert shrunk.shape == (192, 256, 3) and shrunk.dtype == np.uint8
+    assert engine.generate(scene, values, shrunk=shrunk) == expected
+    made: list[tuple[int, ...]] = []
+    shrink = LongestSide.shrink
+
+    def noted(own: LongestSide, image: RgbImage) -> RgbImage:
+        made.append(image.shape)
+        return shrink(own, image)
+
+    monkeypatch.setattr(LongestSide, "shrink", noted)
+    assert torch.equal(engine.embed(scene, shrunk=shrunk).features, embedding.features)
+    assert not made
+    engine.generate(scene, values, shrunk=shrunk)
+    assert len(made) == (4 if crops else 0)  # the crops alone
+    with pytest.raises(ParameterError, match="600x1 pixels"):
+        engine.shrink(np.zeros((1, 600, 3), np.uint8))

@@ -39,7 +39,8 @@ def test_an_image_of_sam_is_prepared_as_the_official_code_does(width: int, heigh
     transform = ResizeLongestSide(256)
     scaled = torch.as_tensor(transform.apply_image(image)).permute(2, 0, 1)[None]
     preprocessing = SAM.preprocessing(256)
-    assert torch.equal(preprocessing.prepare(image, sam.device), sam.preprocess(scaled))
+    square = preprocessing.square(preprocessing.shrink(image), sam.device)
+    assert torch.equal(square, sam.preprocess(scaled))
     frame = preprocessing.frame((height, width))
     assert frame == Frame(256, (scaled.shape[2], scaled.shape[3]), (height, width))
     points = np.array([[[0.0, 0.0], [width - 1.0, height - 1.0], [width / 3, height / 7]]])
@@ -60,7 +61,8 @@ def as_medsam(checkpoint: LoadedCheckpoint) -> LoadedCheckpoint:
 def test_an_image_of_medsam_is_prepared_as_its_own_code_does(size: tuple[int, int]) -> None:
     image = draw_scene(*size).copy()
     image[:1] = np.random.default_rng(0).integers(0, 256, image[:1].shape)
-    ours = MEDSAM.preprocessing(256).prepare(image, torch.device("cpu"))
+    preprocessing = MEDSAM.preprocessing(256)
+    ours = preprocessing.square(preprocessing.shrink(image), torch.device("cpu"))
     expected = medsam_square(image, 256)
     span = 1 / (int(image.max()) - int(image.min()))
     # One level at most: scikit-image's last digit decides about 199.99999999999997.
