@@ -46,7 +46,7 @@ class MasksTogether:
         """Measure masks (K, h, w) of low resolution; see ``MasksOneByOne.measure``."""
         batches = in_batches(
             len(logits),
-            self._at_once(MEASURED_PX),
+            self._at_once(MEASURED_PX, self._upsampling.size_hw),
             lambda part: self._measured(logits[part], threshold, offset),
         )
         # The only wait: before, the host has started the work of all batches.
@@ -61,7 +61,7 @@ class MasksTogether:
         """Encode masks (h, w) in the frame of the whole image."""
         batches = in_batches(
             len(logits),
-            self._at_once(MEASURED_PX),
+            self._at_once(MEASURED_PX, self._image_size),  # a small crop's masks become as large
             lambda part: self._encoded(torch.stack(list(logits[part])), threshold),
         )
         return [rle for _, encoded in batches for rle in encoded]
@@ -75,7 +75,8 @@ class MasksTogether:
 
     def draw(self, logits: Sequence[torch.Tensor], threshold: float) -> Iterator[NDArray[np.bool_]]:
         """Bitmaps (M, H, W) of the masks (M, h, w) of each prompt."""
-        most = max(1, self._at_once(DRAWN_PX) // max((len(each) for each in logits), default=1))
+        masks = max((len(each) for each in logits), default=1)
+        most = max(1, self._at_once(DRAWN_PX, self._upsampling.size_hw) // masks)
         for start in range(0, len(logits), most):
             group = logits[start : start + most]
             above = self._whole(torch.cat(list(group))) > threshold
@@ -85,9 +86,9 @@ class MasksTogether:
                 yield bitmaps[first : first + len(each)]
                 first += len(each)
 
-    def _at_once(self, pixels: int) -> int:
-        height, width = self._upsampling.size_hw
-        return max(1, pixels // (height * width))
+    @staticmethod
+    def _at_once(pixels: int, size_hw: tuple[int, int]) -> int:
+        return max(1, pixels // (size_hw[0] * size_hw[1]))
 
     def _whole(self, logits: torch.Tensor) -> torch.Tensor:
         """Logits (W, K, H) at the image's size of masks (K, h, w)."""

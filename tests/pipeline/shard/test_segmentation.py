@@ -97,7 +97,7 @@ def test_giant_header_is_a_failed_row(tmp_path: Path) -> None:
     )
     assert run_steps(run).failed == 2
     reasons = Path(run.output, "failed.jsonl").read_text()
-    assert "pixels" in reasons and "no image" in reasons
+    assert "pixels" in reasons and "not an image" in reasons
 
 
 def test_skipped_image_is_a_failed_row_with_its_reason(local_run: RunParameters) -> None:

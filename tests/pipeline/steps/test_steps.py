@@ -167,7 +167,7 @@ def test_steps_bad_images_become_failed_rows_with_reasons(
     output = open_folder(run.output)
     rows = [json.loads(line) for line in output.read_bytes("manifest.jsonl").splitlines()]
     reasons = {row["image"]: row["reason"] for row in rows if row["status"] == "failed"}
-    assert "no image" in reasons["broken.png"]
+    assert "not an image" in reasons["broken.png"]
     assert "empty" in reasons["empty.jpg"]
     assert "cut off" in reasons["cut.jpg"]
     assert read_json(output, "metrics.json")["failed"] == 3

@@ -110,3 +110,18 @@ def test_a_gpu_makes_any_number_of_masks_with_the_same_launches_and_waits(
     assert counts[0][1] == 1
     assert counts[0][2] <= 20
     assert counts[0][3] == 2  # how many runs there are, and the runs
+
+
+def test_masks_of_small_crops_take_no_more_memory_than_those_of_the_image(
+    gpu: PretendGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are encoded in the image's frame: a hundred of them may be gigabytes."""
+    monkeypatch.setattr("serving.sam.candidates.masks_together.MEASURED_PX", 3 * 171 * 256 * 9)
+    masks = MasksTogether(to_size(171, 256, "cuda:0"), (256, 171), (171 * 3, 256 * 3))
+    logits = low_masks().to("cuda:0")
+    gpu.reset()
+    masks.encode(logits.unbind(), 0.0)
+    assert gpu.kernels["nonzero"] == 3
+    gpu.reset()
+    masks.measure(logits, 0.0, 1.0)
+    assert gpu.waits.total() == 1
