@@ -330,3 +330,21 @@ def test_what_an_export_notes_grows_with_its_parts_only(
     output = open_folder(str(tmp_path / "out"))
     export(output, "sa1b", to, reviewed=False, image_prefix="", bar=Bar())
     assert len(written) == 12 and max(written) - min(written) < 10
+
+
+def test_run_in_a_bucket_is_exported_as_one_here(
+    tmp_path: Path, bucket: Callable[[str], str]
+) -> None:
+    """Every format, with the original image beside the run; only its address differs."""
+    here, there = tmp_path / "out", open_folder(bucket("out"))
+    write_photo(tmp_path / "a.png")
+    masks = [record(mask, category=key) for key, mask in hard_masks().items()]
+    write_image(here, "a.png", masks, source=str(tmp_path / "a.png"), digest="")
+    there.upload("photos/a.png", tmp_path / "a.png", "image/png")
+    there.upload("masks/a.png.json", here / "masks" / "a.png.json", "application/json")
+    prefix = there.uri_of("photos/")
+    for name in FORMATS:
+        exported(there.uri, name, exporting.open_target(there, name, "").uri, prefix=prefix)
+        exported(here, name, tmp_path / name, prefix=prefix)
+        in_bucket = _content(open_folder(there.uri_of(f"exports/{name}")))
+        assert in_bucket == _content(open_folder(str(tmp_path / name))) != {}
