@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import colorsys
+import dataclasses
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.sam.images import RgbImage
-from serving.sam.masks import MaskRecord, decode_mask
+from serving.sam.masks import MaskRecord, decode_mask, mask_extent
 
 OVERLAY_SIDE = 1600
 SEGMENT_SIDE = 640
@@ -66,20 +68,91 @@ def fit_inside(image: RgbImage, longest: int) -> RgbImage:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _fit_mask(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    if mask.shape == shape[:2]:
-        return mask
-    # Decoded masks lie column by column; OpenCV would turn them first, which takes as long again.
-    turned = mask.T.view(np.uint8) * np.uint8(255)
-    scaled = cv2.resize(turned, (shape[0], shape[1]), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(scaled.T > 127)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Scaled:
+    """A mask on a canvas that is smaller than its image, where it is more than background.
+
+    Attributes:
+        rows: of the canvas.
+        columns: likewise.
+        mask: of this part, bool.
+    """
+
+    rows: slice
+    columns: slice
+    mask: NDArray[np.bool_]
 
 
-def _outline(
-    canvas: RgbImage, mask: NDArray[np.bool_], colour: tuple[int, int, int], width: int
+def _scale(record: MaskRecord, mask: NDArray[np.bool_], shape: tuple[int, ...]) -> _Scaled:
+    """Scale a mask to a canvas of that shape; most masks are small, and so is their work."""
+    x0, y0, x1, y1 = mask_extent(record["segmentation"])  # its "bbox" ends a pixel earlier
+    rows, full_rows = _meeting(y0, y1, mask.shape[0], shape[0])
+    columns, full_columns = _meeting(x0, x1, mask.shape[1], shape[1])
+    part = mask[full_rows, full_columns]
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    if part.size and part.shape != size:
+        # Decoded masks lie column by column; OpenCV would turn them first, which takes as long.
+        turned = part.T.view(np.uint8) * np.uint8(255)
+        scaled = cv2.resize(turned, size, interpolation=cv2.INTER_AREA)
+        part = np.ascontiguousarray(scaled.T > 127)
+    return _Scaled(rows, columns, part)
+
+
+def _meeting(first: int, end: int, full: int, scaled: int) -> tuple[slice, slice]:
+    """The least part of a side around [first, end) whose ends are ends of pixels at both scales.
+
+    Args:
+        first: in pixels of the full side.
+        end: likewise.
+        full: pixels of the full side.
+        scaled: of the scaled one.
+
+    Returns:
+        The part of the scaled side, and that of the full one.
+    """
+    meetings = math.gcd(full, scaled)
+    begin, stop = first * meetings // full, min(-(-end * meetings // full), meetings)
+    return (
+        slice(begin * scaled // meetings, stop * scaled // meetings),
+        slice(begin * full // meetings, stop * full // meetings),
+    )
+
+
+def _contours(scaled: _Scaled) -> Sequence[NDArray[np.int32]]:
+    """The outlines of a mask and of its holes, in pixels of the canvas."""
+    if not scaled.mask.size:
+        return ()
+    contours, _ = cv2.findContours(
+        scaled.mask.astype(np.uint8),
+        cv2.RETR_CCOMP,
+        cv2.CHAIN_APPROX_SIMPLE,
+        offset=(scaled.columns.start, scaled.rows.start),
+    )
+    return tuple(contours)
+
+
+def _draw_mask(
+    canvas: RgbImage,
+    below: RgbImage,
+    scaled: _Scaled,
+    colour: tuple[int, int, int],
+    share: float,
+    width: int,
 ) -> None:
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    cv2.drawContours(canvas, contours, -1, colour, width, cv2.LINE_AA)
+    """Draw a mask on a canvas.
+
+    Args:
+        canvas: receives the mask.
+        below: what shines through, of the same size.
+        scaled: the mask.
+        colour: RGB.
+        share: of the colour; the rest is ``below``.
+        width: of the outline, in pixels.
+    """
+    part, under = (picture[scaled.rows, scaled.columns] for picture in (canvas, below))
+    mixed = under[scaled.mask] * (1 - share) + np.array(colour) * share
+    part[scaled.mask] = mixed.astype(np.uint8)
+    cv2.drawContours(canvas, _contours(scaled), -1, colour, width, cv2.LINE_AA)
 
 
 def draw_overlay(
@@ -101,10 +174,8 @@ def draw_overlay(
     width = max(1, round(max(canvas.shape[:2]) / 500))
     order = sorted(range(len(records)), key=lambda number: -records[number]["area"])
     for number in order:
-        mask = _fit_mask(decode(records[number]), canvas.shape)
-        colour = mask_colour(number)
-        canvas[mask] = (canvas[mask] * 0.5 + np.array(colour) * 0.5).astype(np.uint8)
-        _outline(canvas, mask, colour, width)
+        scaled = _scale(records[number], decode(records[number]), canvas.shape)
+        _draw_mask(canvas, canvas, scaled, mask_colour(number), 0.5, width)
     for record in records:
         if "prompt" in record:
             _draw_prompt(canvas, record["prompt"], canvas.shape[1] / image.shape[1], width)
@@ -144,11 +215,9 @@ def draw_segments(
     faded = (grey * 0.35 + 255 * 0.62).astype(np.uint8).repeat(3, axis=2)
     width = max(1, round(max(small.shape[:2]) / 250))
     for number, record in enumerate(records[:most]):
-        mask = _fit_mask(decode(record), small.shape)
-        colour = mask_colour(number)
+        scaled = _scale(record, decode(record), small.shape)
         canvas = faded.copy()
-        canvas[mask] = (small[mask] * 0.72 + np.array(colour) * 0.28).astype(np.uint8)
-        _outline(canvas, mask, colour, width)
+        _draw_mask(canvas, small, scaled, mask_colour(number), 0.28, width)
         yield canvas
 
 
@@ -170,12 +239,8 @@ def outline_paths(
     small = fit_inside(image, OUTLINE_SIDE)
     paths = []
     for record in records[:most]:
-        mask = _fit_mask(decode(record), small.shape)
-        contours, _ = cv2.findContours(
-            mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
-        )
         pieces = []
-        for contour in contours:
+        for contour in _contours(_scale(record, decode(record), small.shape)):
             points = cv2.approxPolyDP(contour, 0.8, closed=True)[:, 0]
             if len(points) > 2:
                 pieces.append("M" + "L".join(f"{x} {y}" for x, y in points) + "Z")

@@ -151,6 +151,12 @@ def mask_area(rle: Rle) -> int:
     return int(coco_mask.area(rle))
 
 
+def mask_extent(rle: Rle) -> tuple[int, int, int, int]:
+    """The least rectangle around the mask: x0, y0, and x1, y1 behind its last pixels."""
+    x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
+    return x, y, x + width, y + height
+
+
 def mask_box_xywh(mask: NDArray[np.bool_]) -> list[float]:
     """The mask's extent as [x, y, width, height], measured as the official generator does.
 

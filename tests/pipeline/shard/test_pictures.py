@@ -1,6 +1,7 @@
 """Pictures show the masks where they are, and stay small."""
 
 import re
+from typing import Any
 
 import cv2
 import numpy as np
@@ -83,6 +84,39 @@ def test_a_scaled_mask_is_where_it_was() -> None:
     scale = OVERLAY_SIDE / 2400
     found = [rows.min(), rows.max() + 1, columns.min(), columns.max() + 1]
     assert found == pytest.approx([side * scale for side in (100, 300, 1500, 2300)], abs=4)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1500, 2000), (907, 1009), (300, 400)])
+def test_only_the_part_that_a_mask_lies_in_is_scaled_and_drawn(
+    height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And every pixel is the one that scaling the whole mask gives."""
+    image = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    y, x = np.mgrid[:height, :width]
+    masks = [(x - cx) ** 2 + (y - cy) ** 2 < 60**2 for cx, cy in ((20, 30), (width - 1, 200))]
+    masks += [np.zeros((height, width), bool), np.ones((height, width), bool)]
+    records = [MaskRecord(segmentation=encode_mask(m), area=int(m.sum())) for m in masks]
+
+    def drawn(which: list[MaskRecord]) -> tuple[list[bytes], list[str]]:
+        pictures = [draw_overlay(image, which), *draw_segments(image, which, 9)]
+        return [p.tobytes() for p in pictures], outline_paths(image, which, 9)[1]
+
+    scaled: list[int] = []
+    resize: Any = cv2.resize
+
+    def counted(picture: RgbImage, *args: Any, **options: Any) -> RgbImage:
+        scaled.append(picture.shape[0] * picture.shape[1])
+        return np.asarray(resize(picture, *args, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "resize", counted)
+        drawn(records[:2])
+    whole = len([side for side in (OVERLAY_SIDE, SEGMENT_SIDE, 400) if side < width])
+    if (height, width) == (1500, 2000):
+        assert sum(scaled) < (whole + 0.2) * height * width  # the image, and little parts of it
+    parts = drawn(records)
+    monkeypatch.setattr("pipeline.shard.pictures.mask_extent", lambda _rle: (0, 0, width, height))
+    assert drawn(records) == parts
 
 
 def test_encode_png_keeps_every_pixel(grey: RgbImage) -> None:
