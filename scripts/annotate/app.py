@@ -15,11 +15,17 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pipeline.run.claim import ClaimLostError
 from scripts.annotate.errors import AnnotateError
 from scripts.annotate.guard import Access, Guard
-from scripts.annotate.masks_files import masked_images
-from scripts.annotate.objects import make_record, parse_category, parse_object, parse_verdict
+from scripts.annotate.objects import (
+    make_record,
+    parse_category,
+    parse_object,
+    parse_verdict,
+    shown,
+)
+from scripts.annotate.saved.masks_files import masked_images
+from scripts.annotate.saved.store import AnnotationStore
 from scripts.annotate.segmenters import Segmenter, fit_frame
 from scripts.annotate.shelf import ImageShelf, OpenImage
-from scripts.annotate.store import AnnotationStore, shown
 from scripts.annotate.workers import Worker
 from scripts.terminal.errors import CALLER, OperatorError, as_operator_error
 from serving.sam.errors import SamError

@@ -166,3 +166,12 @@ def prompt_form(record: Record, width: int, height: int) -> dict[str, Any]:
     if record.get("category"):
         form["category"] = record["category"]
     return form
+
+
+def shown(record: Record) -> Record:
+    """An object as the page sees it."""
+    kept = ("id", "segmentation", "area", "bbox", "predicted_iou", "stability_score", "prompt",
+            "candidate", "strokes", "verdict")  # fmt: skip
+    return {key: record[key] for key in kept if key in record} | {
+        "category": record.get("category", ""),
+    }

@@ -92,9 +92,9 @@ def annotate(
         from pipeline.run.parameters import RunParameters
         from scripts.annotate.app import AnnotationServer
         from scripts.annotate.guard import Access
+        from scripts.annotate.saved.store import AnnotationStore
         from scripts.annotate.server import Server, bind
         from scripts.annotate.shelf import ImageShelf
-        from scripts.annotate.store import AnnotationStore
         from serving.storage import open_folder
 
         images = find_images(RunParameters(inputs=tuple(inputs), output=output), report_line)

@@ -12,10 +12,9 @@ from pipeline.run.input_images import find_images
 from pipeline.run.parameters import RunParameters
 from scripts.annotate.app import PAGE, PREVIEW_SIDE
 from scripts.annotate.errors import AnnotateError
-from scripts.annotate.objects import make_record, parse_object
+from scripts.annotate.objects import make_record, parse_object, shown
 from scripts.annotate.segmenters import LocalSegmenter
 from scripts.annotate.shelf import ImageShelf
-from scripts.annotate.store import shown
 from scripts.notebooks.modules import one_module
 from serving.sam import Engine, Prompt
 from serving.sam.errors import SamError

@@ -15,10 +15,10 @@ from pipeline.run.input_images import find_images
 from pipeline.run.parameters import RunParameters
 from scripts.annotate.app import AnnotationServer
 from scripts.annotate.guard import Access
+from scripts.annotate.saved.store import AnnotationStore
 from scripts.annotate.segmenters import LocalSegmenter, Segmenter
 from scripts.annotate.server import Server, bind
 from scripts.annotate.shelf import ImageShelf
-from scripts.annotate.store import AnnotationStore
 from serving.storage import open_folder
 from tests.conftest import draw_scene
 from tests.scripts.annotate.browser import Person

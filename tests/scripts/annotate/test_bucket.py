@@ -17,10 +17,10 @@ from pipeline.run.input_images import find_images
 from pipeline.run.output_layout import LOCK
 from pipeline.run.parameters import RunParameters
 from scripts.annotate.objects import make_record, parse_object
+from scripts.annotate.saved.store import AnnotationStore
 from scripts.annotate.segmenters import Segmenter
 from scripts.annotate.server import Server
 from scripts.annotate.shelf import ImageShelf
-from scripts.annotate.store import AnnotationStore
 from scripts.commands.annotate import annotate
 from scripts.terminal.errors import OperatorError
 from serving.storage import open_folder

@@ -11,12 +11,12 @@ import pytest
 from pipeline.run.input_images import find_images
 from pipeline.run.parameters import RunParameters
 from scripts.annotate.app import AnnotationServer
-from scripts.annotate.background import BackgroundWriter
 from scripts.annotate.errors import AnnotateError
 from scripts.annotate.objects import make_record, parse_object
+from scripts.annotate.saved.background import BackgroundWriter
+from scripts.annotate.saved.store import AnnotationStore
 from scripts.annotate.segmenters import Segmenter
 from scripts.annotate.shelf import ImageShelf, OpenImage
-from scripts.annotate.store import AnnotationStore
 from serving.storage import StorageError, open_folder
 from serving.storage.checksums import md5_of_bytes
 from tests.scripts.annotate.browser import wait_for

@@ -19,10 +19,10 @@ import orjson
 from pipeline.run.manifest import read_json, write_json
 from pipeline.run.output_layout import REVIEWED
 from pipeline.shard.pictures import outline_paths
-from scripts.annotate.background import BackgroundWriter
 from scripts.annotate.errors import AnnotateError, DamagedOutputError
-from scripts.annotate.masks_files import read_masks, write_masks
 from scripts.annotate.objects import Record, prompt_form
+from scripts.annotate.saved.background import BackgroundWriter
+from scripts.annotate.saved.masks_files import read_masks, write_masks
 from scripts.annotate.shelf import ImageShelf, OpenImage
 from serving.storage import WORK, Folder
 
@@ -248,12 +248,3 @@ def _is_of_another(content: dict[str, Any], image: OpenImage) -> bool:
 def _with_ids(masks: list[Record]) -> list[Record]:
     """The records of a masks file, each with an id: its own, or its number in a run's file."""
     return [{"id": f"run-{number}", **mask} for number, mask in enumerate(masks)]
-
-
-def shown(record: Record) -> Record:
-    """An object as the page sees it."""
-    kept = ("id", "segmentation", "area", "bbox", "predicted_iou", "stability_score", "prompt",
-            "candidate", "strokes", "verdict")  # fmt: skip
-    return {key: record[key] for key in kept if key in record} | {
-        "category": record.get("category", ""),
-    }

@@ -16,8 +16,8 @@ from typing import Any
 from pipeline.report.coco import known_categories
 from pipeline.report.data_set import DataSets
 from pipeline.run.reviewed import without_rejected
-from scripts.annotate.masks_files import masked_images, read_masks
-from scripts.annotate.pictures import write_pictures
+from scripts.annotate.saved.masks_files import masked_images, read_masks
+from scripts.annotate.saved.pictures import write_pictures
 from scripts.annotate.shelf import OpenImage
 from scripts.terminal.progress import report_line
 from serving.storage import Folder
