@@ -103,7 +103,7 @@ class Settings(BaseModel):
     checkpoint: str = Field("", description="gs:// checkpoint file, or folder with one")
     serving_machine: str = Field("n1-standard-4", description="machine of a replica")
     serving_accelerator: str = Field("NVIDIA_TESLA_T4", description="of each replica; empty: none")
-    serving_family: Literal["", "sam", "medsam"] = Field(
+    serving_family: Literal["", "sam", "medsam", "mobile_sam"] = Field(
         "", description="family of the checkpoint's network; empty: what its weights say"
     )
     serving_precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(

@@ -6,6 +6,7 @@ from __future__ import annotations
 # others are `unit`, which `make check` runs at every save.
 NOT_UNIT = (
     "tests/contracts/test_docs.py::test_blocks_run_as_they_stand",
+    "tests/contracts/test_families.py",
     "tests/infra/test_access.py",
     "tests/infra/test_lifecycle.py",
     "tests/infra/test_model.py",
@@ -43,6 +44,7 @@ NOT_UNIT = (
     "tests/scripts/training",
     "tests/serving/sam/machine/test_torchvision_ops.py",
     "tests/serving/sam/test_limits.py",
+    "tests/serving/sam/test_mobile_sam.py",
     "tests/serving/sam/test_parity.py",
     "tests/serving/sam/test_pretended_gpu.py",
     "tests/serving/test_any_request.py",

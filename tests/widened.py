@@ -68,6 +68,7 @@ def _norm(weights: Weights, name: str, channels: torch.Tensor) -> Weights:
 
 def _encoder(small: LoadedCheckpoint, weights: Weights, sam: Sam) -> Weights:
     encoder, own = sam.image_encoder, small.architecture
+    assert isinstance(own, SamArchitecture)
     width, heads = encoder.pos_embed.shape[-1], encoder.blocks[0].attn.num_heads
     channels = _repeat(own.encoder_width, width)
     head_width, to_head_width = own.encoder_width // own.encoder_heads, width // heads

@@ -40,7 +40,7 @@ def checkpoint_identity(checkpoint: str) -> str:
     if not folder.exists(name):
         raise CheckpointError(
             f"{checkpoint}: no such checkpoint; give a file, a gs:// URI or one of "
-            "vit_tiny, vit_b, vit_l, vit_h"
+            "vit_tiny, mobile_sam, vit_b, vit_l, vit_h"
         )
     return folder.digest(name)
 

@@ -17,6 +17,7 @@ def checkpoint_table() -> list[dict[str, Any]]:
             "file_name": entry.file_name,
             "size_bytes": entry.size_bytes,
             "sha256": entry.sha256,
+            "licence": entry.licence,
             "path": str(entry.path_here) if entry.path_here.exists() else None,
             "summary": entry.summary,
         }

@@ -27,13 +27,13 @@ def list_checkpoints(as_json: options.AsJson = False) -> None:
         typer.echo(json.dumps(rows))
         return
     for row in rows:
-        typer.echo(f"{row['name']:9} {amount(row['size_bytes'], 'bytes'):>11}  {row['summary']}")
-        typer.echo(f"{'':9} {row['path'] or 'not here'}")
+        typer.echo(f"{row['name']:10} {amount(row['size_bytes'], 'bytes'):>11}  {row['summary']}")
+        typer.echo(f"{'':10} {row['licence']}; {row['path'] or 'not here'}")
 
 
 @app.command("fetch", epilog="sam-vertex checkpoint fetch vit_b")
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="vit_b, vit_l or vit_h.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="mobile_sam, vit_b, vit_l or vit_h.")],
     to: Annotated[
         Path | None, typer.Option(help="File or folder; default: this user's cache.")
     ] = None,
@@ -52,9 +52,7 @@ def fetch(
 
 @app.command("upload", epilog="sam-vertex checkpoint upload vit_b")
 def upload(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="vit_tiny, vit_b, vit_l, vit_h, or a file.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="a known one, or a file.")],
     to: Annotated[
         str, typer.Option(help="gs:// folder; default: the deployment's sam-checkpoint.")
     ] = "",

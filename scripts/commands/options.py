@@ -35,21 +35,22 @@ Engine = Annotated[
 Checkpoint = Annotated[
     str,
     typer.Option(
-        help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI; default: the best that is "
-        "on this machine, on Vertex AI vit_tiny."
+        help="Name ('sam-vertex checkpoint list'), file or gs:// URI; default: the best that is on "
+        "this machine, on Vertex AI vit_tiny."
     ),
 ]
 CheckpointHere = Annotated[
     str,
     typer.Option(
-        help="Name (vit_tiny, vit_b, vit_l, vit_h), file or gs:// URI; default: the best that is "
-        "on this machine."
+        help="Name ('sam-vertex checkpoint list'), file or gs:// URI; default: the best that is on "
+        "this machine."
     ),
 ]
 Family = Annotated[
     str,
     typer.Option(
-        help="Family of the checkpoint's network where its weights do not say: sam or medsam."
+        help="Family of the checkpoint's network where its weights do not say: sam, medsam "
+        "or mobile_sam."
     ),
 ]
 Shards = Annotated[

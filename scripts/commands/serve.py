@@ -24,7 +24,7 @@ def serve(
     checkpoint: Annotated[
         str,
         typer.Option(
-            help="Name (vit_tiny, vit_b, vit_l, vit_h), file, or gs:// folder; default: the best "
+            help="Name ('sam-vertex checkpoint list'), file, or gs:// folder; default: the best "
             "that is on this machine."
         ),
     ] = "",

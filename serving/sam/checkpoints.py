@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from serving.sam.architectures import (
     PIXEL_MEAN,
     PIXEL_STD,
-    SamArchitecture,
+    Architecture,
     infer_architecture,
 )
 from serving.sam.automatic_settings import AutomaticSettings
@@ -55,7 +55,7 @@ class LoadedCheckpoint:
     sam: Sam
     name: str
     sha256: str
-    architecture: SamArchitecture
+    architecture: Architecture
     automatic: AutomaticSettings
     family: Family = SAM
 
@@ -165,9 +165,10 @@ def check_file(path: Path, entry: CheckpointEntry | None) -> None:
         )
 
 
-def _fill(architecture: SamArchitecture, weights: Mapping[str, torch.Tensor], path: Path) -> Sam:
+def _fill(architecture: Architecture, weights: Mapping[str, torch.Tensor], path: Path) -> Sam:
     import torch
 
+    weights = {name: value for name, value in weights.items() if not architecture.is_unused(name)}
     try:
         # "meta" allocates nothing and draws nothing at random; the file's own tensors move in.
         with torch.device("meta"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from segment_anything.modeling import Sam
 
-    from serving.sam.architectures import SamArchitecture
+    from serving.sam.architectures import Architecture
     from serving.sam.families.preprocessing import Preprocessing
     from serving.sam.prompts import Prompt
 
@@ -72,7 +72,7 @@ class Family:
     encoder: Callable[[Sam, torch.dtype], ImageEncoder]
     head: MaskHead = MaskHead()
     needs_boxes: bool = False
-    fits: Callable[[SamArchitecture], bool]
+    fits: Callable[[Architecture], bool]
 
     def check_prompt(self, prompt: Prompt, field: str) -> None:
         """Refuse what the family was not trained for.

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serving.sam.architectures import PIXEL_MEAN, PIXEL_STD, VIT_B
+from serving.sam.architectures import (
+    PIXEL_MEAN,
+    PIXEL_STD,
+    VIT_B,
+    MobileSamArchitecture,
+    SamArchitecture,
+)
 from serving.sam.errors import CheckpointError
 from serving.sam.families.family import Family, ImageEncoder, MaskHead
 from serving.sam.families.preprocessing import LongestSide, Squash
@@ -13,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from segment_anything.modeling import Sam
 
-    from serving.sam.architectures import SamArchitecture
+    from serving.sam.architectures import Architecture
 
 _HINT = "docs/checkpoints.md has the families"
 
@@ -22,6 +28,18 @@ def _fast_vit(sam: Sam, dtype: torch.dtype) -> ImageEncoder:
     from serving.sam.encoder import FastEncoder
 
     return FastEncoder(sam.image_encoder, dtype)
+
+
+def _tiny_vit(sam: Sam, dtype: torch.dtype) -> ImageEncoder:
+    import torch
+
+    def encode(square: torch.Tensor, /) -> torch.Tensor:
+        half = dtype != torch.float32
+        with torch.autocast(square.device.type, dtype if half else None, enabled=half):
+            features: torch.Tensor = sam.image_encoder(square)
+        return features.float()
+
+    return encode
 
 
 def _longest_side(side: int) -> LongestSide:
@@ -35,7 +53,7 @@ SAM = Family(
     licence="Apache-2.0",
     preprocessing=_longest_side,
     encoder=_fast_vit,
-    fits=lambda _: True,
+    fits=lambda architecture: isinstance(architecture, SamArchitecture),
 )
 # Its weights are those of a fine-tuned vit_b; nothing in them says how it is fed and read.
 MEDSAM = Family(
@@ -50,7 +68,18 @@ MEDSAM = Family(
     fits=lambda architecture: architecture == VIT_B,
 )
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (SAM, MEDSAM)}
+# Its decoder is SAM's, its encoder another.
+MOBILE = Family(
+    name="mobile_sam",
+    title="MobileSAM",
+    source="https://github.com/ChaoningZhang/MobileSAM",
+    licence="Apache-2.0",
+    preprocessing=_longest_side,
+    encoder=_tiny_vit,
+    fits=lambda architecture: isinstance(architecture, MobileSamArchitecture),
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (SAM, MEDSAM, MOBILE)}
 
 
 def find_family(name: str) -> Family:
@@ -66,7 +95,7 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def choose_family(architecture: SamArchitecture, named: str, place: str) -> Family:
+def choose_family(architecture: Architecture, named: str, place: str) -> Family:
     """The family of weights that nobody published: the named one, or the only one that fits.
 
     Args:

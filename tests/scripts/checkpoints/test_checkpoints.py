@@ -183,7 +183,7 @@ def test_fetch_offline_names_the_embedded_checkpoint() -> None:
 def test_fetch_unknown_name_lists_the_known() -> None:
     result = CliRunner().invoke(app, ["checkpoint", "fetch", "vit_x"])
     assert result.exit_code == 2
-    assert "known are vit_tiny, vit_b, vit_l, vit_h" in result.output
+    assert "known are vit_tiny, mobile_sam, vit_b, vit_l, vit_h" in result.output
 
 
 def test_fetch_embedded_says_where_it_lies() -> None:
@@ -195,7 +195,8 @@ def test_fetch_embedded_says_where_it_lies() -> None:
 def test_list_shows_which_are_here() -> None:
     result = CliRunner().invoke(app, ["checkpoint", "list", "--json"])
     rows = {row["name"]: row for row in json.loads(result.output)}
-    assert set(rows) == {"vit_tiny", "vit_b", "vit_l", "vit_h"}
+    assert set(rows) == {"vit_tiny", "mobile_sam", "vit_b", "vit_l", "vit_h"}
+    assert {row["licence"] for row in rows.values()} == {"Apache-2.0"}
     assert Path(rows["vit_tiny"]["path"]).is_file()
     assert rows["vit_b"]["path"] is None
     assert "not here" in CliRunner().invoke(app, ["checkpoint", "list"]).output

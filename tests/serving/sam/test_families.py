@@ -137,7 +137,7 @@ def test_weights_that_do_not_say_their_family_are_refused() -> None:
     assert "--family sam" in caught.value.hint
     assert choose_family(VIT_B, "medsam", "f.pth") == MEDSAM
     assert choose_family(VIT_B, "sam", "f.pth") == choose_family(VIT_H, "", "f.pth") == SAM
-    with pytest.raises(CheckpointError, match="expected one of sam, medsam, got 'hq'"):
+    with pytest.raises(CheckpointError, match="expected one of sam, medsam, mobile_sam, got 'hq'"):
         choose_family(VIT_B, "hq", "f.pth")
 
 

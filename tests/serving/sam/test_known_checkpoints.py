@@ -1,6 +1,9 @@
 """The catalogue says the truth about the embedded file, and follows Meta's rule of names."""
 
+import re
+
 from serving.sam.checkpoints import file_sha256, load_checkpoint
+from serving.sam.families.table import find_family
 from serving.sam.known_checkpoints import CHECKPOINTS, find_entry
 
 
@@ -19,3 +22,13 @@ def test_published_entries_follow_the_rule_of_their_names() -> None:
         assert entry.url is not None and entry.url.endswith(entry.file_name)
         assert len(bytes.fromhex(entry.sha256)) == 32
         assert find_entry(entry.file_name) is find_entry(name) is entry
+
+
+def test_every_entry_says_its_family_and_licence_and_what_is_fetched_by_commit() -> None:
+    for entry in CHECKPOINTS.values():
+        family = find_family(entry.family)
+        assert family.fits(entry.architecture)
+        assert entry.licence == family.licence
+    mobile = CHECKPOINTS["mobile_sam"]
+    assert mobile.url is not None
+    assert re.search(r"/MobileSAM/[0-9a-f]{40}/weights/mobile_sam\.pt$", mobile.url)
