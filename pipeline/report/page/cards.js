@@ -152,7 +152,7 @@ function cardPictures(index, detail, open) {
   };
   if (detail.drawn === "none") return [make("p", {}, NOT_DRAWN)];
   if (detail.drawn === "overlays") {
-    return [make("div", { class: "pair" }, figure("all", `Enlarge ${name}`, `masks: ${masks}`))];
+    return [make("div", { class: "lone" }, figure("all", `Enlarge ${name}`, `masks: ${masks}`))];
   }
   const original = figure("original", `Enlarge the original of ${name}`, "original");
   if (!detail.masks.length) {

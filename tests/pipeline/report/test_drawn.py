@@ -37,6 +37,9 @@ def test_page_shows_what_was_drawn_and_says_where_nothing_was(
         wait_until(page, "document.querySelectorAll('article')[1]?.innerText.includes('No pict')")
         wait_until(page, "[...document.images].map(i => i.naturalWidth).join() === '400'")
         assert NOT_DRAWN in page.locator("article").nth(1).inner_text()
+        shown, card = page.locator("article img").first, page.locator("article").first
+        share = "e => e.getBoundingClientRect().width"
+        assert shown.evaluate(share) > 0.6 * card.evaluate(share), "no half is empty"
         page.locator("article [data-view='all']").click()
         page.locator("#canvas img").wait_for()
         assert page.locator("#viewer-title").inner_text() == "a b.png: all masks"
