@@ -35,6 +35,7 @@ NOT_UNIT = (
     "tests/scripts/annotate/test_remote.py",
     "tests/scripts/annotate/test_review.py",
     "tests/scripts/batch_predictions/test_batch.py",
+    "tests/scripts/commands/test_early_refusals.py",
     "tests/scripts/commands/test_platform.py",
     "tests/scripts/development",
     "tests/scripts/experiment",
