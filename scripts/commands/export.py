@@ -84,5 +84,7 @@ def _print(to: str, made: Exported) -> None:
     typer.echo(
         f"{made.folder}: {count(made.masks, 'mask')} of {count(made.images, 'image')}, {parts}"
     )
+    if made.gone:
+        typer.echo(f"without {count(made.gone, 'image')} that the run no longer has")
     if made.loses:
         typer.echo(f"{to}: {made.loses}")

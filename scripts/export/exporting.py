@@ -41,6 +41,7 @@ class Exported:
         kept: parts that were there already.
         loses: what the format cannot hold; empty for nothing.
         left_out: reasons why images are not in it.
+        gone: images with masks that the run no longer has among its inputs; they are not in it.
     """
 
     folder: str
@@ -50,6 +51,7 @@ class Exported:
     kept: int
     loses: str
     left_out: list[str]
+    gone: int
 
 
 def export(
@@ -93,11 +95,13 @@ def export(
             part = Part(target, label, numbering, reviewed=reviewed, folders=folders)
             images = _shown(run.images(files), image_prefix, bar, done, len(run.files))
             chosen.write(part, images)
-            written = part.files
+            written = sorted(part.files)
             left_out += part.left_out
             key = "" if part.left_out else key
         done += len(files)
         bar.update(done, len(run.files))
+        if not key and number < len(before):  # what is left out now may be there from earlier
+            written = sorted({*written, *before[number]["files"]})
         current.update(written)
         state = {
             "key": key,
@@ -109,7 +113,7 @@ def export(
         if number >= len(before) or before[number] != state:
             target.write_bytes(_state_name(number), json.dumps(state).encode(), "application/json")
     for file in [file for part_state in before for file in part_state["files"]]:
-        if file not in current:  # of an export that had more parts
+        if file not in current:  # of an export that had more parts or images
             target.delete(file)
     for number in range(len(parts), len(before)):
         target.delete(_state_name(number))
@@ -126,6 +130,7 @@ def export(
         kept=kept,
         loses=chosen.loses,
         left_out=left_out,
+        gone=run.gone,
     )
 
 

@@ -63,7 +63,7 @@ class Part:
         folders: the outermost folders in the names of all images; empty for images in none.
 
     Attributes:
-        files: what :meth:`file` has written.
+        files: what :meth:`file` and :meth:`write` have written.
         left_out: reasons why images are not in it; then it is written again the next time.
     """
 
@@ -106,3 +106,8 @@ class Part:
         with self.target.writing(name.format(self.label), content_type) as file:
             yield file
         self.files.append(name.format(self.label))
+
+    def write(self, name: str, content: bytes, content_type: str) -> None:
+        """Write a short file of the export, of one image; several threads may do so at once."""
+        self.target.write_bytes(name, content, content_type)
+        self.files.append(name)

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.ordered_map import ordered_map
-from pipeline.run.output_layout import CATEGORIES
-from pipeline.run.reviewed import is_accepted, is_rejected
+from pipeline.run.manifest import read_plan
+from pipeline.run.output_layout import CATEGORIES, PLAN
+from pipeline.run.reviewed import is_accepted, is_rejected, reviewed_images
 from scripts.terminal.errors import OperatorError
 from serving.sam.masks import category_of
 from serving.storage import Folder, StoredFile
@@ -45,6 +46,10 @@ class RunMasks:
         output: the run's folder.
         reviewed: whether only masks count that somebody accepted.
 
+    Attributes:
+        files: the masks files of its images.
+        gone: masks files of images that were among the inputs of an earlier run only.
+
     Raises:
         OperatorError: the folder holds no masks.
         StorageError: it cannot be read.
@@ -52,7 +57,10 @@ class RunMasks:
 
     def __init__(self, output: Folder, *, reviewed: bool) -> None:
         self.output, self.reviewed = output, reviewed
-        self.files = [file for file in output.files(_PREFIX) if file.name.endswith(_SUFFIX)]
+        stored = [file for file in output.files(_PREFIX) if file.name.endswith(_SUFFIX)]
+        current = _images_of_the_run(output)
+        self.files = [file for file in stored if current is None or _image_of(file.name) in current]
+        self.gone = len(stored) - len(self.files)
         if not self.files:
             raise OperatorError(
                 f"{output.uri}: no masks/*.json of a run",
@@ -63,7 +71,7 @@ class RunMasks:
 
     def names(self) -> list[str]:
         """The images' names in the run."""
-        return [file.name[len(_PREFIX) : -len(_SUFFIX)] for file in self.files]
+        return [_image_of(file.name) for file in self.files]
 
     def images(self, files: Sequence[StoredFile]) -> Iterator[ExportedImage]:
         """Read masks files, some ahead; without masks that were rejected."""
@@ -91,3 +99,18 @@ class RunMasks:
                 hint="run again with the options of the earlier run, which makes it anew; or "
                 "remove what is none",
             ) from error
+
+
+def _image_of(file: str) -> str:
+    return file[len(_PREFIX) : -len(_SUFFIX)]
+
+
+def _images_of_the_run(output: Folder) -> set[str] | None:
+    """The images of the last run, and those that somebody reviewed; ``None`` without a plan.
+
+    An image that its owner has removed from the inputs leaves the report and the run's own data
+    sets; its masks file stays, and must not come back by way of an export.
+    """
+    if not output.exists(PLAN):
+        return None
+    return {image.name for image in read_plan(output, PLAN)} | reviewed_images(output)

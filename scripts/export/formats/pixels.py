@@ -69,7 +69,7 @@ def _write_cutouts(part: Part, image: ExportedImage) -> int:
         inside = mask[box][:, :, None]
         rgba = np.concatenate([pixels[box] * inside, inside * np.uint8(255)], axis=2)
         name = f"{image.name}/{record['number']:03d}.png"
-        part.target.write_bytes(name, _png(rgba), _PNG)
+        part.write(name, _png(rgba), _PNG)
         written.add(name)
     # Those of an earlier export whose masks are gone; an image below a folder of this name stays.
     for file in list(part.target.files(f"{image.name}/", nested=False)):
@@ -90,7 +90,7 @@ def _write_label_map(part: Part, image: ExportedImage) -> int:
         mask = decode_mask(record["segmentation"])
         labels[mask] = record["number"] + 1
         drawn += bool(mask.any())
-    part.target.write_bytes(f"{image.name}.png", _png(labels), _PNG)
+    part.write(f"{image.name}.png", _png(labels), _PNG)
     return drawn
 
 

@@ -22,7 +22,7 @@ def write_sa1b(part: Part, images: Iterator[ExportedImage]) -> None:
     """A file for each image, named after it."""
 
     def upload(file: tuple[str, bytes]) -> None:
-        part.target.write_bytes(*file, "application/json")
+        part.write(*file, "application/json")
 
     for _ in ordered_map(upload, _files(part, images), part.target.readers):
         pass

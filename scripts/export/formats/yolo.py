@@ -22,7 +22,7 @@ def write_yolo(part: Part, images: Iterator[ExportedImage]) -> None:
     """Labels in ``labels/``, for images in ``images/`` beside it, and the names of the classes."""
 
     def upload(file: tuple[str, str]) -> None:
-        part.target.write_bytes(file[0], file[1].encode(), "text/plain")
+        part.write(file[0], file[1].encode(), "text/plain")
 
     for _ in ordered_map(upload, _files(part, images), part.target.readers):
         pass

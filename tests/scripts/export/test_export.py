@@ -17,6 +17,8 @@ import yaml
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from pipeline.run.manifest import PlannedImage, write_plan
+from pipeline.run.output_layout import PLAN, REVIEWED
 from scripts.export import exporting
 from scripts.export.exporting import Exported, export
 from scripts.export.formats import FORMATS
@@ -348,3 +350,41 @@ def test_run_in_a_bucket_is_exported_as_one_here(
         exported(here, name, tmp_path / name, prefix=prefix)
         in_bucket = _content(open_folder(there.uri_of(f"exports/{name}")))
         assert in_bucket == _content(open_folder(str(tmp_path / name))) != {}
+
+
+def test_image_that_left_the_run_leaves_the_export(tmp_path: Path) -> None:
+    """Its owner removed it from the inputs; what somebody reviewed stays, whatever the run has."""
+    out, ring = tmp_path / "out", record(hard_masks()["ring"])
+    for name in ("kept.png", "gone.png", "clicked.png"):
+        write_image(out, name, [ring])
+    assert exported(out, "coco-rle", tmp_path / "to").images == 3  # annotated, never run
+    planned = PlannedImage(
+        name="kept.png", folder="photos", file="kept.png", digest="", prompts=[], fingerprint=""
+    )
+    write_plan(open_folder(str(out)), PLAN, [planned])
+    (out / REVIEWED).write_text('{"image": "clicked.png", "mask": 0, "verdict": "accept"}\n')
+    made = exported(out, "coco-rle", tmp_path / "to")
+    assert (made.images, made.gone) == (2, 1)
+    assert "gone.png" not in (tmp_path / "to" / "annotations.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["yolo", "sa1b", "cutouts", "label-maps"])
+def test_files_of_an_image_go_with_it(tmp_path: Path, name: str) -> None:
+    """And not because the original is away for a while."""
+    ring = record(hard_masks()["ring"])
+    for image in ("a.png", "b.png"):
+        write_photo(tmp_path / image)
+        about = {"source": str(tmp_path / image), "digest": ""}
+        write_image(tmp_path / "out", image, [ring], **about)
+    exported(tmp_path / "out", name, tmp_path / "to")
+    both = _content(open_folder(str(tmp_path / "to")))
+    assert any("a" in Path(file).parts[-1] or "a.png" in file for file in both)
+    if name == "cutouts":
+        (tmp_path / "a.png").unlink()
+        write_image(tmp_path / "out", "b.png", [ring, ring], **about)  # so that the part is written
+        assert exported(tmp_path / "out", name, tmp_path / "to").left_out
+        assert both.keys() <= _content(open_folder(str(tmp_path / "to"))).keys()
+    (tmp_path / "out" / "masks" / "a.png.json").unlink()
+    exported(tmp_path / "out", name, tmp_path / "to")
+    left = _content(open_folder(str(tmp_path / "to"))).keys() - {"data.yaml"}
+    assert left and all("b" in Path(file).parts[-1] or "b.png" in file for file in left)
