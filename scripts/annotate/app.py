@@ -70,6 +70,11 @@ class AnnotationServer:
         self._last_seconds = 0.0
         store.draw_what_is_left(shelf)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread computes now."""
+        return self._embedding.is_busy or self._decoding.is_busy
+
     def app(self, access: Access) -> FastAPI:
         """The server's routes behind a guard."""
         app = FastAPI(title="sam-vertex annotate", docs_url=None, redoc_url=None, openapi_url=None)

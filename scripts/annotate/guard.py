@@ -8,6 +8,7 @@ Jupyter does (Jupyter Server, "Security in the Jupyter Server").
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hmac
 from http.cookies import CookieError, SimpleCookie
@@ -84,7 +85,11 @@ class Guard:
             await send(message)
 
         answer = self._answer(scope) or self._app
-        await answer(scope, receive, send_with_headers)
+        try:
+            await answer(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # the server ends, and what was asked takes longer
+            ended = PlainTextResponse("the server has ended\n", 503)
+            await ended(scope, receive, send_with_headers)
 
     def _answer(self, scope: Scope) -> Response | None:
         """The answer to a request that goes no further; ``None`` where it may."""

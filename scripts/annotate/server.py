@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from scripts.terminal.errors import OperatorError
 
-_DRAIN_SECONDS = 5
+_DRAIN_SECONDS = 2
 
 
 def bind(host: str, port: int) -> socket.socket:

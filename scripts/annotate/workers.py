@@ -20,15 +20,22 @@ class Worker:
 
     Args:
         name: of the thread.
+
+    Attributes:
+        is_busy: whether it computes now.
     """
 
     def __init__(self, name: str) -> None:
+        self.is_busy = False
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            self._work.get()()
+            work = self._work.get()
+            self.is_busy = True
+            work()
+            self.is_busy = False
 
     async def __call__(self, work: Callable[[], Result]) -> Result:
         """Let the thread do something after all that it has been given before.

@@ -129,6 +129,10 @@ def annotate(
             with contextlib.suppress(KeyboardInterrupt):
                 Server(server.app(Access(port=port, token=token)), started).run([listener])
         typer.echo(f"saved in {output}", err=True)
+        if server.is_busy:
+            # Python would end the thread inside PyTorch, which aborts the process.
+            sys.stderr.flush()
+            os._exit(0)
 
 
 def _has_screen() -> bool:

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,6 +97,18 @@ def test_three_objects_of_two_photographs_become_the_prompts_of_a_run(
         names = [coco.loadCats([row["category_id"]])[0]["name"]
                  for row in coco.loadAnns(coco.getAnnIds())]  # fmt: skip
         assert sorted(names) == ["ball", "ball", "book"]
+
+
+def test_ctrl_c_ends_it_whatever_it_computes(photos: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as threads, annotating(photos, tmp_path / "out") as (address, words):
+        keep(address, 0, "a", 80, 100, "ball")
+        host = address.rstrip("/")
+        for _ in range(8):  # with a large network one would do
+            threads.submit(
+                requests.post, f"{host}/api/images/0/everything", json={}, headers={"Origin": host}
+            )
+        time.sleep(0.5)
+    assert "saved in" in words[0] and "Traceback" not in words[0], words[0]
 
 
 @pytest.mark.parametrize(
