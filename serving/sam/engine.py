@@ -99,16 +99,10 @@ class Engine:
         return earlier
 
     def shrink(self, image: RgbImage) -> RgbImage:
-        """What the network sees of an image, for ``embed`` and ``generate``, which else make it.
+        """What the network sees of an image (H, W, 3) uint8 RGB, as such an image: (h, w, 3).
 
-        It is the part of their work that the CPU does whatever the device, so the thread that reads
-        images can do it while a GPU computes: 20 ms of 2 megapixels, 110 ms of 12.
-
-        Args:
-            image: (H, W, 3) uint8 RGB.
-
-        Returns:
-            (h, w, 3) uint8 RGB.
+        ``embed`` and ``generate`` make it themselves, unless they are handed it. It is what they do
+        on the CPU whatever the device, so a reading thread may do it while a GPU computes.
 
         Raises:
             ParameterError: one side is too short for the network, or the image is no RGB image.
@@ -177,10 +171,11 @@ class Engine:
             PromptError: a prompt lies outside the image, or is no box where one is needed.
             ParameterError: a mask has another shape.
         """
-        from serving.sam.prompted_masks import predict_prompts
+        from serving.sam.prompted_masks import check_mask_inputs, predict_prompts
 
         self._check_prompts(embedding, prompts)
-        self._check_mask_inputs(prompts, mask_inputs)
+        side = self.checkpoint.architecture.mask_input_size
+        check_mask_inputs(len(prompts), mask_inputs, side)
 
         def decoded() -> Iterator[tuple[int, Prediction]]:
             predictions = predict_prompts(
@@ -303,25 +298,6 @@ class Engine:
                 yield stack.enter_context(threads_on_free_cores())
             else:
                 yield lambda: None
-
-    def _check_mask_inputs(
-        self, prompts: Sequence[Prompt], mask_inputs: Sequence[NDArray[np.float32] | None]
-    ) -> None:
-        if len(mask_inputs) not in (0, len(prompts)):
-            raise ParameterError(
-                f"mask_inputs: expected one (or None) for each of the {len(prompts)} prompts, or "
-                f"nothing at all, got {len(mask_inputs)}"
-            )
-        side = self.checkpoint.architecture.mask_input_size
-        for mask in mask_inputs:
-            if mask is None:
-                continue
-            if mask.shape != (1, side, side):
-                raise ParameterError(
-                    f"mask_input: expected shape (1, {side}, {side}), got {mask.shape}"
-                )
-            if not np.isfinite(mask).all():
-                raise ParameterError("mask_input: expected finite numbers, got NaN or infinity")
 
     def _check_prompts(self, embedding: Embedding, prompts: Sequence[Prompt]) -> None:
         height, width = embedding.original_size_hw

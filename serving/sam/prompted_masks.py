@@ -14,6 +14,7 @@ from serving.sam.candidates.candidate_masks import CandidateMask, to_record
 from serving.sam.candidates.full_size import full_size_masks
 from serving.sam.candidates.upsampling import Upsampling
 from serving.sam.embedding import Embedding
+from serving.sam.errors import ParameterError
 from serving.sam.machine.finite import check_finite
 from serving.sam.machine.transfers import upload
 from serving.sam.mask_decoder import PreparedImage
@@ -59,6 +60,33 @@ class _Decoded:
 def is_ambiguous(prompt: Prompt) -> bool:
     """Whether a prompt may mean several things: a single point, without a box."""
     return len(prompt.points) == 1 and prompt.box_xyxy is None
+
+
+def check_mask_inputs(prompts: int, mask_inputs: Sequence[MaskInput | None], side: int) -> None:
+    """Refuse logits of earlier predictions that the network cannot take.
+
+    Args:
+        prompts: how many there are.
+        mask_inputs: one for each, or none; or empty.
+        side: of the logits, in their own pixels.
+
+    Raises:
+        ParameterError: another number of them, another shape, or no finite numbers.
+    """
+    if len(mask_inputs) not in (0, prompts):
+        raise ParameterError(
+            f"mask_inputs: expected one (or None) for each of the {prompts} prompts, or nothing at "
+            f"all, got {len(mask_inputs)}"
+        )
+    for mask in mask_inputs:
+        if mask is None:
+            continue
+        if mask.shape != (1, side, side):
+            raise ParameterError(
+                f"mask_input: expected shape (1, {side}, {side}), got {mask.shape}"
+            )
+        if not np.isfinite(mask).all():
+            raise ParameterError("mask_input: expected finite numbers, got NaN or infinity")
 
 
 def segment_prompts(

@@ -93,7 +93,8 @@ class PretendGpu(TorchDispatchMode):
         elif any(value.dim() for value in host):
             self._mixed(func, name, host)
         out = self._compute(func, name, args, kwargs)
-        self._count(func, name, plain, out, args)
+        read = [leaf for leaf in plain if leaf is not kwargs.get("out")]
+        self._count(func, name, read, out, args)
         if name in ("_local_scalar_dense", "equal"):
             return out
         known = {id(leaf.numbers): leaf for leaf in here}
