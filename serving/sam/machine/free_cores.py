@@ -96,6 +96,31 @@ def threads_for(free: float, most: int) -> int:
     return max(1, min(most, round(free)))
 
 
+class _ThisThread(threading.local):
+    """What is known of the calling thread: whether its number of threads is its owner's choice."""
+
+    has_computed = False
+
+
+_this_thread = _ThisThread()
+_lowered_from = 0  # the most that a thread had when this module lowered its number
+
+
+def _most_threads() -> int:
+    """The number of the calling thread, as its owner has it.
+
+    A new thread begins with the number that was set last, in whatever thread, so it may be one that
+    this module has lowered.
+    """
+    import torch
+
+    own = torch.get_num_threads()
+    if _this_thread.has_computed:
+        return own
+    _this_thread.has_computed = True
+    return max(own, _lowered_from)
+
+
 @contextlib.contextmanager
 def threads_on_free_cores() -> Iterator[Callable[[], None]]:
     """Compute a block with as many threads of PyTorch as there are free cores.
@@ -108,10 +133,13 @@ def threads_on_free_cores() -> Iterator[Callable[[], None]]:
     """
     import torch
 
-    most = torch.get_num_threads()
+    most = _most_threads()
 
     def look() -> None:
+        global _lowered_from
         threads = threads_for(_free_cores(), most)
+        if threads < most:
+            _lowered_from = max(_lowered_from, most)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
 

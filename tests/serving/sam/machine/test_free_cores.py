@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -76,6 +78,33 @@ def test_threads_are_the_callers_again_afterwards(monkeypatch: pytest.MonkeyPatc
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_thread_that_begins_while_another_has_fewer_has_its_own_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTorch gives a new thread the number that was set last; which a server would keep."""
+    free = [1.0]
+    monkeypatch.setattr(free_cores, "_free_cores", lambda: free[0])
+    monkeypatch.setattr(free_cores, "_lowered_from", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            with threads_on_free_cores():
+                assert executor.submit(torch.get_num_threads).result() == 1
+            free[0] = 2.0
+            assert executor.submit(_threads_inside).result() == 2
+            assert executor.submit(torch.get_num_threads).result() == 2
+            executor.submit(torch.set_num_threads, 1).result()
+            assert executor.submit(_threads_inside).result() == 1, "its owner's choice"
+    finally:
+        torch.set_num_threads(before)
+
+
+def _threads_inside() -> int:
+    with threads_on_free_cores():
+        return torch.get_num_threads()
 
 
 def test_masks_are_the_same_however_many_threads_there_are(
