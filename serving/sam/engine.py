@@ -6,7 +6,6 @@ so threads may share an engine and a caller may keep embeddings as long as it li
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -20,9 +19,8 @@ from serving.sam.embedding import Embedding
 from serving.sam.errors import ParameterError
 from serving.sam.images import RgbImage
 from serving.sam.known_checkpoints import CheckpointEntry
-from serving.sam.machine import waiting_threads
+from serving.sam.machine.computing import computing
 from serving.sam.machine.devices import Precision, choose_device, choose_precision
-from serving.sam.machine.free_cores import threads_on_free_cores
 from serving.sam.masks import OUTPUT_MODES, MaskRecord, OutputMode, in_output_mode
 from serving.sam.prompts import Prompt
 
@@ -116,7 +114,7 @@ class Engine:
             image: (H, W, 3) uint8 RGB.
             shrunk: what ``shrink`` returned of it.
         """
-        with self._computing():
+        with computing(self.device):
             features, frame = self._network.embed(_checked(image), shrunk)
             shared = self._network.decoder.prepare(features)
         return Embedding(features, frame, shared)
@@ -187,7 +185,7 @@ class Engine:
             )
             while True:
                 # Entered anew for each: a generator must not leave the mode on in its caller.
-                with self._computing():
+                with computing(self.device):
                     prediction = next(predictions, None)
                 if prediction is None:
                     return
@@ -208,7 +206,7 @@ class Engine:
 
         prompts = list(prompts)
         self._check_prompts(embedding, prompts)
-        with self._computing():
+        with computing(self.device):
             return segment_prompts(self._network, embedding, prompts)
 
     @overload
@@ -272,7 +270,7 @@ class Engine:
             )
         self.checkpoint.family.check_automatic("image")
         settings = settings or self.checkpoint.automatic
-        with self._computing() as look_for_free_cores:
+        with computing(self.device) as look_for_free_cores:
 
             def before() -> None:
                 look_for_free_cores()
@@ -282,22 +280,6 @@ class Engine:
                 self._network, _checked(image), settings, before, on_progress, shrunk
             )
         return in_output_mode(records, output_mode)
-
-    @contextlib.contextmanager
-    def _computing(self) -> Iterator[Callable[[], None]]:
-        """Compute without gradients, on a CPU with as many threads as there are free cores.
-
-        Yields:
-            A function that looks for free cores again, for a block that goes on for long.
-        """
-        import torch
-
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
-            if self.device.type == "cpu" and waiting_threads.DEFAULT.on_free_cores:
-                yield stack.enter_context(threads_on_free_cores())
-            else:
-                yield lambda: None
 
     def _check_prompts(self, embedding: Embedding, prompts: Sequence[Prompt]) -> None:
         height, width = embedding.original_size_hw
