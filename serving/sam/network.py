@@ -52,7 +52,7 @@ def build_network(
         checkpoint: the network and its shape.
         device: where to compute.
         precision: ``fp32``, ``bf16`` or ``fp16``, of the large products. On a CPU the mask decoder
-            is float32 in every precision: by low rank it costs no more than in bfloat16.
+            is float32 in every precision, which costs little by low rank.
     """
     if device.type == "cuda":
         keep_digits()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Callable
@@ -29,10 +30,10 @@ from serving.sam.machine.allocator import keep_freed_memory
 from serving.sam.mask_decoder import MaskDecoder
 from tests.agreement import Agreement, compare
 from tests.benchmarks.parity import IMAGES, picture, share
-from tests.benchmarks.record import about, write
+from tests.benchmarks.record import RESULTS, about, write
 from tests.widened import widened
 
-BATCHES = {"low_rank": 16, "full": 1, "full_bf16": 1}  # prompts at once: what suits each on a CPU
+BATCH = 16  # prompts at once, as a CPU takes them
 WANTED = 4  # one mask of every fourth prompt is upscaled, about as many as pass in a photograph
 EXTENT = (43, 64)  # of a photograph of 3:2
 
@@ -64,8 +65,8 @@ def cost(engine: Engine, prompts: int, repeats: int) -> dict[str, dict[str, floa
             figures[name]["image"].append(_cpu_ms(lambda d=decoder: d.prepare(features)))  # type: ignore[misc]
             image = decoder.prepare(features)
             decoding = upscaling = 0.0
-            for start in range(0, prompts, BATCHES[name]):
-                part = sparse[start : start + BATCHES[name]]
+            for start in range(0, prompts, BATCH):
+                part = sparse[start : start + BATCH]
                 before = time.thread_time()
                 decoded = decoder.decode(image, part)
                 decoding += time.thread_time() - before
@@ -114,7 +115,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--points-per-side", type=int, default=16)
-    parser.add_argument("--only", choices=("cost", "agreement"))
+    parser.add_argument(
+        "--only", choices=("cost", "agreement"), help="the other part of the day's file stays"
+    )
     arguments = parser.parse_args()
     keep_freed_memory()
     exact = Engine(widened("vit_b"), device="cpu", precision="fp32")
@@ -123,6 +126,9 @@ def main() -> None:
         "load_average": round(os.getloadavg()[0], 1),
         "note": "CPU time of one thread, in turn; with a load above 2 others used the machine",
     }
+    earlier = RESULTS / f"decoders-{result['date']}.json"
+    if arguments.only and earlier.exists():
+        result = json.loads(earlier.read_text("utf-8")) | result
     if arguments.only != "agreement":
         threads = torch.get_num_threads()
         torch.set_num_threads(1)

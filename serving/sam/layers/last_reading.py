@@ -102,5 +102,5 @@ def first_product(
     ).T.contiguous()
     shared = image.upscaled.unflatten(0, (side, side))[: extent[0], : extent[1]].flatten(0, 1)
     constant = bias + writes.upscaling @ writes.second_bias
-    small = writes.upscaling @ rows.T
+    small = linear(writes.upscaling, rows)
     return linear(weights, small, constant).addcmul_(shared, both[:, None])[None]

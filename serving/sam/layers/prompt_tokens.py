@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from serving.sam.machine.products import linear
+
 if TYPE_CHECKING:
     from segment_anything.modeling import MaskDecoder
     from segment_anything.modeling.transformer import TwoWayAttentionBlock
@@ -35,5 +37,8 @@ def after_reading(
 ) -> torch.Tensor:
     """Tokens (B, T, C) with what they read from the image, after both norms and the MLP."""
     tokens = layer.norm2(tokens + read)
-    normed: torch.Tensor = layer.norm3(tokens + layer.mlp(tokens))
+    mlp = layer.mlp
+    hidden = mlp.act(linear(tokens, mlp.lin1.weight, mlp.lin1.bias))
+    changed = tokens + linear(hidden, mlp.lin2.weight, mlp.lin2.bias)
+    normed: torch.Tensor = layer.norm3(changed)
     return normed
