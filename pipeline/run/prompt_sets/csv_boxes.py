@@ -25,7 +25,7 @@ def parse_csv(text: str, uri: str) -> PromptSet:
     Raises:
         PromptError: with the line, what was expected there, and what to do.
     """
-    lines = csv.DictReader(io.StringIO(text), strict=True)
+    lines = csv.DictReader(io.StringIO(text), strict=True, skipinitialspace=True)
     objects: dict[str, list[ObjectPrompt]] = {}
     categories: set[str] = set()
     try:
@@ -40,6 +40,8 @@ def parse_csv(text: str, uri: str) -> PromptSet:
             place = f"{uri}: line {lines.line_num}"
             if None in row or any(value is None for value in row.values()):
                 raise PromptError(f"{place}: expected {len(columns)} values, as line 1 names them")
+            if not row["file"]:
+                raise PromptError(f"{place}: file: expected the name of an image, got nothing")
             x0, y0, x1, y1 = (finite(row[name], f"{place}: {name}") for name in _CORNERS)
             category = row.get("category", "")
             try:

@@ -83,6 +83,10 @@ def test_csv_boxes(image_folder: Path, tmp_path: Path) -> None:
         "a.png": (box(0, 0, 200, 150, ""),),
         "more/c.webp": (box(1, 2, 30, 40.5, "pear"),),
     }
+    spaced = "file, x0, y0, x1, y1, category\nc.webp, 1, 2, 30, 40.5, pear\n"  # typed by hand
+    assert found(image_folder, write(tmp_path / "spaced.csv", spaced)) == {
+        "more/c.webp": (box(1, 2, 30, 40.5, "pear"),),
+    }
 
 
 def yolo(root: Path, names: str = "names: [pear, apple]") -> Path:
@@ -168,6 +172,7 @@ def test_yolo_of_a_bucket_with_labels_beside_images(
         ("a.csv", "file,x0,y0,x1,y1\na.png,9,2,3,4\n", "line 2: box must be .* x0 < x1"),
         ("a.csv", "file,x0,y0,x1,y1\na.png,1,2,3,400\n", r"line 2: box .* lies outside"),
         ("a.csv", "file,x0,y0,x1,y1\nz.png,1,2,3,4\n", "line 2: no such image among .* 'z.png'"),
+        ("a.csv", "file,x0,y0,x1,y1\n,1,2,3,4\n", "line 2: file: expected the name of an image"),
         ("a.csv", "file,x0,y0,x1,y1\n", "no box in it, so there is nothing to segment"),
         ("a.json", coco(annotations=[]), "no box in it"),
         ("yolo/data.yaml", "names: 3", "names: expected the classes' names"),
