@@ -27,8 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.run.manifest import read_plan, write_plan
+from pipeline.run.output_layout import PLAN
 from scripts.checkout import ROOT
 from serving.sam.masks import category_of, decode_mask
+from serving.storage import open_folder
 from tests.conftest import draw_scene
 from tests.scripts.export.outputs import hard_masks, record, write_image
 
@@ -133,6 +136,10 @@ def make_run(folder: Path) -> tuple[Path, Path]:
     Image.new("RGB", (400, 300)).save(images / "hard.png")
     write_image(output, "hard.png", [record(mask, category=f"shape: {key} & <co>")
                                      for key, mask in hard.items()])  # fmt: skip
+    run = open_folder(str(output))
+    planned = list(read_plan(run, PLAN))  # an export holds what the run has among its inputs
+    one_more = dataclasses.replace(planned[0], name="hard.png", file="hard.png")
+    write_plan(run, PLAN, [*planned, one_more])
     return images, output
 
 
