@@ -2,8 +2,8 @@
 
 Steps and thresholds are those of ``segment_anything.SamAutomaticMaskGenerator`` 1.0. Only
 the order differs: it drops candidates that the model itself rates too low before it upscales any
-mask, scales masks to the image's size one region at a time, and encodes bitmaps last, when the
-duplicates are gone.
+mask, makes masks at the image's size without keeping their bitmaps (``candidates.full_size``), and
+encodes last, when the duplicates are gone.
 """
 
 from __future__ import annotations
