@@ -6,6 +6,8 @@ byte for byte. Of ``timm`` they use four names, none of which does anything when
 
 from __future__ import annotations
 
+import functools
+import importlib
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,19 @@ def _without_timm() -> dict[str, types.ModuleType]:
     return {**packages, layers.__name__: layers, registry.__name__: registry}
 
 
+@functools.cache
+def mobile_sam() -> Any:
+    """The official package."""
+    ensure_torchvision_ops()
+    stand_ins = _without_timm()
+    sys.modules.update(stand_ins)
+    try:
+        return importlib.import_module("mobile_sam")
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+
+
 def official_mobile_sam(decoder_of: Sam | None = None, seed: int = 0) -> Sam:
     """The official network; every weight of its encoder is drawn, statistics and biases too.
 
@@ -43,16 +58,9 @@ def official_mobile_sam(decoder_of: Sam | None = None, seed: int = 0) -> Sam:
         decoder_of: whose prompt encoder and mask decoder it gets; by default its own, drawn.
         seed: of what is drawn.
     """
-    ensure_torchvision_ops()
-    stand_ins = _without_timm()
-    sys.modules.update(stand_ins)
-    try:
-        from mobile_sam.build_sam import build_sam_vit_t
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]
+    registry = mobile_sam().sam_model_registry
     torch.manual_seed(seed)
-    sam: Sam = build_sam_vit_t()
+    sam: Sam = registry["vit_t"]()
     with torch.no_grad():
         for name, value in sam.image_encoder.state_dict().items():
             if name.endswith("running_var"):
@@ -72,8 +80,6 @@ def mobile_sam_masks(
     sam: Sam, image: RgbImage, boxes: Sequence[tuple[float, ...]]
 ) -> list[NDArray[np.bool_]]:
     """The masks of boxes by the official predictor."""
-    from mobile_sam import SamPredictor
-
-    predictor = SamPredictor(sam)
+    predictor = mobile_sam().SamPredictor(sam)
     predictor.set_image(image)
     return [predictor.predict(box=np.array(b), multimask_output=False)[0][0] for b in boxes]

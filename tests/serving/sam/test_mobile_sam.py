@@ -20,7 +20,7 @@ from serving.sam.prompts import Prompt
 from tests.agreement import compare
 from tests.conftest import draw_scene
 from tests.families import mask_iou
-from tests.mobile_sam import official_mobile_sam
+from tests.mobile_sam import mobile_sam, official_mobile_sam
 from tests.widened import SETTINGS, widened
 
 if TYPE_CHECKING:
@@ -51,13 +51,11 @@ def path(official: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_is_known_by_its_weights_and_embeds_and_segments_as_the_official_code(
     official: Sam, path: Path
 ) -> None:
-    from mobile_sam import SamPredictor
-
     engine = Engine.load(path, device="cpu", precision="fp32")
     assert engine.checkpoint.family == MOBILE
     assert engine.checkpoint.architecture == MOBILE_SAM
     image = draw_scene(400, 300)
-    predictor = SamPredictor(official)
+    predictor = mobile_sam().SamPredictor(official)
     predictor.set_image(image)
     embedding = engine.embed(image)
     assert (embedding.features - predictor.features).abs().max() < 1e-4  # of a deviation of 1
@@ -102,8 +100,6 @@ def test_automatic_masks_are_the_official_ones(
     precision: Precision, iou: float, share: float
 ) -> None:
     """With a decoder that finds something: that of the widened checkpoint."""
-    from mobile_sam import SamAutomaticMaskGenerator
-
     decoder = widened("vit_b")
     official = official_mobile_sam(decoder.sam)
     own = MOBILE_SAM.build()
@@ -121,9 +117,11 @@ def test_automatic_masks_are_the_official_ones(
         SETTINGS, points_per_side=8, pred_iou_thresh=0.0, stability_score_thresh=0.5
     )
     image = draw_scene(500, 360)
-    expected = SamAutomaticMaskGenerator(
-        official, output_mode="coco_rle", **settings.to_json()
-    ).generate(image)
+    expected = (
+        mobile_sam()
+        .SamAutomaticMaskGenerator(official, output_mode="coco_rle", **settings.to_json())
+        .generate(image)
+    )
     engine = Engine(checkpoint, device="cpu", precision=precision)
     agreement = compare(engine.generate(image, settings), expected, iou)
     assert agreement.reference >= 15
