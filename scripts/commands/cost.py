@@ -18,6 +18,7 @@ from scripts.costs.prices import HOURS_A_MONTH, prices
 from scripts.costs.throughput import is_measured
 from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.interruptions import NOT_RESUMED
 from scripts.terminal.usage import did_you_mean
 from serving.sam.known_checkpoints import CHECKPOINTS, find_entry
 from serving.sam.plain_text import count
@@ -70,7 +71,7 @@ def cost(
     Every figure comes from one dated table of list prices, scripts/costs/prices.json;
     SAM_PRICES names a file with your own.
     """
-    with reporting_errors(debug):
+    with reporting_errors(debug, NOT_RESUMED):
         if run and images:
             raise OperatorError(
                 "--images predicts a run, --run shows one that has ended", hint="give one of them"

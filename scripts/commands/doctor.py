@@ -12,6 +12,7 @@ from scripts.commands import options
 from scripts.prerequisites.checks import findings
 from scripts.prerequisites.findings import Finding, Part
 from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.interruptions import NOT_RESUMED
 
 _TITLES: dict[Part, str] = {
     "this machine": "what a run on this machine needs",
@@ -31,7 +32,7 @@ def doctor(
     Workbench. That part counts once SAM_PROJECT_ID is set or something is deployed. Says how to
     fix what is wrong.
     """
-    with reporting_errors(debug):
+    with reporting_errors(debug, NOT_RESUMED):
         listed: list[Finding] = []
         for finding in findings(outputs):
             if not as_json:

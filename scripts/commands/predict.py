@@ -18,6 +18,7 @@ from scripts.online_predictions.here import predict_here
 from scripts.online_predictions.requests import make_request, read_image
 from scripts.online_predictions.servers import DeployedEndpoint, ask_server
 from scripts.terminal.errors import OperatorError, reporting_errors
+from scripts.terminal.interruptions import NOT_RESUMED
 from serving.sam.machine.waiting_threads import set_waiting
 from serving.sam.plain_text import count
 from serving.sam.prompts import Prompt
@@ -69,7 +70,7 @@ def predict(
     It is computed here, unless a server is named. IMAGE.overlay.png and IMAGE.masks.json go to
     the output folder.
     """
-    with reporting_errors(debug):
+    with reporting_errors(debug, NOT_RESUMED):
         prompts = parse_prompts(point or [], box or [])
         here = not (url or endpoint or save_request)
         if not here:

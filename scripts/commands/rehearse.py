@@ -11,6 +11,7 @@ import typer
 from scripts.commands import options
 from scripts.rehearsal.journey import Journey
 from scripts.terminal.errors import reporting_errors
+from scripts.terminal.interruptions import NOT_RESUMED
 
 EXAMPLE = "sam-vertex rehearse --output rehearsal/"
 
@@ -38,7 +39,7 @@ def rehearse(
     Cloud; no account and no network are needed. What is left is OUTPUT; an interruption leaves
     nothing running either.
     """
-    with reporting_errors(debug, "run the same command again: it begins anew"):
+    with reporting_errors(debug, NOT_RESUMED):
         summary = Journey(output, new_project=new_project).run()
         if as_json:
             typer.echo(json.dumps(summary))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 INTERRUPTED = 130  # exit code
 INTERRUPTED_HINT = "run the same command again: it goes on where it stopped"
+NOT_RESUMED = "run the same command again: it begins anew"
 # A wrapper (make, uv, npm) passes on the signal that a terminal has sent to its whole group, so one
 # Ctrl-C may come twice.
 _SAME_SECONDS = 0.5

@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from scripts.cli import app
+from scripts.commands import doctor
 from tests.command_line import sam_vertex
 
 
@@ -73,3 +74,15 @@ def test_hint_is_about_what_happened(
     assert done.returncode == 2
     error, said = done.stderr.splitlines()[-2:]
     assert message in error and hint in said
+
+
+def test_interrupted_command_that_keeps_nothing_does_not_promise_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(_outputs: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "findings", interrupted)
+    done = sam_vertex("doctor")
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == "hint: run the same command again: it begins anew"
