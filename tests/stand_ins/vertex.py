@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             side = 64 if os.environ.get("SERVING_PRECISION") != "mask" else 1
             return self._answer(200, {"predictions": [{"masks": [{"size": [side, side], "counts": "x"}]}]})
         if isinstance(first, dict) and "image_uri" in first:  # an image of eight by eight pixels
-            time.sleep(3 if "slow" in first["file_path"] else 0)
+            time.sleep(60 if "held" in first["file_path"] else 3 if "slow" in first["file_path"] else 0)
             if "refused" in first["file_path"]:
                 return self._answer(400, {"error": {"code": 400, "message": "refused"}})
             if "strange" in first["file_path"]:

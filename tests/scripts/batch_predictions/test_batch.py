@@ -225,14 +225,14 @@ def test_job_for_other_images_is_collected_or_ended_first(
     command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It bills: whoever forgets it pays for a second one beside it."""
-    command.add("slow.png")
+    command.add("held.png")
     interrupt_wait(monkeypatch)
     with pytest.raises(OperatorError, match="which goes on"):
         command.run()
     monkeypatch.setattr(jobs, "poll_seconds", lambda: 0.5)
     (first,) = command.jobs()
     awaited = remembered(open_folder(str(command.out)))
-    (command.folder / "in" / "slow.png").unlink()
+    (command.folder / "in" / "held.png").unlink()
     command.add("a.png")
     with pytest.raises(OperatorError, match="goes on and bills") as caught:
         command.run()
