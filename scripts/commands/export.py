@@ -84,6 +84,8 @@ def _print(to: str, made: Exported) -> None:
     typer.echo(
         f"{made.folder}: {count(made.masks, 'mask')} of {count(made.images, 'image')}, {parts}"
     )
+    if made.address:  # a prefix without its last slash would be seen too late
+        typer.echo(f"the first image's address: {made.address}")
     if made.gone:
         typer.echo(f"without {count(made.gone, 'image')} that the run no longer has")
     if made.loses:

@@ -41,6 +41,7 @@ class Exported:
         kept: parts that were there already.
         loses: what the format cannot hold; empty for nothing.
         left_out: reasons why images are not in it.
+        address: of the first image, where the caller said what it begins with.
         gone: images with masks that the run no longer has among its inputs; they are not in it.
     """
 
@@ -51,6 +52,7 @@ class Exported:
     kept: int
     loses: str
     left_out: list[str]
+    address: str
     gone: int
 
 
@@ -130,6 +132,7 @@ def export(
         kept=kept,
         loses=chosen.loses,
         left_out=left_out,
+        address=f"{image_prefix}{run.names()[0]}" if image_prefix else "",
         gone=run.gone,
     )
 

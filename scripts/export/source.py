@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import orjson
+
 from pipeline.ordered_map import ordered_map
 from pipeline.run.manifest import read_plan
 from pipeline.run.output_layout import CATEGORIES, PLAN
@@ -79,7 +81,7 @@ class RunMasks:
 
     def _read(self, file: StoredFile) -> ExportedImage:
         try:
-            content = json.loads(self.output.read_bytes(file.name))
+            content = orjson.loads(self.output.read_bytes(file.name))
             masks = [
                 {**record, "category": category_of(record), "number": number}
                 for number, record in enumerate(content["masks"])

@@ -84,7 +84,8 @@ def test_coco_gives_every_pixel_back(tmp_path: Path, name: str) -> None:
 
 def test_label_studio_tasks_hold_polygons_scores_and_labels(tmp_path: Path) -> None:
     masks = hard_output(tmp_path / "out")
-    exported(tmp_path / "out", "label-studio", tmp_path / "to", prefix="https://host/")
+    made = exported(tmp_path / "out", "label-studio", tmp_path / "to", prefix="https://host/")
+    assert made.address == "https://host/a.jpg"
     tasks = json.loads((tmp_path / "to" / "tasks.json").read_text())
     found = {}
     for task in tasks:
