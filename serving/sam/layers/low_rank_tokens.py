@@ -19,11 +19,10 @@ and the second write adds A1^T V1 to it, whose norm has the scale r2:
     second =  r2 (r1 (u' + A0^T L0') + A1^T V1) g2 + b2                  u' is u, centred
 
 The weights of a head add up to one, so every row of V1 (centred as well) takes its part of b and of
-the second write's bias. So every product with such tokens is r1 or r2
-times one with ``u``, which is computed once an image (``shared_projections``), plus one of two
-small matrices with A0 or A1; the norms' scales are too. A product of V with ``u`` is one of D
-channels, as V is a product with weights of the model. The result is that of the official decoder,
-with sums in another order.
+the second write's bias. A product with such tokens is then r1 or r2 times one with ``u``, computed
+once an image (``shared_projections``), and ones of small matrices with A0 and A1. So are the norms'
+scales. A product of V with ``u`` is one of D channels, as V is a product with weights of the model.
+The result is that of the official decoder, with sums in another order.
 
 All of A0, A1 and the products lie as (H * T, N): wide. A small matrix times a wide one is
 ``linear(small, wide.T)``, whose transposed operand oneDNN takes as it lies.

@@ -27,7 +27,7 @@ def centred(values: torch.Tensor) -> torch.Tensor:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class SharedProjections(PreparedImage):
-    """Of one image, float32: 26 MB in the published networks' shape (256 channels, 64 x 64).
+    """Of one image, float32: 27 MB in the published networks' shape (256 channels, 64 x 64).
 
     Attributes:
         read_keys: (H, D, N), of the first layer's reading.
