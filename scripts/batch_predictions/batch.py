@@ -12,6 +12,7 @@ from pipeline.run.input_images import InputImage, find_images
 from pipeline.run.manifest import ManifestRow, PlannedImage, finished, write_plan
 from pipeline.run.output_layout import PLAN
 from pipeline.run.parameters import RunParameters, fingerprint
+from pipeline.run.reviewed import keep_reviewed
 from pipeline.steps.plan_shards import planned_image
 from pipeline.steps.write_report import RunSummary, write_report
 from scripts.batch_predictions.collection import ImageWriter, redraw_images, write_images
@@ -89,6 +90,7 @@ class BatchPrediction:
         settings = {"model": model["sha256"], "automatic": automatic}
         settings |= {"pictures": drawn} if drawn != "all" else {}
         planned = [planned_image(image, settings, drawn) for image in images]
+        planned = keep_reviewed(output, planned)
         done = finished(output, planned)
         writer = ImageWriter(
             output=output,

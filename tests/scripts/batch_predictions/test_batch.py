@@ -187,6 +187,21 @@ def test_other_pictures_are_drawn_from_the_masks_that_are_there(command: Command
     assert len(command.jobs()) == 1
 
 
+def test_masks_that_somebody_reviewed_are_not_predicted_again(command: Command) -> None:
+    command.add("good.png")
+    assert command.run() == {}
+    masks = command.out / "masks" / "good.png.json"
+    content = json.loads(masks.read_text())
+    content |= {"fingerprint": "e" * 32, "masks_fingerprint": ""}  # as annotating leaves them
+    content["masks"][0]["verdict"] = "accept"
+    masks.write_text(json.dumps(content, separators=(",", ":")))
+    row = {"image": "good.png", "mask": 0, "verdict": "accept"}
+    (command.out / "reviewed.jsonl").write_text(json.dumps(row) + "\n")
+    assert command.run() == {}
+    assert json.loads(masks.read_text()) == content
+    assert len(command.jobs()) == 1
+
+
 def test_second_command_over_the_output_is_refused(command: Command) -> None:
     command.add("a.png")
     with (
