@@ -116,6 +116,21 @@ def test_object_is_corrected_with_the_pencil(open_page: OpenPage, served: Served
     assert after["id"] == before["id"] and after["area"] > before["area"]
 
 
+def test_object_that_is_corrected_keeps_its_category(open_page: OpenPage, served: Served) -> None:
+    person = open_page()
+    person.name("apple")
+    person.accept(APPLE)
+    wait_for(lambda: len(served.rows()) == 1)
+    person.name("book")  # the next one's
+    person.page.get_by_role("button", name="Correct").click()
+    person.press("b")
+    person.drag((20, 200), (100, 200))
+    person.press("Enter")
+    wait_for(lambda: "strokes" in served.read("masks/a.png.json")["masks"][0])
+    assert person.rows() == ["apple"]
+    assert served.rows()[0]["category"] == "apple"
+
+
 @pytest.fixture
 def judge(tmp_path: Path, serve: Serve, open_page: OpenPage) -> tuple[Person, Served]:
     """Somebody before the masks of a run."""

@@ -205,7 +205,7 @@ export class Annotator {
       return;
     }
     const before = this.objects.find(this.draft.id) ?? null;
-    const category = this.around.category();
+    const category = before?.category || this.around.category();
     const body = bodyOfDraft(this.draft, this.chosen(), category);
     const shown = this.candidates[this.chosen()] ?? this.draft.base;
     /** @type {Annotation} */
