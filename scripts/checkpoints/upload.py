@@ -8,8 +8,12 @@ from pathlib import Path
 from scripts.cloud.uploads import upload_file
 from scripts.terminal.errors import OperatorError
 from scripts.terminal.progress import meter
+from serving.sam.architectures import infer_architecture
 from serving.sam.checkpoints import check_file
+from serving.sam.errors import CheckpointError
+from serving.sam.families.table import fitting_families
 from serving.sam.known_checkpoints import find_entry
+from serving.sam.weights import read_weights
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,6 +51,21 @@ def usable_checkpoint(name: str) -> Path:
             )
     check_file(path, find_entry(path.name))
     return path
+
+
+def possible_families(path: Path) -> list[str]:
+    """The families that somebody's own weights may be of; a server asks which where it is several.
+
+    Raises:
+        CheckpointError: the file holds no weights, or those of no network that the engine knows.
+    """
+    entry = find_entry(path.name)
+    if entry is not None:
+        return [entry.family]
+    try:
+        return fitting_families(infer_architecture(read_weights(path)))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
 
 def upload_checkpoint(path: Path, parent_uri: str) -> UploadedCheckpoint:

@@ -66,9 +66,14 @@ def upload(
     One that is there already, with the same content, is not sent again.
     """
     with reporting_errors(debug):
-        from scripts.checkpoints.upload import upload_checkpoint, usable_checkpoint
+        from scripts.checkpoints.upload import (
+            possible_families,
+            upload_checkpoint,
+            usable_checkpoint,
+        )
 
         path = usable_checkpoint(name)  # first: a wrong file needs no deployment to be named
+        families = possible_families(path)
         deployed = None if to else deployment.Deployment.from_outputs(outputs)
         uploaded = upload_checkpoint(path, deployed.checkpoint_uri if deployed else to)
         note = f"use it:  export SAM_CHECKPOINT={uploaded.folder_uri}"
@@ -80,3 +85,8 @@ def upload(
         outcome = "uploaded" if uploaded.sent else "is there already"
         typer.echo(f"{uploaded.folder_uri}/{uploaded.file_name} {outcome}")
         typer.echo(note)
+        if len(families) > 1:
+            typer.echo(
+                f"its weights may be of the family {' or '.join(families)}; a server starts with "
+                "it once you say which: SAM_SERVING_FAMILY, or model release --family"
+            )

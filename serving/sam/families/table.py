@@ -95,6 +95,11 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
+def fitting_families(architecture: Architecture) -> list[str]:
+    """The names of the families whose networks may have an architecture."""
+    return [family.name for family in FAMILIES.values() if family.fits(architecture)]
+
+
 def choose_family(architecture: Architecture, named: str, place: str) -> Family:
     """The family of weights that nobody published: the named one, or the only one that fits.
 
@@ -113,7 +118,7 @@ def choose_family(architecture: Architecture, named: str, place: str) -> Family:
                 f"{place}: the weights are not those of a network of the family {named}", hint=_HINT
             )
         return family
-    fitting = [family.name for family in FAMILIES.values() if family.fits(architecture)]
+    fitting = fitting_families(architecture)
     if len(fitting) > 1:
         raise CheckpointError(
             f"{place}: weights of this shape may be of the family {' or '.join(fitting)}, which "

@@ -12,13 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from scripts.checkpoints.cache import resolve_checkpoint
 from scripts.checkpoints.download import download
+from scripts.checkpoints.upload import possible_families
 from scripts.cli import app
 from scripts.terminal.errors import OperatorError
 from serving.sam import known_checkpoints
+from serving.sam.checkpoints import load_checkpoint
+from serving.sam.errors import CheckpointError
+from serving.sam.families.table import FAMILIES, MEDSAM
 
 CONTENT = os.urandom(3_000_000)
 
@@ -208,3 +213,19 @@ def test_resolve_checkpoint_known_but_missing_says_how_to_fetch() -> None:
     assert "sam-vertex checkpoint fetch vit_h" in caught.value.hint
     assert resolve_checkpoint("vit_tiny") == "vit_tiny"
     assert resolve_checkpoint("/some/file.pth") == "/some/file.pth"
+
+
+def test_upload_knows_which_families_weights_may_be_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a server that must be told starts in vain; what no server can load is not sent."""
+    own, other = tmp_path / "own.pth", tmp_path / "other.pth"
+    state = load_checkpoint("vit_tiny").sam.state_dict()
+    torch.save({"model": {f"module.{name}": value for name, value in state.items()}}, own)
+    torch.save({"weight": torch.ones(2)}, other)
+    assert possible_families(own) == ["sam"]
+    monkeypatch.setitem(FAMILIES, "medsam", dataclasses.replace(MEDSAM, fits=lambda _: True))
+    assert possible_families(own) == ["sam", "medsam"]
+    assert possible_families(tmp_path / "sam_vit_b_01ec64.pth") == ["sam"]
+    with pytest.raises(CheckpointError, match=r"other\.pth: the weights are not those of"):
+        possible_families(other)
