@@ -21,6 +21,7 @@ from tests.agreement import compare
 from tests.conftest import draw_scene
 from tests.families import mask_iou
 from tests.mobile_sam import mobile_sam, official_mobile_sam
+from tests.stand_ins.pretend_gpu import pretend
 from tests.widened import SETTINGS, widened
 
 if TYPE_CHECKING:
@@ -92,6 +93,24 @@ def test_half_of_its_weights_are_refused(
         load_checkpoint(tmp_path / "half.pt")
     with pytest.raises(CheckpointError, match="not those of a network of the family medsam"):
         load_checkpoint(path, family="medsam")
+
+
+def test_a_gpu_computes_it_in_fp16_and_is_waited_for_once_an_image(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = draw_scene(400, 300)
+    exact = Engine(load_checkpoint(path), device="cpu", precision="fp32")
+    masks = exact.predict(exact.embed(image), BOX, multimask_output=False).masks
+    checkpoint = load_checkpoint(path)
+    for gpu in pretend(monkeypatch):
+        engine = Engine(checkpoint, device="cuda:0", precision="fp16")
+        embedding = engine.embed(image)
+        gpu.reset()
+        embedding = engine.embed(image)
+        assert sum(gpu.waits.values()) <= 1, gpu.waits
+        assert sum(gpu.kernels.values()) <= 650
+        half = engine.predict(embedding, BOX, multimask_output=False).masks
+        assert mask_iou(half[0], masks[0]) >= 0.99
 
 
 @pytest.mark.slow
