@@ -24,10 +24,10 @@ from scripts.annotate.objects import Record, prompt_form
 from scripts.annotate.saved.background import BackgroundWriter
 from scripts.annotate.saved.masks_files import read_masks, write_masks
 from scripts.annotate.shelf import ImageShelf, OpenImage
-from serving.storage import WORK, Folder
+from serving.storage import Folder
 
 PROMPTS = "prompts.json"
-_NOTE = f"{WORK}/annotating.json"
+_NOTE = ".annotating.json"  # beside a run's working files, which the next run deletes
 _SHOWN_OUTLINES = 100
 
 

@@ -17,7 +17,7 @@ from scripts.annotate.saved.background import BackgroundWriter
 from scripts.annotate.saved.store import AnnotationStore
 from scripts.annotate.segmenters import Segmenter
 from scripts.annotate.shelf import ImageShelf, OpenImage
-from serving.storage import StorageError, open_folder
+from serving.storage import WORK, StorageError, open_folder
 from serving.storage.checksums import md5_of_bytes
 from tests.scripts.annotate.browser import wait_for
 from tests.scripts.annotate.conftest import ABOUT
@@ -113,6 +113,7 @@ def test_kill_before_data_sets_and_pictures_are_written_is_made_up_for(
         killed.setattr(BackgroundWriter, "_keep_writing", lambda _: None)
         opened(output).put(image, painted("y", image, segmenter, x=80))
     assert objects_in_coco(output) == 1
+    open_folder(str(output)).delete_folder(WORK)  # as a run over the same output does
     overlay = output / "overlays" / "a.png.png"
     drawn = overlay.read_bytes()
     store = opened(output)
@@ -120,7 +121,7 @@ def test_kill_before_data_sets_and_pictures_are_written_is_made_up_for(
     store.close()
     assert objects_in_coco(output) == 2
     assert overlay.read_bytes() != drawn
-    assert not (output / ".run" / "annotating.json").exists()
+    assert not (output / ".annotating.json").exists()
 
 
 def test_masks_of_another_image_of_the_same_name_and_size_are_refused(
