@@ -17,7 +17,7 @@ def full_size_masks(
     """What measures, encodes and draws masks of one image on the device of its ``upsampling``.
 
     On a CPU a mask is made only where it lies, while that is in the cache; a GPU makes many whole
-    ones at once. Both give the same, to the pixel.
+    ones at once. Both give the same masks; a pixel on the threshold may round to the other side.
 
     Args:
         upsampling: to the size of the image, or of a crop of it.
