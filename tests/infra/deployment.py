@@ -12,9 +12,11 @@ import json
 import os
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tftest
 
 from infra.checks import checked
@@ -165,3 +167,11 @@ def _idle_command(folder: Path) -> Path:
 def plain(address: str) -> str:
     """An address without the hash that the synthesizer puts at its end."""
     return address.rpartition("_")[0]
+
+
+Deploy = Callable[..., Deployment]
+
+
+def error_of(failed: pytest.ExceptionInfo[tftest.TerraformTestError]) -> str:
+    """What Terraform said, in one line."""
+    return " ".join(str(failed.value.cmd_error).replace("│", " ").split())

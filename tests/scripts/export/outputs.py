@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from scripts.export.exporting import Exported, export
 from serving.sam.masks import encode_mask, mask_area, mask_box_xywh
+from serving.storage import open_folder
 
 Mask = NDArray[np.bool_]
 
@@ -95,3 +97,27 @@ def hard_output(output: Path) -> dict[tuple[str, str], Mask]:
         everything |= {(name, key): mask for key, mask in masks.items()}
     write_image(output, "none.png", [])
     return everything
+
+
+class Bar:
+    """Counts what an export shows."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, float | None]] = []
+
+    def update(self, done: float, total: float | None, note: str = "") -> None:
+        self.seen.append((done, total))
+
+
+def exported(
+    output: Path | str, name: str, target: Path | str, reviewed: bool = False, prefix: str = ""
+) -> Exported:
+    """Export an output without a word."""
+    return export(
+        open_folder(str(output)),
+        name,
+        open_folder(str(target)),
+        reviewed=reviewed,
+        image_prefix=prefix,
+        bar=Bar(),
+    )
