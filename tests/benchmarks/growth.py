@@ -95,7 +95,7 @@ def whole_run(weights: str, repeats: int, folder: Path) -> dict[str, float]:
             image = Image.fromarray(picture(name, 640, 480))
             image.save(source / f"{name}-{number}.jpg", quality=92)
     command = [str(Path(sys.executable).with_name("sam-vertex")), "run", str(source)]
-    command += ["--output", str(output), "--checkpoint", weights, "--json"]
+    command += ["--output", str(output), "--checkpoint", weights, "--family", "sam", "--json"]
     started = time.monotonic()
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
     seconds = time.monotonic() - started

@@ -48,12 +48,12 @@ Json = dict[str, Any]
 class Process:
     """One side, started and waiting."""
 
-    def __init__(self, name: str, command: list[str], *, warm: bool) -> None:
+    def __init__(self, name: str, command: list[str], *, warm: bool, folder: Path = ROOT) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
         self.name, self.peak_gb = name, 0.0
         self._process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             env=environment | (WARM if warm else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

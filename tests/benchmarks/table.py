@@ -116,6 +116,32 @@ def masks_table(result: Json) -> list[str]:
     return lines
 
 
+def before_after_table(result: Json) -> list[str]:
+    """The engine before and after a change, beside the official code."""
+    sides = ("official", "before, fp32", "now, fp32", "before, bf16", "now, bf16")
+    lines = [
+        "",
+        f"{result['model']}, three photographs at {result['image']}, {result['points_per_side']} "
+        f"points a side, freed memory kept, {result['machine']}, torch {result['torch']}, "
+        f"{result['date']}: before is commit {result['before']}; all sides in turn, medians of "
+        f"{result['repeats']}, the official code once.",
+        "",
+        "| | " + " | ".join(sides) + " |",
+        "|---" * (len(sides) + 1) + "|",
+    ]
+    for name, each in result["photographs"].items():
+        kept = sorted(set(each["masks"].values()))
+        label = f"{name}: {each['candidates']} candidates, {' or '.join(map(str, kept))} kept"
+        for step, values in (("", each["automatic"]), (", of which embedding", each["embed"])):
+            cells = [_seconds(values[side]) for side in sides]
+            lines.append(f"| {label}{step} | " + " | ".join(cells) + " |")
+            label = name
+        points = [each["point"][side] for side in sides]
+        cells = [f"{point['p50_ms']:.0f} / {point['p95_ms']:.0f} ms" for point in points]
+        lines.append(f"| {name}: a point, 50 / 95 of 100 | " + " | ".join(cells) + " |")
+    return lines
+
+
 def parity_table(result: Json) -> list[str]:
     """Share of matching masks by network and precision."""
     lines = [
@@ -148,7 +174,13 @@ def growth_table(result: Json) -> list[str]:
 def speed() -> str:
     """All tables as Markdown."""
     parts: list[str] = []
-    for name, table in (("masks", masks_table), ("parity", parity_table), ("growth", growth_table)):
+    tables = {
+        "masks": masks_table,
+        "before-after": before_after_table,
+        "parity": parity_table,
+        "growth": growth_table,
+    }
+    for name, table in tables.items():
         result = newest(name)
         if result is not None:
             parts += table(result)

@@ -34,7 +34,7 @@ class Side:
 
     def __init__(self, weights: str, device: str = "cpu") -> None:
         self.device = device
-        self.checkpoint = load_checkpoint(Path(weights))
+        self.checkpoint = load_checkpoint(Path(weights), family="sam")
         self.image = np.zeros((1, 1, 3), np.uint8)
         self.records: list[Any] = []
 
