@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from concurrent import futures
 from typing import Any
 
 from scripts.cloud.vertex_sdk import is_transient, patiently, poll_seconds
+from scripts.releases.uninterrupted import UninterruptedCall
 from scripts.terminal.errors import CLOUD, OperatorError
 from scripts.terminal.progress import Report
 
@@ -48,25 +48,22 @@ class Deploying:
         for the answer, asks Google to cancel, waits for the end whichever that is, and undeploys
         what was made.
         """
-        begun: list[Any] = []
-        answer: futures.Future[None] | None = None
-        with futures.ThreadPoolExecutor(1, thread_name_prefix="deploy") as pool:
-            try:  # one for all of it: an interruption may come at any moment
-                answer = pool.submit(lambda: begun.append(self._begun(begin)))
-                answer.result()
-                while not patiently(begun[0].done):
-                    time.sleep(poll_seconds())
-            except BaseException:
-                if answer is None or not answer.done():
-                    self._report(
-                        f"waiting for Google's answer, to cancel deployment {self._id}; "
-                        "interrupted again, it goes on and bills"
-                    )
-                pool.shutdown()
-                if begun:
-                    self._end(begun[0])
-                raise
-        return begun[0]
+        call = UninterruptedCall(lambda: self._begun(begin))
+        try:  # one for all of it: an interruption may come at any moment
+            operation = call.result()
+            while not patiently(operation.done):
+                time.sleep(poll_seconds())
+        except BaseException:
+            if call.call_off():
+                self._report(
+                    f"waiting for Google's answer, to cancel deployment {self._id}; "
+                    "interrupted again, it goes on and bills"
+                )
+            begun = call.settled()
+            if begun is not None:
+                self._end(begun)
+            raise
+        return operation
 
     def _begun(self, begin: Callable[[], Any]) -> Any:
         """The operation; that of an earlier call where its answer was lost."""

@@ -72,7 +72,11 @@ def test_a_prompted_image_in_the_cache_is_not_decoded_again(engine: Engine) -> N
             {"max_request_pixels": 3000},
             r"instances\[0\]\.image: with this image of 3072 pixels",
         ),
-        ({"image": base64.b64encode(b"text").decode()}, {}, r"instances\[0\]\.image: .* no image"),
+        (
+            {"image": base64.b64encode(b"text").decode()},
+            {},
+            r"\.image: .* not an image",
+        ),
     ],
     ids=["outside", "second object", "mask input", "pixels", "reply", "budget", "no image"],
 )

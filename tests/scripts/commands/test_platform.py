@@ -78,6 +78,8 @@ def test_remains_tell_of_every_job_that_has_not_ended(vertex: Vertex, shell: Non
 
     waiting, over = ("PENDING", "QUEUED", "RUNNING", "PAUSED", "CANCELLING"), "SUCCEEDED"
     with vertex.world.open() as world:
+        for kind in ("custom_jobs", "jobs", "pipelines"):  # what other tests have left there
+            world["vertex"][kind] = {}
         for number, state in enumerate((*waiting, over)):
             world["vertex"]["custom_jobs"] |= job("customJobs", number, f"JOB_STATE_{state}")
             world["vertex"]["jobs"] |= job("batchPredictionJobs", number, f"JOB_STATE_{state}")

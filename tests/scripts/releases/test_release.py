@@ -227,6 +227,26 @@ def test_deployment_interrupted_before_google_has_answered_is_ended_too(
     assert [deployment["version"] for deployment in deployed.values()] == ["1"]
 
 
+def test_deployment_interrupted_while_its_thread_starts_is_ended_too(
+    vertex: Vertex, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python raises in ``Thread.start`` too, which waits until the new thread runs."""
+    release().release()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "uninterrupted":
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        release(**B).release()
+    deployed = vertex.world.read()["vertex"]["deployments"][ENDPOINT]
+    assert [deployment["version"] for deployment in deployed.values()] == ["1"]
+
+
 def test_deployment_whose_answer_was_lost_is_not_made_twice(
     vertex: Vertex, release: Release, fault: Callable[..., None]
 ) -> None:
