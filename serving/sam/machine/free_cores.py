@@ -5,13 +5,15 @@ one of them, all the others wait for it. On two cores of which one is taken, one
 faster than two, however the waiting ones wait; on an idle machine two are.
 
 Linux counts in ``/proc/stat`` what each core did; without our own share that is what the others
-took. Where it says nothing (macOS, some sandboxes) the number of threads stays as it is.
+took. After a pause that says nothing of now; then the same file says how many threads run or wait.
+Where it says nothing (macOS, some sandboxes) the number of threads stays as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ _STAT = Path("/proc/stat")
 _IDLE = (3, 4)  # proc(5), /proc/stat: idle and iowait among the numbers of a core
 _GUESTS = 8  # the numbers from here on, guests' time, are in the earlier ones already
 _LOOK_SECONDS = 0.25  # between two looks; the kernel counts in hundredths of a second
+_STALE_SECONDS = 1.0  # what others did before says nothing of now
 
 
 class FreeCores:
@@ -30,6 +33,8 @@ class FreeCores:
         busy_seconds: seconds of work that those cores have done, whoever it was for; ``None`` where
             the system does not tell.
         own_seconds: seconds of work that this process has done.
+        running: how many threads of the machine run or wait for a core now, the caller among them;
+            ``None`` where the system does not tell.
         clock: seconds of a clock that only goes forward.
         cores: how many there are.
     """
@@ -38,10 +43,12 @@ class FreeCores:
         self,
         busy_seconds: Callable[[], float | None],
         own_seconds: Callable[[], float],
+        running: Callable[[], int | None],
         clock: Callable[[], float],
         cores: int,
     ) -> None:
-        self._busy, self._own, self._clock, self._cores = busy_seconds, own_seconds, clock, cores
+        self._busy, self._own, self._running = busy_seconds, own_seconds, running
+        self._clock, self._cores = clock, cores
         self._lock = threading.Lock()
         self._free = float(cores)
         self._seen = self._look()
@@ -50,15 +57,23 @@ class FreeCores:
         return self._clock(), self._own(), self._busy()
 
     def __call__(self) -> float:
-        """Cores that others have left free since the last look, from 0 to all."""
+        """Cores that others have left free since the last look, from 0 to all.
+
+        Where that was long ago, after a pause, those that they leave at this moment.
+        """
         with self._lock:
             at, own, busy = self._seen
             if self._clock() - at < _LOOK_SECONDS:
                 return self._free
             self._seen = now, own_now, busy_now = self._look()
-            if busy is not None and busy_now is not None:
-                others = (busy_now - busy) - (own_now - own)
-                self._free = self._cores - min(max(others / (now - at), 0.0), self._cores)
+            others: float | None = None
+            if now - at > _STALE_SECONDS:
+                running = self._running()
+                others = None if running is None else running - 1
+            elif busy is not None and busy_now is not None:
+                others = ((busy_now - busy) - (own_now - own)) / (now - at)
+            if others is not None:
+                self._free = self._cores - min(max(others, 0.0), self._cores)
             return self._free
 
 
@@ -88,7 +103,28 @@ def _busy_seconds() -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-_free_cores = FreeCores(_busy_seconds, time.process_time, time.monotonic, len(_affinity()))
+def _running() -> int | None:
+    """Threads that run or wait for a core, ours included: the least of three times in 2 ms.
+
+    Many threads run for less than that, and whoever runs for long is there each time.
+    """
+    counts = []
+    for pause in (0.0, 0.001, 0.001):
+        time.sleep(pause)
+        try:
+            text = _STAT.read_text("ascii")
+        except OSError:
+            return None
+        found = re.search(r"^procs_running (\d+)$", text, re.MULTILINE)
+        if found is None:
+            return None
+        counts.append(int(found[1]))
+    return min(counts)
+
+
+_free_cores = FreeCores(
+    _busy_seconds, time.process_time, _running, time.monotonic, len(_affinity())
+)
 
 
 def threads_for(free: float, most: int) -> int:

@@ -21,7 +21,11 @@ class Machine:
         self.now = self.busy = self.mine = 0.0
         self.tells = True
         self.free = FreeCores(
-            lambda: self.busy if self.tells else None, lambda: self.mine, lambda: self.now, 4
+            lambda: self.busy if self.tells else None,
+            lambda: self.mine,
+            lambda: 1 + round(self.others) if self.tells else None,
+            lambda: self.now,
+            4,
         )
 
     def go_on(self, seconds: float) -> float:
@@ -37,7 +41,25 @@ def test_cores_of_others_are_not_free_and_our_own_are() -> None:
     assert machine.go_on(1) == pytest.approx(3)
     machine.others = 0.0
     assert machine.go_on(0.1) == pytest.approx(3), "too short a time to count in"
-    assert machine.go_on(5) == pytest.approx(4, abs=0.1)
+    assert machine.go_on(0.9) == pytest.approx(4, abs=0.2)
+
+
+def test_what_others_did_before_a_pause_takes_no_core_after_it() -> None:
+    machine = Machine(others=3.0, own=0.0)
+    machine.go_on(0.5)
+    machine.go_on(0.1)
+    machine.now += 60
+    machine.busy += 60 * 3.0
+    machine.others = 0.0
+    assert machine.free() == 4
+    machine.now += 60
+    machine.others = 2.0
+    assert machine.free() == 2, "who works now does"
+
+
+def test_kernel_counts_who_runs() -> None:
+    running = free_cores._running()
+    assert running is not None and running >= 1
 
 
 def test_machine_that_says_nothing_leaves_all_cores() -> None:
