@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from serving.sam.layers.image_attention import attend
+from serving.sam.machine.free_cores import look_again
 from serving.sam.machine.products import linear, linear_plus
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class FastEncoder:
             x = x + encoder.pos_embed
         x = x.contiguous()  # else the first sum would be one of strided and contiguous memory
         for number, block in enumerate(encoder.blocks):
+            look_again()  # seconds are long enough for others to come and go
             attended = self._attention(number, self._norm(block.norm1, x).to(self._dtype))
             x = self._add(x, block.attn.proj, attended)
             normed = self._norm(block.norm2, x).to(self._dtype)

@@ -133,9 +133,15 @@ def threads_for(free: float, most: int) -> int:
 
 
 class _ThisThread(threading.local):
-    """What is known of the calling thread: whether its number of threads is its owner's choice."""
+    """What is known of the calling thread.
+
+    Attributes:
+        has_computed: whether its number of threads is its owner's choice.
+        look: looks again at the free cores, within ``threads_on_free_cores``.
+    """
 
     has_computed = False
+    look: Callable[[], None] | None = None
 
 
 _this_thread = _ThisThread()
@@ -180,8 +186,16 @@ def threads_on_free_cores() -> Iterator[Callable[[], None]]:
             torch.set_num_threads(threads)
 
     look()
+    outer, _this_thread.look = _this_thread.look, look
     try:
         yield look
     finally:
+        _this_thread.look = outer
         if torch.get_num_threads() != most:
             torch.set_num_threads(most)
+
+
+def look_again() -> None:
+    """Look again in the middle of a long step; outside ``threads_on_free_cores`` nothing."""
+    if _this_thread.look is not None:
+        _this_thread.look()

@@ -14,8 +14,7 @@ from scripts.export.exporting import Exported
 from scripts.terminal.errors import OperatorError
 from serving.storage.checksums import md5_digest
 from tests.command_line import sam_vertex
-from tests.scripts.export.outputs import hard_masks, record, write_image, write_photo
-from tests.scripts.export.test_export import exported
+from tests.scripts.export.outputs import exported, hard_masks, record, write_image, write_photo
 
 
 def test_cutouts_are_the_masks_pixels_and_nothing_else(tmp_path: Path) -> None:

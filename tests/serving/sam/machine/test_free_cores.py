@@ -153,3 +153,26 @@ def test_masks_are_the_same_however_many_threads_there_are(
         torch.set_num_threads(before)
     assert set(used) == {1, 2}
     assert made[0] == made[1]
+
+
+def test_embedding_takes_a_core_that_becomes_free_while_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine.load("vit_tiny", device="cpu")
+    looks = [1.0]
+    monkeypatch.setattr(free_cores, "_free_cores", lambda: looks.pop() if looks else 5.0)
+    chosen: list[int] = []
+    choose = torch.set_num_threads
+
+    def noted(threads: int) -> None:
+        chosen.append(threads)
+        choose(threads)
+
+    monkeypatch.setattr(torch, "set_num_threads", noted)
+    before = torch.get_num_threads()
+    choose(2)
+    try:
+        engine.embed(draw_scene(80, 60))
+    finally:
+        choose(before)
+    assert chosen == [1, 2]
