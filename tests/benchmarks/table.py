@@ -119,12 +119,13 @@ def masks_table(result: Json) -> list[str]:
 def before_after_table(result: Json) -> list[str]:
     """The engine before and after a change, beside the official code."""
     sides = ("official", "before, fp32", "now, fp32", "before, bf16", "now, bf16")
+    repeats = result["repeats"]
+    times = "each once" if repeats == 1 else f"medians of {repeats}, the official code once"
     lines = [
         "",
         f"{result['model']}, three photographs at {result['image']}, {result['points_per_side']} "
         f"points a side, freed memory kept, {result['machine']}, torch {result['torch']}, "
-        f"{result['date']}: before is commit {result['before']}; all sides in turn, medians of "
-        f"{result['repeats']}, the official code once.",
+        f"{result['date']}: before is commit {result['before']}; all sides in turn, {times}.",
         "",
         "| | " + " | ".join(sides) + " |",
         "|---" * (len(sides) + 1) + "|",
@@ -138,7 +139,7 @@ def before_after_table(result: Json) -> list[str]:
             label = name
         points = [each["point"][side] for side in sides]
         cells = [f"{point['p50_ms']:.0f} / {point['p95_ms']:.0f} ms" for point in points]
-        lines.append(f"| {name}: a point, 50 / 95 of 100 | " + " | ".join(cells) + " |")
+        lines.append(f"| {name}: a point, median / 95th percentile | " + " | ".join(cells) + " |")
     return lines
 
 
