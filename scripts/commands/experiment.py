@@ -16,6 +16,7 @@ from scripts.runs import expectation
 from scripts.terminal.amounts import duration
 from scripts.terminal.errors import OperatorError, reporting_errors
 from scripts.terminal.progress import report_line
+from serving.sam.families.table import find_family
 from serving.sam.plain_text import count
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def experiment(
     seed: Annotated[int, typer.Option(help="Chooses which half has prompts.")] = 0,
     engine: options.Engine = "local",
     checkpoint: options.Checkpoint = "",
+    family: options.Family = "",
     shards: options.Shards = 1,
     points_per_side: options.PointsPerSide = None,
     yes: options.Yes = False,
@@ -69,6 +71,8 @@ def experiment(
         from scripts.experiment.study import Study, conduct
 
         counts = parse_sizes(sizes)
+        if family:
+            find_family(family).check_automatic("--family")
         study = Study(inputs, output, prompts, seed)
         if prepare_only:
             batches = {str(count): str(study.write_batch(count)) for count in counts}
@@ -80,6 +84,7 @@ def experiment(
             shards=shards,
             points_per_side=points_per_side,
             outputs=outputs,
+            family=family,
         )
         _agree(study, runner, counts, yes=yes)
         result = conduct(study, runner, counts)

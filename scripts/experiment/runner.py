@@ -35,6 +35,7 @@ class BatchRunner:
     Attributes:
         engine: this machine or Vertex AI.
         checkpoint: name or file.
+        family: of its network, where its weights do not say.
         shards: pieces each batch is split into.
         points_per_side: grid of automatic prompts; ``None`` for the checkpoint's own.
         outputs: file that 'cdktf deploy' wrote, for Vertex AI.
@@ -45,6 +46,7 @@ class BatchRunner:
     shards: int
     points_per_side: int | None
     outputs: Path
+    family: str = ""
 
     def settings(self) -> dict[str, Any]:
         """What tells experiments on one machine from those on another, and today's date."""
@@ -59,6 +61,7 @@ class BatchRunner:
             "machine": machine,
             "priced_as": priced_as,
             "checkpoint": self.checkpoint,
+            **({"family": self.family} if self.family else {}),
             "shards": self.shards,
             "points_per_side": self.points_per_side,
         }
@@ -132,6 +135,7 @@ class BatchRunner:
             output=str(run_folder),
             prompts=str(batch / "prompts.json") if mode == "prompted" and count > 1 else "",
             checkpoint=self.checkpoint,
+            family=self.family,
             shards=self.shards,
             points_per_side=self.points_per_side,
             max_failed=1.0,

@@ -67,7 +67,9 @@ class FreeCores:
                 return self._free
             self._seen = now, own_now, busy_now = self._look()
             others: float | None = None
-            if now - at > _STALE_SECONDS:
+            # A long step is no pause: its own threads, which may spin still, would count as others.
+            paused = own_now - own < (now - at) / 2
+            if now - at > _STALE_SECONDS and paused:
                 running = self._running()
                 others = None if running is None else running - 1
             elif busy is not None and busy_now is not None:

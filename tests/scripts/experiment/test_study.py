@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.run.parameters import RunParameters
 from scripts.commands.experiment import parse_sizes
 from scripts.costs.throughput import THIS_MACHINE, remember
 from scripts.experiment.results import Mode, read_result, write_result
@@ -148,3 +149,33 @@ def test_experiment_that_costs_money_starts_only_with_consent(
     assert "hint: --yes starts them" in done.stderr
     agreed = sam_vertex(*command, "--yes", "--outputs", tmp_path / "none.json")
     assert agreed.returncode == 2 and "none.json" in agreed.stderr, "it went on to the deployment"
+
+
+def test_family_of_own_weights_reaches_the_runs(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fine-tuned weights of vit_b's shape are refused until somebody names it."""
+    seen: list[RunParameters] = []
+
+    def run(parameters: RunParameters) -> None:
+        seen.append(parameters)
+        raise OperatorError("not run", hint="")
+
+    monkeypatch.setattr("scripts.runs.local.run_here", run)
+    runner = BatchRunner(
+        engine="local", checkpoint="vit_tiny", family="sam", shards=1, points_per_side=None,
+        outputs=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(OperatorError, match="not run"):
+        runner.run(tmp_path, tmp_path / "run", 1, "automatic")
+    assert [parameters.family for parameters in seen] == ["sam"]
+    assert runner.settings()["family"] == "sam", "another family is another experiment"
+
+
+def test_experiment_needs_a_family_that_segments_everything(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    refused = sam_vertex("experiment", image_folder, "--family", "medsam", "--output", tmp_path)
+    assert refused.returncode == 2
+    assert "--family: no prompts, and medsam was trained with boxes alone" in refused.stderr
+    assert not list(tmp_path.glob("batch*")), "before anything is written"

@@ -19,11 +19,11 @@ class Machine:
     def __init__(self, others: float, own: float) -> None:
         self.others, self.own = others, own
         self.now = self.busy = self.mine = 0.0
-        self.tells = True
+        self.tells, self.spinning = True, 0
         self.free = FreeCores(
             lambda: self.busy if self.tells else None,
             lambda: self.mine,
-            lambda: 1 + round(self.others) if self.tells else None,
+            lambda: 1 + self.spinning + round(self.others) if self.tells else None,
             lambda: self.now,
             4,
         )
@@ -55,6 +55,12 @@ def test_what_others_did_before_a_pause_takes_no_core_after_it() -> None:
     machine.now += 60
     machine.others = 2.0
     assert machine.free() == 2, "who works now does"
+
+
+def test_own_threads_that_still_spin_after_a_long_step_are_not_others() -> None:
+    machine = Machine(others=0.0, own=4.0)
+    machine.spinning = 3
+    assert machine.go_on(2.5) == pytest.approx(4), "a block of a large network"
 
 
 def test_kernel_counts_who_runs() -> None:
